@@ -1,0 +1,3 @@
+//! saker
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Events to alerts: process table, evaluation; the same code live and in replay

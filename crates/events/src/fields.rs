@@ -1,0 +1,99 @@
+//! The field table: one row per field, in a file per class (`fields/proc.rs` holds `proc.*`).
+//!
+//! A row is what users see (name, type, argument, description) and where the value comes from.
+
+use saker_rules::{
+    schema::{ArgKind, ArgRule, FieldArg, FieldSpec, Quantifier, SourceMask},
+    value::{FieldType, Value},
+};
+
+use crate::record::{AuditRecord, Header, SyscallRecord};
+
+/// Bit of the source `syscall` in a row's sources.
+pub const SYSCALL: SourceMask = 1;
+/// Bit of the source `k8s_audit`.
+pub const K8S_AUDIT: SourceMask = 2;
+
+/// Where a field's value comes from.
+#[derive(Clone, Copy)]
+pub enum Getter {
+    /// From what every event has.
+    Header(for<'a> fn(&'a Header, Option<&FieldArg>) -> Option<Value<'a>>),
+    /// From a syscall event and the process that made it.
+    Syscall(for<'a> fn(&'a SyscallRecord<'a>, Option<&FieldArg>) -> Option<Value<'a>>),
+    /// From a Kubernetes audit event.
+    Audit(for<'a> fn(&'a AuditRecord, Option<&FieldArg>) -> Option<Value<'a>>),
+    /// From nowhere yet; rules that need it are reported blind.
+    Unavailable,
+}
+
+/// One row.
+#[derive(Clone, Copy)]
+pub struct FieldRow {
+    /// What the rule language knows of it.
+    pub spec: FieldSpec,
+    /// Where the value comes from.
+    pub get: Getter,
+}
+
+/// A row with the common defaults: no argument, one value, no flags.
+pub const fn row(
+    name: &'static str,
+    ty: FieldType,
+    sources: SourceMask,
+    get: Getter,
+    description: &'static str,
+) -> FieldRow {
+    let flags = match get {
+        Getter::Unavailable => saker_rules::schema::field_flags::UNAVAILABLE,
+        _ => 0,
+    };
+    let spec = FieldSpec {
+        name,
+        ty,
+        list: false,
+        arg: ArgRule::None,
+        quantifier: Quantifier::One,
+        flags,
+        sources,
+        description,
+    };
+    FieldRow { spec, get }
+}
+
+impl FieldRow {
+    /// Takes an argument that must be given.
+    #[must_use]
+    pub const fn needs(mut self, kind: ArgKind) -> Self {
+        self.spec.arg = ArgRule::Required(kind);
+        self
+    }
+
+    /// Takes an argument that may be given.
+    #[must_use]
+    pub const fn takes(mut self, kind: ArgKind) -> Self {
+        self.spec.arg = ArgRule::Optional(kind);
+        self
+    }
+
+    /// Holds a list.
+    #[must_use]
+    pub const fn list(mut self) -> Self {
+        self.spec.list = true;
+        self
+    }
+
+    /// Adds [`saker_rules::schema::field_flags`].
+    #[must_use]
+    pub const fn flags(mut self, flags: u8) -> Self {
+        self.spec.flags |= flags;
+        self
+    }
+
+    /// Compares several values.
+    #[must_use]
+    pub const fn quantifier(mut self, quantifier: Quantifier) -> Self {
+        self.spec.quantifier = quantifier;
+        self
+    }
+}

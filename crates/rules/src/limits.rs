@@ -1,0 +1,14 @@
+//! Caps on untrusted rule text. Each has an error that names it.
+
+/// Nesting of a condition (specification §1.6).
+pub const MAX_DEPTH: usize = 1000;
+/// Bytes of one rules file.
+pub const MAX_FILE_BYTES: usize = 32 << 20;
+/// Nodes of one condition after macro expansion.
+pub const MAX_NODES: usize = 200_000;
+/// YAML events of one file; aliases count each time they are expanded.
+pub const MAX_YAML_EVENTS: usize = 2_000_000;
+/// Bytes of a text literal in a condition (specification §1.7).
+pub const MAX_LITERAL_BYTES: usize = 255;
+/// Compiled size of one regular expression, bytes.
+pub const MAX_REGEX_BYTES: usize = 1 << 20;

@@ -1,0 +1,1 @@
+//! The FalcoRule resource: types, schema, generated YAML

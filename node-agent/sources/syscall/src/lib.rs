@@ -1,0 +1,1 @@
+//! The syscall source: loads the eBPF probe, drains its rings

@@ -1,0 +1,1 @@
+//! The node agent: sources, engine, outputs on one node

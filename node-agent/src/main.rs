@@ -1,0 +1,3 @@
+//! saker-agent
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The operator: FalcoRules to bundles

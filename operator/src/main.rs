@@ -1,0 +1,3 @@
+//! saker-operator
+
+fn main() {}
