@@ -45,8 +45,10 @@ fn events(out: &mut String, rows: &[Vec<String>]) -> Result<(), Box<dyn Error>> 
         };
         let params: Vec<String> =
             params.split(' ').filter(|p| *p != "-").map(param).collect::<Result<_, _>>()?;
-        let flags: Vec<String> =
-            flags.split(',').map(|f| if f == "-" { "0".into() } else { format!("event_flags::{f}") }).collect();
+        let flags: Vec<String> = flags
+            .split(',')
+            .map(|f| if f == "-" { "0".into() } else { format!("event_flags::{f}") })
+            .collect();
         let fd_param = if fd_param == "-" { "None".into() } else { format!("Some({fd_param})") };
         writeln!(
             out,

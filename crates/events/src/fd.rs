@@ -130,9 +130,10 @@ impl<'a> Fd<'a> {
     pub fn of(event: &Event<'a>, row: &EventRow, process: Option<&Process>) -> Option<Self> {
         let cwd = process.map_or(&b"./"[..], |p| &p.cwd);
         match event.code {
-            code::SYSCALL_OPEN_X | code::SYSCALL_OPENAT_2_X | code::SYSCALL_OPENAT2_X | code::SYSCALL_CREAT_X => {
-                Self::opened(event, row, cwd)
-            }
+            code::SYSCALL_OPEN_X
+            | code::SYSCALL_OPENAT_2_X
+            | code::SYSCALL_OPENAT2_X
+            | code::SYSCALL_CREAT_X => Self::opened(event, row, cwd),
             code::SOCKET_CONNECT_X => Self::connected(event, row),
             _ => Self::used(event, row),
         }
@@ -306,8 +307,12 @@ pub fn path_param(event_name: &str, role: Role) -> Option<&'static str> {
         ("quotactl", Role::Name) => Some("special"),
         ("mount", Role::Source) => Some("dev"),
         ("mount", Role::Target) => Some("dir"),
-        ("rename" | "renameat" | "renameat2", Role::Source) | ("link" | "linkat", Role::Target) => Some("oldpath"),
-        ("rename" | "renameat" | "renameat2", Role::Target) | ("link" | "linkat", Role::Source) => Some("newpath"),
+        ("rename" | "renameat" | "renameat2", Role::Source) | ("link" | "linkat", Role::Target) => {
+            Some("oldpath")
+        }
+        ("rename" | "renameat" | "renameat2", Role::Target) | ("link" | "linkat", Role::Source) => {
+            Some("newpath")
+        }
         ("symlink" | "symlinkat", Role::Source) => Some("linkpath"),
         ("symlink" | "symlinkat", Role::Target) => Some("target"),
         _ => None,

@@ -179,7 +179,8 @@ fn local_time(ts: u64) -> String {
 
 fn signal_names(set: u64) -> String {
     let bit = |s: &&Symbol| s.value.checked_sub(1).and_then(|n| 1u64.checked_shl(u32::try_from(n).ok()?));
-    let names: Vec<_> = SIGNAL.iter().filter(|s| bit(s).is_some_and(|b| set & b != 0)).map(|s| s.name).collect();
+    let names: Vec<_> =
+        SIGNAL.iter().filter(|s| bit(s).is_some_and(|b| set & b != 0)).map(|s| s.name).collect();
     names.join(" ")
 }
 

@@ -227,7 +227,11 @@ impl<'a> SyscallRecord<'a> {
         if let Some(fd) = self.fd().filter(|_| self.open_flags().is_some()) {
             return Some(Value::text(&*fd.name));
         }
-        Some(Value::Text(if raw.starts_with(b"/") { Cow::Borrowed(raw) } else { path::join(self.cwd(), raw) }))
+        Some(Value::Text(if raw.starts_with(b"/") {
+            Cow::Borrowed(raw)
+        } else {
+            path::join(self.cwd(), raw)
+        }))
     }
 
     /// One of `fs.path.*raw`.

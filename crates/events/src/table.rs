@@ -214,7 +214,14 @@ pub struct SyscallRow {
     pub exit_event: u16,
 }
 
-include!(concat!(env!("OUT_DIR"), "/tables.rs"));
+mod rows {
+    #![allow(clippy::unreadable_literal, reason = "generated from the tables")]
+    use super::{Category, EventRow, Format, Link, Param, ParamType, Source, Symbol, SyscallRow, event_flags};
+
+    include!(concat!(env!("OUT_DIR"), "/tables.rs"));
+}
+
+pub use rows::*;
 
 impl EventRow {
     /// The row of a code; `None` for codes newer than the table.

@@ -12,8 +12,8 @@ pub(super) use saker_rules::{
     },
     value::{
         FieldType::{
-            self, AbsTime, Bool, ByteBuf, CharBuf, Double, Dynamic, Int16, Int32, Int64, IpNet, Port, RelTime,
-            Uint32, Uint64,
+            self, AbsTime, Bool, ByteBuf, CharBuf, Double, Dynamic, Int16, Int32, Int64, IpNet, Port,
+            RelTime, Uint32, Uint64,
         },
         Value,
     },

@@ -31,7 +31,8 @@ pub(super) const ROWS: &[FieldRow] = &[
 ];
 
 fn capabilities<'a>(set: u64) -> Option<Value<'a>> {
-    let names: Vec<&str> = CAPABILITY.iter().filter(|c: &&Symbol| set & c.value != 0).map(|c| c.name).collect();
+    let names: Vec<&str> =
+        CAPABILITY.iter().filter(|c: &&Symbol| set & c.value != 0).map(|c| c.name).collect();
     owned(names.join(" "))
 }
 
