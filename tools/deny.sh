@@ -8,7 +8,7 @@ if ! command -v cargo-deny >/dev/null; then
   echo "saker: installing cargo-deny into $cache/cargo (once, some minutes)"
   cargo install --quiet --locked --root "$cache/cargo" cargo-deny@0.20.2
 fi
-cargo deny --offline --all-features check bans licenses sources
+cargo deny --all-features check --hide-inclusion-graph bans licenses sources
 if cargo deny --all-features fetch db 2>/dev/null; then
   cargo deny --all-features check advisories
 else

@@ -40,6 +40,7 @@ const OURS: &[(&str, &[&str])] = &[
     ),
     ("saker-house", &[]),
     ("saker-e2e", &[]),
+    ("saker-bench", &[]),
 ];
 
 /// Crates of others that only some of ours may use directly.
