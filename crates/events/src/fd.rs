@@ -67,25 +67,34 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Who started it; `Option` as for the other ends, of which some may be unknown.
-    pub fn client(&self) -> Option<SocketAddr> {
-        Some(self.source)
+    /// Who started it.
+    pub fn client(&self) -> SocketAddr {
+        self.source
     }
 
     /// Who was called.
-    pub fn server(&self) -> Option<SocketAddr> {
-        Some(self.destination)
+    pub fn server(&self) -> SocketAddr {
+        self.destination
     }
 
     /// The process's own end.
-    pub fn local(&self) -> Option<SocketAddr> {
-        Some(if self.is_server { self.destination } else { self.source })
+    pub fn local(&self) -> SocketAddr {
+        if self.is_server { self.destination } else { self.source }
     }
 
     /// The other end.
-    pub fn remote(&self) -> Option<SocketAddr> {
-        Some(if self.is_server { self.source } else { self.destination })
+    pub fn remote(&self) -> SocketAddr {
+        if self.is_server { self.source } else { self.destination }
     }
+}
+
+/// A layer of an overlay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layer {
+    /// The writable one.
+    Upper,
+    /// A read-only one.
+    Lower,
 }
 
 /// The descriptor that an event makes or uses.
@@ -111,10 +120,8 @@ pub struct Fd<'a> {
     pub dev: u32,
     /// Inode of a file.
     pub ino: u64,
-    /// A file in the writable layer of an overlay.
-    pub upper_layer: bool,
-    /// A file in a read-only layer of an overlay.
-    pub lower_layer: bool,
+    /// Where an overlay has the file.
+    pub layer: Option<Layer>,
 }
 
 /// Protocol numbers of IP.
@@ -128,7 +135,7 @@ const EINPROGRESS: i64 = -115;
 impl<'a> Fd<'a> {
     /// The event's descriptor; `None` for events without one.
     pub fn of(event: &Event<'a>, row: &EventRow, process: Option<&Process>) -> Option<Self> {
-        let cwd = process.map_or(&b"./"[..], |p| &p.cwd);
+        let cwd = process.map_or(&b""[..], |p| &p.cwd);
         match event.code {
             code::SYSCALL_OPEN_X
             | code::SYSCALL_OPENAT_2_X
@@ -152,8 +159,7 @@ impl<'a> Fd<'a> {
             name_changed: false,
             dev: 0,
             ino: 0,
-            upper_layer: false,
-            lower_layer: false,
+            layer: None,
         }
     }
 
@@ -170,7 +176,10 @@ impl<'a> Fd<'a> {
         let raw = text_of(event, row, "name");
         let flags = bits("flags");
         let is = |name| flags & symbol_value(FILE_FLAGS, name) != 0;
-        let layer = |name| bits("creat_flags") & symbol_value(CREAT_FLAGS, name) != 0;
+        let creat = |name| bits("creat_flags") & symbol_value(CREAT_FLAGS, name) != 0;
+        let upper = is("FD_UPPER_LAYER") || creat("FD_UPPER_LAYER_CREAT");
+        let lower = is("FD_LOWER_LAYER") || creat("FD_LOWER_LAYER_CREAT");
+        let layer = if upper { Some(Layer::Upper) } else { lower.then_some(Layer::Lower) };
         let kind = if is("O_DIRECTORY") { FdType::Directory } else { FdType::File };
         Some(Self {
             num: num.max(-1),
@@ -181,8 +190,7 @@ impl<'a> Fd<'a> {
             name_changed: num >= 0,
             dev: u32::try_from(bits("dev")).unwrap_or(0),
             ino: bits("ino"),
-            upper_layer: is("FD_UPPER_LAYER") || layer("FD_UPPER_LAYER_CREAT"),
-            lower_layer: is("FD_LOWER_LAYER") || layer("FD_LOWER_LAYER_CREAT"),
+            layer,
             ..Self::numbered(num)
         })
     }
@@ -266,11 +274,17 @@ impl<'a> Fd<'a> {
     }
 }
 
-/// A call's path made absolute; a directory that is not known is `<UNKNOWN>`.
+/// A call's path made absolute: from the working directory, or from the directory that the probe found behind
+/// the descriptor; one that is not known is `<UNKNOWN>`.
 fn absolute<'a>(event: &Event, row: &EventRow, cwd: &[u8], path: &'a [u8]) -> Cow<'a, [u8]> {
     let dirfd = number_of(event, row, "dirfd").map(u64::cast_signed);
-    let base = if dirfd.is_none_or(|fd| fd == i64::from(libc::AT_FDCWD)) { cwd } else { b"<UNKNOWN>" };
-    path::join(base, path)
+    if dirfd.is_none_or(|fd| fd == i64::from(libc::AT_FDCWD)) {
+        return path::join(cwd, path);
+    }
+    match text_of(event, row, "dirpath") {
+        b"" => path::join(b"<UNKNOWN>", path),
+        directory => path::join(&[directory, b"/"].concat(), path),
+    }
 }
 
 /// The bits of a parameter that is a number.

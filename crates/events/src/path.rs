@@ -27,7 +27,7 @@ pub fn join<'a>(base: &[u8], path: &'a [u8]) -> Cow<'a, [u8]> {
 /// Nothing in the path would change.
 fn is_plain(path: &[u8]) -> bool {
     let changes = |pair: &[u8]| pair == b"//" || pair == b"/.";
-    !path.windows(2).any(changes) && !(path.len() > 1 && path.ends_with(b"/"))
+    !path.ends_with(b"/") && !path.windows(2).any(changes)
 }
 
 fn append(out: &mut Vec<u8>, path: &[u8]) {

@@ -18,10 +18,8 @@ pub struct ProcessKey {
 pub struct Process {
     /// Its name in the table.
     pub key: ProcessKey,
-    /// Only known as somebody's parent: every text is empty.
-    pub placeholder: bool,
-    /// Who started it, recorded at the fork; it does not change when the parent ends first.
-    pub parent: Option<ProcessKey>,
+    /// Process id of who started it, recorded at the fork: it stays when the parent ends first. 0 if unknown.
+    pub ppid: u32,
     /// When it was started, nanoseconds since the Unix epoch; 0 if unknown.
     pub started: u64,
     /// The program it runs; shared with the processes it forked.
@@ -102,11 +100,13 @@ pub struct Memory {
 }
 
 impl Process {
-    /// A process of which nothing but its name is known.
+    /// A process of which nothing but its key is known: rules see `<NA>` for its names (scap-format.md §6).
     pub fn unknown(key: ProcessKey) -> Self {
+        let image = Image { exe: (*b"<NA>").into(), ..Image::default() };
         Self {
             key,
-            placeholder: true,
+            image: Arc::new(image),
+            comm: Arc::from(*b"<NA>"),
             uid: u32::MAX,
             gid: u32::MAX,
             loginuid: u32::MAX,
@@ -174,11 +174,19 @@ fn command(first: &[u8], args: &[u8]) -> Vec<u8> {
 
 /// Looks processes up: what a record needs of the engine's table.
 pub trait Processes: fmt::Debug {
-    /// The process of this name, alive or ended a short while ago.
-    fn get(&self, key: ProcessKey) -> Option<&Process>;
+    /// The process that had this id at a time, nanoseconds since boot: the last one started before it.
+    fn at(&self, pid: u32, time: u64) -> Option<&Process>;
 
     /// The process that has this id now.
-    fn by_pid(&self, pid: i64) -> Option<&Process>;
+    fn by_pid(&self, pid: i64) -> Option<&Process> {
+        self.at(u32::try_from(pid).ok()?, u64::MAX)
+    }
+
+    /// Who started a process; alive or ended a short while ago.
+    fn parent(&self, process: &Process) -> Option<&Process> {
+        let older = self.at(process.ppid, process.key.start)?;
+        (older.key != process.key).then_some(older)
+    }
 }
 
 /// No processes at all.
@@ -186,11 +194,7 @@ pub trait Processes: fmt::Debug {
 pub struct NoProcesses;
 
 impl Processes for NoProcesses {
-    fn get(&self, _: ProcessKey) -> Option<&Process> {
-        None
-    }
-
-    fn by_pid(&self, _: i64) -> Option<&Process> {
+    fn at(&self, _: u32, _: u64) -> Option<&Process> {
         None
     }
 }
@@ -203,8 +207,7 @@ pub fn lineage<'a>(
     process: Option<&'a Process>,
     processes: &'a dyn Processes,
 ) -> impl Iterator<Item = &'a Process> {
-    let parent = |p: &&'a Process| processes.get(p.parent?).filter(|q| !q.placeholder);
-    std::iter::successors(process, parent).take(MAX_ANCESTORS)
+    std::iter::successors(process, |p| processes.parent(p)).take(MAX_ANCESTORS)
 }
 
 #[cfg(test)]

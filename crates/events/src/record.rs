@@ -82,7 +82,6 @@ impl<'a> SyscallRecord<'a> {
         users: &'a Users,
     ) -> Option<Self> {
         let row = EventRow::of(event.code)?;
-        let process = process.filter(|p| !p.placeholder);
         let fd = Fd::of(&event, row, process);
         Some(Self { header, event, row, processes, users, process, fd })
     }
@@ -247,7 +246,7 @@ impl<'a> SyscallRecord<'a> {
 
     /// The working directory, ending in a slash.
     pub(crate) fn cwd(&self) -> &'a [u8] {
-        self.process.map_or(b"./", |p| &p.cwd)
+        self.process.map_or(b"", |p| &p.cwd)
     }
 }
 

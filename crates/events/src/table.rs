@@ -216,7 +216,9 @@ pub struct SyscallRow {
 
 mod rows {
     #![allow(clippy::unreadable_literal, reason = "generated from the tables")]
-    use super::{Category, EventRow, Format, Link, Param, ParamType, Source, Symbol, SyscallRow, event_flags};
+    use super::{
+        Category, EventRow, Format, Link, Param, ParamType, Source, Symbol, SyscallRow, event_flags,
+    };
 
     include!(concat!(env!("OUT_DIR"), "/tables.rs"));
 }

@@ -8,7 +8,7 @@ pub const MAX_ENTRIES: usize = 65_536;
 /// Names by number.
 #[derive(Debug, Clone, Default)]
 pub struct Users {
-    users: FxHashMap<u32, User>,
+    by_uid: FxHashMap<u32, User>,
     groups: FxHashMap<u32, String>,
     left_out: u64,
 }
@@ -30,8 +30,8 @@ impl Users {
     pub fn parse(passwd: &str, group: &str) -> Self {
         let mut all = Self::default();
         for (uid, user) in passwd.lines().filter_map(user) {
-            if all.users.len() < MAX_ENTRIES {
-                all.users.entry(uid).or_insert(user);
+            if all.by_uid.len() < MAX_ENTRIES {
+                all.by_uid.entry(uid).or_insert(user);
             } else {
                 all.left_out = all.left_out.saturating_add(1);
             }
@@ -48,7 +48,7 @@ impl Users {
 
     /// The user of this number.
     pub fn user(&self, uid: u32) -> Option<&User> {
-        self.users.get(&uid)
+        self.by_uid.get(&uid)
     }
 
     /// The user's name; `root` for 0 and `<NA>` for others that are unknown (scap-format.md §8).

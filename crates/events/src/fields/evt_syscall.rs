@@ -46,7 +46,7 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("evt.count.procinfo", Uint32, SYSCALL, NONE, "1 for reports about a process's first thread.").flags(HIDDEN),
     row("evt.count.threadinfo", Uint32, SYSCALL, NONE, "1 for reports about a thread.").flags(HIDDEN),
     row("evt.around", Uint64, SYSCALL, NONE, "Whether the event is within a number of milliseconds of a time.").needs(Index).flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER),
-    row("evt.abspath", CharBuf, SYSCALL, S(|r, arg| r.abspath(arg)), "Absolute path made of a directory and a relative path; `.src` and `.dst` where a call has two.").takes(Key).flags(DOTTED_ARG),
+    row("evt.abspath", CharBuf, SYSCALL, S(abspath), "Absolute path made of a directory and a relative path; `.src` and `.dst` where a call has two.").takes(Key).flags(DOTTED_ARG),
     row("evt.buflen.in", Uint64, SYSCALL, S(|r, _| uint(r.buffer_length().filter(|_| r.row.any(event::READS_FROM_FD))?)), "Bytes that were read.").flags(HIDDEN),
     row("evt.buflen.out", Uint64, SYSCALL, S(|r, _| uint(r.buffer_length().filter(|_| r.row.any(event::WRITES_TO_FD))?)), "Bytes that were written.").flags(HIDDEN),
     row("evt.buflen.file", Uint64, SYSCALL, NONE, "Bytes read from or written to a file.").flags(HIDDEN),
@@ -75,7 +75,7 @@ const O_F_CREATED: u64 = 1 << 14;
 const ANY_EXECUTE: u64 = 0o111;
 
 /// The groups in which failures are counted.
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum ErrorKind {
     File,
     Net,
@@ -96,6 +96,10 @@ fn count_error<'a>(r: &SyscallRecord, kind: ErrorKind) -> Option<Value<'a>> {
         _ => ErrorKind::Other,
     };
     (actual == kind).then(|| Value::Uint(u64::from(r.failed())))
+}
+
+fn abspath<'a>(r: &'a SyscallRecord<'a>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
+    r.abspath(arg)
 }
 
 fn type_is<'a>(r: &SyscallRecord, arg: Option<&FieldArg>) -> Option<Value<'a>> {

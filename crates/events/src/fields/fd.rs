@@ -1,7 +1,7 @@
 //! `fd.*`: the file descriptor that the event makes or uses.
 
 use super::prelude::*;
-use crate::fd::{Fd, Socket};
+use crate::fd::{Fd, Layer, Socket};
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[FieldRow] = &[
@@ -12,15 +12,15 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("fd.directory", CharBuf, SYSCALL, S(|r, _| text(r.fd()?.directory()?)), "Directory of a file."),
     row("fd.filename", CharBuf, SYSCALL, S(|r, _| text(r.fd()?.filename()?)), "Name of a file without its directory."),
     row("fd.ip", FieldType::IpAddr, SYSCALL, S(|r, _| both(r, |s| [s.source.ip(), s.destination.ip()].map(Value::Ip))), "Address of either end.").quantifier(Endpoints).flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER),
-    row("fd.cip", FieldType::IpAddr, SYSCALL, S(|r, _| ip(r.socket()?.client()?)), "Address of the client."),
-    row("fd.sip", FieldType::IpAddr, SYSCALL, S(|r, _| ip(r.socket()?.server()?)), "Address of the server."),
-    row("fd.lip", FieldType::IpAddr, SYSCALL, S(|r, _| ip(r.socket()?.local()?)), "Address of this machine's end."),
-    row("fd.rip", FieldType::IpAddr, SYSCALL, S(|r, _| ip(r.socket()?.remote()?)), "Address of the other end."),
+    row("fd.cip", FieldType::IpAddr, SYSCALL, S(|r, _| ip(r.socket()?.client())), "Address of the client."),
+    row("fd.sip", FieldType::IpAddr, SYSCALL, S(|r, _| ip(r.socket()?.server())), "Address of the server."),
+    row("fd.lip", FieldType::IpAddr, SYSCALL, S(|r, _| ip(r.socket()?.local())), "Address of this machine's end."),
+    row("fd.rip", FieldType::IpAddr, SYSCALL, S(|r, _| ip(r.socket()?.remote())), "Address of the other end."),
     row("fd.port", Port, SYSCALL, S(|r, _| both(r, |s| [s.source.port(), s.destination.port()].map(|p| Value::Uint(p.into())))), "Port of either end.").quantifier(Endpoints).flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER),
-    row("fd.cport", Port, SYSCALL, S(|r, _| port(r.socket()?.client()?)), "Port of the client."),
-    row("fd.sport", Port, SYSCALL, S(|r, _| port(r.socket()?.server()?)), "Port of the server."),
-    row("fd.lport", Port, SYSCALL, S(|r, _| port(r.socket()?.local()?)), "Port of this machine's end."),
-    row("fd.rport", Port, SYSCALL, S(|r, _| port(r.socket()?.remote()?)), "Port of the other end."),
+    row("fd.cport", Port, SYSCALL, S(|r, _| port(r.socket()?.client())), "Port of the client."),
+    row("fd.sport", Port, SYSCALL, S(|r, _| port(r.socket()?.server())), "Port of the server."),
+    row("fd.lport", Port, SYSCALL, S(|r, _| port(r.socket()?.local())), "Port of this machine's end."),
+    row("fd.rport", Port, SYSCALL, S(|r, _| port(r.socket()?.remote())), "Port of the other end."),
     row("fd.l4proto", CharBuf, SYSCALL, S(|r, _| text(r.fd().filter(|f| f.kind.is_some())?.l4proto())), "Transport protocol: `tcp`, `udp`, `icmp` or `raw`."),
     row("fd.sockfamily", CharBuf, SYSCALL, S(|r, _| text(r.fd()?.family()?)), "Socket family: `ip` or `unix`."),
     row("fd.is_server", Bool, SYSCALL, NONE, "Whether the process is the server of the connection."),
@@ -33,10 +33,10 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("fd.lproto", CharBuf, SYSCALL, NONE, "Service name of the local port."),
     row("fd.rproto", CharBuf, SYSCALL, NONE, "Service name of the remote port."),
     row("fd.net", IpNet, SYSCALL, S(|r, _| both(r, |s| [s.source.ip(), s.destination.ip()].map(Value::Ip))), "Network of either end.").quantifier(Endpoints).flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER),
-    row("fd.cnet", IpNet, SYSCALL, S(|r, _| ip(r.socket()?.client()?)), "Network of the client.").flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER),
-    row("fd.snet", IpNet, SYSCALL, S(|r, _| ip(r.socket()?.server()?)), "Network of the server.").flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER),
-    row("fd.lnet", IpNet, SYSCALL, S(|r, _| ip(r.socket()?.local()?)), "Network of this machine's end.").flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER),
-    row("fd.rnet", IpNet, SYSCALL, S(|r, _| ip(r.socket()?.remote()?)), "Network of the other end.").flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER),
+    row("fd.cnet", IpNet, SYSCALL, S(|r, _| ip(r.socket()?.client())), "Network of the client.").flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER),
+    row("fd.snet", IpNet, SYSCALL, S(|r, _| ip(r.socket()?.server())), "Network of the server.").flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER),
+    row("fd.lnet", IpNet, SYSCALL, S(|r, _| ip(r.socket()?.local())), "Network of this machine's end.").flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER),
+    row("fd.rnet", IpNet, SYSCALL, S(|r, _| ip(r.socket()?.remote())), "Network of the other end.").flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER),
     row("fd.connected", Bool, SYSCALL, S(|r, _| boolean(known(r)?.connected)), "Whether the socket is connected."),
     row("fd.name_changed", Bool, SYSCALL, S(|r, _| boolean(known(r)?.name_changed)), "Whether the event changed `fd.name`."),
     row("fd.cip.name", CharBuf, SYSCALL, NONE, "Domain name of the client.").quantifier(Endpoints).flags(NO_RHS | NO_TRANSFORMER),
@@ -49,8 +49,8 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("fd.ino", Int64, SYSCALL, S(|r, _| int(known(r)?.ino.cast_signed())), "Inode of the file."),
     row("fd.nameraw", CharBuf, SYSCALL, S(|r, _| owned(r.fd()?.name_raw())), "Path of a file as the caller gave it."),
     row("fd.types", CharBuf, SYSCALL, NONE, "Types of all open file descriptors, or of one.").list().takes(Index).flags(NO_RHS),
-    row("fd.is_upper_layer", Bool, SYSCALL, S(|r, _| boolean(known(r)?.upper_layer)), "Whether the file is in the writable layer of an overlay."),
-    row("fd.is_lower_layer", Bool, SYSCALL, S(|r, _| boolean(known(r)?.lower_layer)), "Whether the file is in a read-only layer of an overlay."),
+    row("fd.is_upper_layer", Bool, SYSCALL, S(|r, _| boolean(known(r)?.layer == Some(Layer::Upper))), "Whether the file is in the writable layer of an overlay."),
+    row("fd.is_lower_layer", Bool, SYSCALL, S(|r, _| boolean(known(r)?.layer == Some(Layer::Lower))), "Whether the file is in a read-only layer of an overlay."),
 ];
 
 /// The descriptor, if it is open: failed calls have a name but nothing behind it.
@@ -62,6 +62,7 @@ fn both<'a>(r: &'a SyscallRecord<'a>, ends: fn(&Socket) -> [Value<'a>; 2]) -> Op
     Some(Value::List(ends(r.socket()?).into()))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "getters give an Option")]
 fn ip<'a>(end: std::net::SocketAddr) -> Option<Value<'a>> {
     Some(Value::Ip(end.ip()))
 }

@@ -1,5 +1,7 @@
 //! What the files of field rows share.
 
+#![allow(clippy::unnecessary_wraps, reason = "getters are made of these and give an Option")]
+
 pub(super) use saker_rules::{
     schema::{
         ArgKind::{Index, IndexOrKey, Key},
@@ -28,7 +30,7 @@ pub(super) use crate::{fd::Role, record::SyscallRecord};
 
 const SECOND: u64 = 1_000_000_000;
 
-pub(super) fn text<'a>(text: &'a (impl AsRef<[u8]> + ?Sized)) -> Option<Value<'a>> {
+pub(super) fn text(text: &(impl AsRef<[u8]> + ?Sized)) -> Option<Value<'_>> {
     Some(Value::text(text))
 }
 

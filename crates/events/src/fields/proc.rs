@@ -28,7 +28,7 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("proc.loginshellid", Int64, SYSCALL, S(login_shell), "Process id of the oldest shell among the process and its ancestors."),
     row("proc.tty", Uint32, SYSCALL, S(|r, _| uint(r.process()?.tty.into())), "Controlling terminal; 0 without one."),
     row("proc.pid", Int64, SYSCALL, S(|r, _| id(r.process()?.pid())), "Process id."),
-    row("proc.ppid", Int64, SYSCALL, S(|r, _| id(r.parent()?.pid())), "Process id of the parent."),
+    row("proc.ppid", Int64, SYSCALL, S(|r, _| uint_id(r.process()?.ppid)), "Process id of the parent."),
     row("proc.apid", Int64, SYSCALL, S(|r, arg| ancestors(r, arg, |p| id(p.pid()))), "Process id of an ancestor, or of any.").takes(Index).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER),
     row("proc.vpid", Int64, SYSCALL, S(|r, _| id(r.process()?.vpid)), "Process id inside its pid namespace."),
     row("proc.pvpid", Int64, SYSCALL, S(|r, _| id(r.parent()?.vpid)), "`proc.vpid` of the parent."),
@@ -102,6 +102,11 @@ fn cmdline(process: &Process) -> Option<Value<'_>> {
 /// Ids below zero are unknown.
 fn id<'a>(id: i64) -> Option<Value<'a>> {
     (id >= 0).then_some(Value::Int(id))
+}
+
+/// 0 is no process.
+fn uint_id<'a>(pid: u32) -> Option<Value<'a>> {
+    (pid != 0).then_some(Value::Int(pid.into()))
 }
 
 fn signed(value: Value<'_>) -> Value<'_> {
@@ -180,7 +185,7 @@ fn leader<'a>(
     if id < 0 {
         return text("");
     }
-    let by_id = r.processes.by_pid(id).filter(|p| !virtual_id && !p.placeholder);
+    let by_id = r.processes.by_pid(id).filter(|_| !virtual_id);
     let oldest = || lineage(Some(process), r.processes).take_while(|p| group(p).0 == id).last();
     by_id.or_else(oldest).map_or_else(|| text(""), value)
 }
