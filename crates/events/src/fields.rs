@@ -9,8 +9,10 @@ mod fd;
 mod fdlist;
 mod fs_path;
 mod group;
+mod json;
 mod k8s;
 mod k8smeta;
+mod ka;
 mod prelude;
 mod proc;
 mod thread;
@@ -41,6 +43,8 @@ const CLASSES: &[&[FieldRow]] = &[
     container::ROWS,
     k8s::ROWS,
     k8smeta::ROWS,
+    ka::ROWS,
+    json::ROWS,
 ];
 
 /// Every field; a [`FieldId`] is a position here.
@@ -59,6 +63,9 @@ pub const SYSCALL: SourceMask = 1;
 /// Bit of the source `k8s_audit`.
 pub const K8S_AUDIT: SourceMask = 2;
 
+/// Takes a field's value out of an audit event.
+pub type AuditGetter = for<'a> fn(&'a AuditRecord, Option<&FieldArg>) -> Option<Value<'a>>;
+
 /// Where a field's value comes from.
 #[derive(Clone, Copy)]
 pub enum Getter {
@@ -67,7 +74,7 @@ pub enum Getter {
     /// From a syscall event and the process that made it.
     Syscall(for<'a> fn(&'a SyscallRecord<'a>, Option<&FieldArg>) -> Option<Value<'a>>),
     /// From a Kubernetes audit event.
-    Audit(for<'a> fn(&'a AuditRecord, Option<&FieldArg>) -> Option<Value<'a>>),
+    Audit(AuditGetter),
     /// From nowhere yet; rules that need it are reported blind.
     Unavailable,
 }

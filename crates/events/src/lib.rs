@@ -12,6 +12,7 @@
 )]
 
 mod args;
+pub mod audit;
 pub mod container;
 pub mod event;
 pub mod fd;

@@ -52,7 +52,7 @@ pub struct AuditRecord {
     /// What every event has.
     pub header: Header,
     /// The whole event as JSON.
-    pub json: serde_json::Value,
+    pub json: crate::audit::Json,
 }
 
 /// A syscall event with the state around it.
