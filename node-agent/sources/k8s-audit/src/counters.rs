@@ -63,7 +63,9 @@ impl Counters {
     }
 
     pub(crate) fn rejected(&self, rejected: &[Rejection]) {
-        rejected.iter().for_each(|rejection| add(self.rejected.get(rejection.reason.index()), 1));
+        for rejection in rejected {
+            add(self.rejected.get(rejection.reason.index()), 1);
+        }
     }
 
     pub(crate) fn accepted(&self, events: &[Kind]) {
