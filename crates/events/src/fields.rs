@@ -43,7 +43,12 @@ const CLASSES: &[&[FieldRow]] = &[
     container::ROWS,
     k8s::ROWS,
     k8smeta::ROWS,
-    ka::ROWS,
+    ka::event::ROWS,
+    ka::binding::ROWS,
+    ka::pod::ROWS,
+    ka::containers::CONTAINERS,
+    ka::containers::INIT_CONTAINERS,
+    ka::containers::EPHEMERAL_CONTAINERS,
     json::ROWS,
 ];
 

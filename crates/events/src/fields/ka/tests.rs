@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::{
     audit::{Json, event_time},
-    fields::{FieldRow, Getter, json, ka},
+    fields::{self, FieldRow, Getter},
     record::{AuditRecord, Header},
 };
 
@@ -23,7 +23,7 @@ struct Case {
 }
 
 fn rows() -> impl Iterator<Item = &'static FieldRow> {
-    ka::ROWS.iter().chain(json::ROWS)
+    fields::rows().iter().filter(|row| matches!(row.get, Getter::Audit(_)))
 }
 
 fn record(json: Json) -> AuditRecord {
