@@ -231,6 +231,25 @@ async fn half_open_connections_do_not_block_a_good_post() {
 }
 
 #[tokio::test]
+async fn the_connection_idle_longest_makes_room() {
+    let endpoint = start(Config::default(), Connections { max: 2, ..Connections::default() }).await;
+    let mut old = TcpStream::connect(endpoint.address).await.unwrap();
+    assert!(ask(&mut old).await > 0);
+    let mut young = TcpStream::connect(endpoint.address).await.unwrap();
+    assert!(ask(&mut young).await > 0);
+    assert!(ask(&mut old).await > 0);
+    assert_eq!(status(&endpoint.post("/k8s-audit", "", &event("a")).await), 200);
+    assert_eq!(young.read(&mut [0; 500]).await.unwrap(), 0, "closed, although opened later");
+    assert!(ask(&mut old).await > 0);
+}
+
+/// One request of several on a connection; the number of bytes answered.
+async fn ask(stream: &mut TcpStream) -> usize {
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    stream.read(&mut [0; 500]).await.unwrap()
+}
+
+#[tokio::test]
 async fn slow_bodies_and_heads_are_cut_off() {
     let connections = Connections { head_timeout: Duration::from_millis(200), ..Connections::default() };
     let endpoint = start(quick(), connections).await;
