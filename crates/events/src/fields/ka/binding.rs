@@ -5,7 +5,7 @@ use saker_rules::{schema::ArgKind, value::Value};
 use super::{read, text};
 use crate::{audit::Json, fields::FieldRow, record::AuditRecord};
 
-pub(crate) const ROWS: &[FieldRow] = &[
+pub(super) const ROWS: &[FieldRow] = &[
     text(
         "ka.req.binding.role",
         |r, _| read::text(r, &["requestObject", "roleRef", "name"]),

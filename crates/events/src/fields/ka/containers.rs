@@ -59,7 +59,7 @@ macro_rules! fields {
     };
 }
 
-pub(crate) const CONTAINERS: &[FieldRow] = fields!(
+pub(super) const CONTAINERS: &[FieldRow] = fields!(
     "containers",
     field!("containers", "host_port" = ports("ports"), "Ports on the node, or else their own, of"),
     text(
@@ -79,12 +79,12 @@ pub(crate) const CONTAINERS: &[FieldRow] = fields!(
     )
 );
 
-pub(crate) const INIT_CONTAINERS: &[FieldRow] = fields!(
+pub(super) const INIT_CONTAINERS: &[FieldRow] = fields!(
     "initContainers",
     field!("initContainers", "host_port" = ports("ports"), "Ports on the node, or else their own, of")
 );
 
-pub(crate) const EPHEMERAL_CONTAINERS: &[FieldRow] = fields!("ephemeralContainers",);
+pub(super) const EPHEMERAL_CONTAINERS: &[FieldRow] = fields!("ephemeralContainers",);
 
 const CONTAINER_IMAGE: [&str; 4] = ["requestObject", "spec", "containers", "image"];
 

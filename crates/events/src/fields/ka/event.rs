@@ -8,7 +8,7 @@ use saker_rules::{
 use super::{read, text};
 use crate::{audit::Json, fields::FieldRow, record::AuditRecord};
 
-pub(crate) const ROWS: &[FieldRow] = &[
+pub(super) const ROWS: &[FieldRow] = &[
     text(
         "ka.auditid",
         |r, _| read::text(r, &["auditID"]),

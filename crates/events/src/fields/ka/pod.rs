@@ -11,7 +11,7 @@ use crate::{audit::Json, fields::FieldRow, record::AuditRecord};
 const VOLUMES: [&str; 3] = ["requestObject", "spec", "volumes"];
 const HOST_PATHS: [&str; 5] = ["requestObject", "spec", "volumes", "hostPath", "path"];
 
-pub(crate) const ROWS: &[FieldRow] = &[
+pub(super) const ROWS: &[FieldRow] = &[
     text("ka.req.pod.host_ipc", |r, _| spec(r, "hostIPC"), "Whether the pod shares the node's IPC namespace"),
     text(
         "ka.req.pod.host_network",
