@@ -9,4 +9,5 @@ pub mod ast;
 pub mod diagnostic;
 pub mod limits;
 pub mod schema;
+pub mod suggest;
 pub mod value;
