@@ -43,8 +43,7 @@ impl Condition {
         let mut compiler =
             Compiler { fields, typed, operators: BTreeSet::new(), warnings: Vec::new(), nodes: 0 };
         let root = compiler.node(expr, 0)?;
-        let event_types =
-            if typed { event_types::of(expr, schema) } else { EventTypeSet::all(schema) };
+        let event_types = if typed { event_types::of(expr, schema) } else { EventTypeSet::all(schema) };
         Ok(Self {
             root,
             fields: compiler.fields.fields,
@@ -140,7 +139,7 @@ impl Compiler<'_> {
         self.operators.insert(check.op.name());
         let left = self.fields.side(&check.left)?;
         if !check::allowed(check.op, left.ty, left.list) {
-            return Err(self.not_allowed(check, &left));
+            return Err(Self::not_allowed(check, &left));
         }
         self.warn(check);
         let right = match &check.right {
@@ -151,7 +150,7 @@ impl Compiler<'_> {
         Ok(Node::Atom(Box::new((check.to_string(), atom))))
     }
 
-    fn not_allowed(&self, check: &Check, left: &Side) -> TextError {
+    fn not_allowed(check: &Check, left: &Side) -> TextError {
         let op = check.op.name();
         let kind = if left.list { "a list".to_owned() } else { format!("of type {:?}", left.ty) };
         let possible = Op::ALL.iter().filter(|o| check::allowed(**o, left.ty, left.list));
@@ -229,11 +228,12 @@ impl Compiler<'_> {
     }
 
     fn misused(&self, op: Op, text: &str) -> Option<String> {
-        let is_transformer = |t: &Transformer| {
-            text.strip_prefix(t.name()).is_some_and(|rest| rest.starts_with('('))
-        };
+        let is_transformer =
+            |t: &Transformer| text.strip_prefix(t.name()).is_some_and(|rest| rest.starts_with('('));
         if Transformer::ALL.iter().any(is_transformer) || text.starts_with("val(") {
-            return Some(format!("'{text}' may be a valid field transformer misused as a const string value"));
+            return Some(format!(
+                "'{text}' may be a valid field transformer misused as a const string value"
+            ));
         }
         if self.is_field(text) {
             return Some(format!("'{text}' may be a valid field misused as a const string value"));
@@ -246,7 +246,9 @@ impl Compiler<'_> {
     }
 
     fn is_field(&self, text: &str) -> bool {
-        let Ok((Operand::Field { name, arg, span }, _)) = parse::operand_prefix(text, true) else { return false };
+        let Ok((Operand::Field { name, arg, span }, _)) = parse::operand_prefix(text, true) else {
+            return false;
+        };
         let whole: Range<usize> = 0..text.len();
         let Resolver { schema, source, .. } = self.fields;
         span == whole && check::find_field(schema, source, &name, arg.as_deref()).is_ok()

@@ -120,7 +120,9 @@ impl Parser<'_> {
             self.lex.blanks();
             if self.frames.len() > 1 && self.lex.token(")") {
                 let group = self.frames.pop().map(Frame::finish);
-                group.into_iter().for_each(|expr| self.push(expr));
+                if let Some(group) = group {
+                    self.push(group);
+                }
                 continue;
             }
             if self.continues()? {
@@ -359,7 +361,11 @@ fn args(lex: &mut Lexer<'_>, depth: usize) -> Result<Vec<TransformArg>, TextErro
         }
         arg(lex, depth)
     })?;
-    if args.is_empty() { Err(lex.error("expected a field or a value within the transformer")) } else { Ok(args) }
+    if args.is_empty() {
+        Err(lex.error("expected a field or a value within the transformer"))
+    } else {
+        Ok(args)
+    }
 }
 
 /// One argument that is no list.

@@ -20,7 +20,11 @@ pub(crate) enum Read {
     Len(Box<Read>),
     Join(Box<Read>, Vec<Read>),
     Concat(Vec<Read>),
-    GetOpt { args: Vec<Read>, options: Vec<u8>, selector: Option<u8> },
+    GetOpt {
+        args: Vec<Read>,
+        options: Vec<u8>,
+        selector: Option<u8>,
+    },
 }
 
 /// The transformers of one text.
@@ -60,19 +64,27 @@ impl Read {
             Self::Map(_, inner) | Self::Len(inner) => inner.for_each_slot(visit),
             Self::Join(separator, items) => {
                 separator.for_each_slot(visit);
-                items.iter_mut().for_each(|i| i.for_each_slot(visit));
+                for_each_slot(items, visit);
             }
             Self::Concat(items) | Self::GetOpt { args: items, .. } => {
-                items.iter_mut().for_each(|i| i.for_each_slot(visit));
+                for_each_slot(items, visit);
             }
         }
+    }
+}
+
+fn for_each_slot(items: &mut [Read], visit: &mut impl FnMut(&mut usize)) {
+    for item in items {
+        item.for_each_slot(visit);
     }
 }
 
 impl Map {
     fn apply_to(self, value: &Value<'_>) -> Option<Value<'static>> {
         match value {
-            Value::List(values) => values.iter().map(|v| self.apply_to(v)).collect::<Option<_>>().map(Value::List),
+            Value::List(values) => {
+                values.iter().map(|v| self.apply_to(v)).collect::<Option<_>>().map(Value::List)
+            }
             Value::Bytes(data) => self.apply(data).map(|d| Value::Bytes(Cow::Owned(d))),
             other => self.apply(bytes(other)?).map(Value::owned),
         }

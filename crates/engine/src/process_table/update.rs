@@ -5,7 +5,7 @@ use std::sync::Arc;
 use saker_events::{
     Event,
     container::Container,
-    fd::{number_of, text_of},
+    fd::{number_of, starts_at_cwd, text_of},
     path,
     process::{Capabilities, Image, Memory, Process, ProcessKey, Processes},
     table::{CLONE_FLAGS, EventRow, ParamType, code, symbol_value},
@@ -160,6 +160,15 @@ impl ProcessTable {
         let process = &mut entry.process;
         match params.event.code {
             code::SYSCALL_CHDIR_X if success => set_cwd(process, params.text("path")),
+            // A relative path tells where the process is now.
+            code::SYSCALL_OPEN_X
+            | code::SYSCALL_OPENAT_2_X
+            | code::SYSCALL_OPENAT2_X
+            | code::SYSCALL_CREAT_X
+                if starts_at_cwd(params.event, params.row) && params.text("dirpath").starts_with(b"/") =>
+            {
+                set_cwd(process, params.text("dirpath"));
+            }
             code::SYSCALL_SETUID_X if success => set(&mut process.uid, params.word("uid")),
             code::SYSCALL_SETREUID_X | code::SYSCALL_SETRESUID_X if success => {
                 set(&mut process.uid, params.word("euid"));
