@@ -52,14 +52,11 @@ impl Match {
 }
 
 /// A field that goes only into `output_fields`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExtraOutputField {
-    /// The key.
-    pub key: String,
-    /// Its template.
-    pub format: String,
+pub(crate) struct ExtraOutputField {
+    pub(crate) key: String,
+    pub(crate) format: String,
     /// Whether the value keeps its type; otherwise it is the rendered text.
-    pub raw: bool,
+    pub(crate) raw: bool,
 }
 
 /// What the entries that cover a rule add to its output text.
@@ -83,11 +80,7 @@ pub(crate) fn extra_text<'a>(
 
 fn suggested(schema: &Schema, source: SourceId) -> impl Iterator<Item = &FieldSpec> {
     let suggested = schema.fields().iter().filter(|field| field.has(field_flags::SUGGESTED));
-    suggested.filter(move |field| {
-        schema.find_field(source, field.name).and_then(|id| schema.field(id)).is_some_and(|found| {
-            found.name == field.name && found.has(field_flags::SUGGESTED) && std::ptr::eq(found, *field)
-        })
-    })
+    suggested.filter(move |field| schema.find_field(source, field.name).is_some())
 }
 
 /// The fields that the entries that cover a rule add; a later one of the same key wins.

@@ -1,6 +1,7 @@
 //! Exceptions of rules: what they may say, and the text they become (specification §1.4).
 
 use crate::{
+    ast::{Modifier, Op},
     collect::{Rule, refuse},
     compile::Condition,
     diagnostic::Diagnostic,
@@ -13,24 +14,6 @@ use crate::{
     parse::parse,
     schema::{Schema, SourceId},
 };
-
-const LIST_OPERATORS: [&str; 3] = ["intersects", "in", "pmatch"];
-const NUMBER_OPERATORS: [&str; 4] = ["<=", "<", ">=", ">"];
-const TEXT_OPERATORS: [&str; 12] = [
-    "==",
-    "=",
-    "!=",
-    "glob",
-    "iglob",
-    "contains",
-    "icontains",
-    "bcontains",
-    "startswith",
-    "bstartswith",
-    "endswith",
-    "regex",
-];
-const MODIFIERS: [&str; 3] = ["oneof", "anyof", "allof"];
 
 /// Checks an exception that is new to its rule, and fills in the operators that were left out. Fields of
 /// an unknown source cannot be checked.
@@ -102,8 +85,8 @@ fn check_single(exception: &Exception) -> Decoded<()> {
 fn unsupported_operator(exception: &Exception, comp: &Entry) -> Box<Diagnostic> {
     let message = format!("'{}' is not a supported comparison operator", comp.text());
     let mut error = refuse(&exception.place, message);
-    let all = TEXT_OPERATORS.iter().chain(&NUMBER_OPERATORS).chain(&LIST_OPERATORS).copied();
-    error.help = format!("the operators are {}", all.collect::<Vec<_>>().join(" "));
+    let all: Vec<_> = Op::ALL.into_iter().map(Op::name).collect();
+    error.help = format!("the operators are {}", all.join(" "));
     error
 }
 
@@ -125,21 +108,29 @@ fn check_fields(exception: &Exception, source: SourceId, schema: &Schema) -> Dec
     Ok(())
 }
 
+fn operator(name: &str) -> Option<Op> {
+    Op::ALL.into_iter().find(|op| op.name() == name)
+}
+
 fn is_operator(text: &str) -> bool {
-    let text = text.trim();
-    text == "exists"
-        || TEXT_OPERATORS.contains(&text)
-        || NUMBER_OPERATORS.contains(&text)
-        || takes_list(text)
+    operator(text.trim()).is_some() || takes_list(text)
 }
 
 /// Whether the right side is a list: `in`, `contains anyof`.
 fn takes_list(text: &str) -> bool {
     let words: Vec<_> = text.split_ascii_whitespace().collect();
-    match words.as_slice() {
-        [operator] => LIST_OPERATORS.contains(operator),
-        [operator, modifier] => TEXT_OPERATORS.contains(operator) && MODIFIERS.contains(modifier),
-        _ => false,
+    let (name, modifier) = match words.as_slice() {
+        [name] => (name, None),
+        [name, modifier] => (name, Some(modifier)),
+        _ => return false,
+    };
+    match (operator(name), modifier) {
+        (Some(op), None) => op.takes_list(),
+        (Some(op), Some(modifier)) => {
+            let modifies = Modifier::ALL.into_iter().any(|m| m.name() == *modifier);
+            modifies && !op.takes_list() && !op.is_order() && op != Op::Exists
+        }
+        (None, _) => false,
     }
 }
 

@@ -325,6 +325,6 @@ impl<'a> Loader<'a> {
         let mut order = select::enabled(&candidates, &self.options.selection);
         order.retain(|i| catalog.rules.get(*i).is_some_and(|r| r.rule.priority as u8 <= self.options.min_priority));
         catalog.enabled = order.len();
-        catalog.rule_set(&order)
+        catalog.rule_set(&order, &self.options.schema)
     }
 }

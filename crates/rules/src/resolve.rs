@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::{
-    ast::{Expr, Name, Span},
+    ast::{Check, Expr, Name, Operand, Right, Span, TransformArg},
     diagnostic::TextError,
     limits::{MAX_DEPTH, MAX_NODES},
     suggest,
@@ -83,7 +83,7 @@ impl Walk<'_> {
             Expr::And(exprs) => Expr::And(all(exprs)?),
             Expr::Or(exprs) => Expr::Or(all(exprs)?),
             Expr::Not(expr) => Expr::Not(Box::new(self.expr(expr, depth, outer)?)),
-            Expr::Check(check) => Expr::Check(check.clone()),
+            Expr::Check(check) => Expr::Check(outer.map_or_else(|| check.clone(), |at| moved(check, at))),
             Expr::Macro(name) => self.body(name, depth, outer.unwrap_or(&name.span))?,
         })
     }
@@ -115,6 +115,36 @@ impl Walk<'_> {
             None => suggest::did_you_mean(&name.text, self.macros.entries.iter().map(|body| body.name.as_str())),
         };
         TextError { message, offset: outer.start, help }
+    }
+}
+
+/// A check from a macro's text, as if it stood where the macro's name does.
+fn moved(check: &Check, at: &Span) -> Check {
+    let mut check = Check { span: at.clone(), ..check.clone() };
+    move_operand(&mut check.left, at);
+    match &mut check.right {
+        Right::Operand(operand) => move_operand(operand, at),
+        Right::ListName(name) | Right::ModifiedName(_, name) => name.span = at.clone(),
+        Right::None | Right::Literal(_) | Right::List(_) | Right::Modified(..) => {}
+    }
+    check
+}
+
+fn move_operand(operand: &mut Operand, at: &Span) {
+    match operand {
+        Operand::Field { span, .. } => *span = at.clone(),
+        Operand::Transform { args, span, .. } => {
+            *span = at.clone();
+            args.iter_mut().for_each(|arg| move_argument(arg, at));
+        }
+    }
+}
+
+fn move_argument(arg: &mut TransformArg, at: &Span) {
+    match arg {
+        TransformArg::Operand(operand) => move_operand(operand, at),
+        TransformArg::List(args) => args.iter_mut().for_each(|arg| move_argument(arg, at)),
+        TransformArg::Text(_) | TransformArg::Number(_) => {}
     }
 }
 

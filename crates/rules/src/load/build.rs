@@ -7,8 +7,8 @@ use crate::{
     append_output::{AppendOutput, extra_fields, extra_text},
     ast::Expr,
     collect::{Collection, Entry, Macro, Rule},
-    compile::Condition,
-    diagnostic::{Code, Diagnostic},
+    compile::{Condition, too_many_event_types},
+    diagnostic::{Code, Diagnostic, TextError},
     document::Decoded,
     exceptions,
     expand::{Expanded, Written},
@@ -18,12 +18,10 @@ use crate::{
     },
     parse::parse,
     resolve::Macros,
+    ruleset::ExtraField,
     schema::SourceId,
     template::Template,
 };
-
-/// More event codes than this and `LOAD_NO_EVTTYPE` warns (specification §1.6).
-const MAX_EVENT_CODES: usize = 100;
 
 /// The token that older rules have and nobody fills any more.
 const CONTAINER_INFO: &str = "%container.info";
@@ -184,7 +182,8 @@ impl Build<'_> {
         for field in extra_fields(appended(self.options, rule)) {
             let template = self.template(rule, &field.format, source)?;
             self.warn_deprecated(rule, &field.format);
-            extra.push((field, template));
+            let raw = template.fields().next().filter(|_| field.raw).cloned();
+            extra.push((field.key, raw.map_or(ExtraField::Text(template), ExtraField::Raw)));
         }
         let Some((tree, condition)) = self.condition(rule, condition, source)? else { return Ok(None) };
         self.warn_event_types(rule, source, &condition);
@@ -229,9 +228,9 @@ impl Build<'_> {
                 return self.skip(rule, error).map(|()| None);
             }
         };
-        for warning in condition.warnings() {
-            self.log.warnings.push(parsed.warning(warning));
-        }
+        let at = |message: &String| TextError::new(message.clone(), 0);
+        let warnings = condition.warnings().iter().map(|(code, m)| *parsed.text.diagnostic(*code, at(m)));
+        self.log.warnings.extend(warnings);
         Ok(Some((tree, condition)))
     }
 
@@ -256,7 +255,11 @@ impl Build<'_> {
     }
 
     fn warn_event_types(&mut self, rule: &Rule, source: SourceId, condition: &Condition) {
-        let _ = (rule, source, condition, MAX_EVENT_CODES);
+        if rule.warn_evttypes && too_many_event_types(condition, &self.options.schema, source) {
+            let message =
+                "Rule matches too many evt.type values. This has a significant performance penalty.";
+            self.log.warnings.push(rule.place.diagnostic(Code::LoadNoEvttype, message));
+        }
     }
 
     fn warn_unused(&mut self) {

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use crate::{
-    append_output::ExtraOutputField,
     ast::Expr,
     collect::{Collection, Rule},
     compile::Condition,
     requirements::{PluginRequirement, Version},
-    ruleset::{RuleInfo, RuleSet, RuleSetBuilder},
+    ruleset::{ExtraField, RuleInfo, RuleSet, RuleSetBuilder},
     schema::{Schema, SourceId},
     select::Candidate,
     template::Template,
@@ -55,7 +54,7 @@ pub(crate) struct CompiledRule {
     /// With what is appended to it.
     pub(crate) output: String,
     pub(crate) template: Template,
-    pub(crate) extra: Vec<(ExtraOutputField, Template)>,
+    pub(crate) extra: Vec<(String, ExtraField)>,
     /// Without exceptions, lists and macros.
     pub(crate) tree: Expr,
     pub(crate) condition: Condition,
@@ -64,6 +63,18 @@ pub(crate) struct CompiledRule {
 impl CompiledRule {
     pub(crate) fn candidate(&self) -> Candidate<'_> {
         Candidate { name: &self.rule.name, tags: &self.rule.tags, enabled: self.rule.enabled }
+    }
+
+    /// For the rule set: only rules that run get into it.
+    fn info(&self) -> RuleInfo {
+        RuleInfo {
+            name: self.rule.name.clone(),
+            desc: self.rule.desc.clone(),
+            priority: self.rule.priority as u8,
+            source: self.source,
+            tags: self.rule.tags.iter().cloned().collect(),
+            enabled: true,
+        }
     }
 }
 
@@ -83,7 +94,7 @@ impl Catalog {
     pub(super) fn blind(&self, schema: &Schema, flag: u8) -> Vec<(String, String)> {
         let mut blind = Vec::new();
         for rule in &self.rules {
-            let fields = rule.condition.fields().iter().filter_map(|id| schema.field(*id));
+            let fields = rule.condition.fields().iter().filter_map(|(id, _)| schema.field(*id));
             let fields = fields.filter(|field| field.has(flag));
             blind.extend(fields.map(|field| (rule.rule.name.clone(), field.name.to_owned())));
         }
@@ -91,8 +102,11 @@ impl Catalog {
     }
 
     /// The rules at these positions, in this order.
-    pub(super) fn rule_set(&self, order: &[usize]) -> Arc<RuleSet> {
-        let _ = order;
-        Arc::new(RuleSet {})
+    pub(super) fn rule_set(&self, order: &[usize], schema: &Arc<Schema>) -> Arc<RuleSet> {
+        let mut builder = RuleSetBuilder::new(Arc::clone(schema));
+        for rule in order.iter().filter_map(|i| self.rules.get(*i)) {
+            builder.add(rule.info(), &rule.condition, rule.template.clone(), rule.extra.clone());
+        }
+        Arc::new(builder.build())
     }
 }
