@@ -111,7 +111,6 @@ impl ProcessTable {
         let Some(ppid) = params.signed("ptid").and_then(|p| u32::try_from(p).ok()) else { return };
         let Some(entry) = self.entry_or(key, |table| table.child(params, key, ppid)) else { return };
         entry.process.ppid = ppid;
-        entry.forked = true;
     }
 
     /// A new process: what it inherits from its parent, and what its record says.
@@ -135,13 +134,14 @@ impl ProcessTable {
         let Some(entry) = self.entry_or(key, |_| Process { started, ..Process::unknown(key) }) else {
             return;
         };
-        let Entry { process, forked, .. } = entry;
+        let Entry { process, .. } = entry;
         process.image = Arc::new(params.image());
         process.memory = params.memory();
         set_common(process, params, boot_time);
         set_identity(process, params);
-        if !*forked {
-            process.ppid = params.word("ptid").unwrap_or(0);
+        // Who is its parent now may have adopted it: what the fork or an earlier record said stays.
+        if process.ppid == 0 {
+            set(&mut process.ppid, params.signed("ptid").and_then(|pid| u32::try_from(pid).ok()));
         }
     }
 
