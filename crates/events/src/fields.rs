@@ -2,6 +2,9 @@
 //!
 //! A row is what users see (name, type, argument, description) and where the value comes from.
 
+mod json;
+mod ka;
+
 use saker_rules::{
     schema::{ArgKind, ArgRule, FieldArg, FieldSpec, Quantifier, SourceMask},
     value::{FieldType, Value},
@@ -14,6 +17,9 @@ pub const SYSCALL: SourceMask = 1;
 /// Bit of the source `k8s_audit`.
 pub const K8S_AUDIT: SourceMask = 2;
 
+/// Takes a field's value out of an audit event.
+pub type AuditGetter = for<'a> fn(&'a AuditRecord, Option<&FieldArg>) -> Option<Value<'a>>;
+
 /// Where a field's value comes from.
 #[derive(Clone, Copy)]
 pub enum Getter {
@@ -22,7 +28,7 @@ pub enum Getter {
     /// From a syscall event and the process that made it.
     Syscall(for<'a> fn(&'a SyscallRecord<'a>, Option<&FieldArg>) -> Option<Value<'a>>),
     /// From a Kubernetes audit event.
-    Audit(for<'a> fn(&'a AuditRecord, Option<&FieldArg>) -> Option<Value<'a>>),
+    Audit(AuditGetter),
     /// From nowhere yet; rules that need it are reported blind.
     Unavailable,
 }

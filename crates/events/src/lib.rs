@@ -1,5 +1,6 @@
 //! The event model: event table, field table, records.
 
+pub mod audit;
 pub mod event;
 pub mod fields;
 pub mod record;

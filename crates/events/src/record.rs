@@ -32,5 +32,5 @@ pub struct AuditRecord {
     /// What every event has.
     pub header: Header,
     /// The whole event as JSON.
-    pub json: serde_json::Value,
+    pub json: crate::audit::Json,
 }
