@@ -2,15 +2,61 @@
 //!
 //! A row is what users see (name, type, argument, description) and where the value comes from.
 
+mod container;
+mod evt;
+mod evt_syscall;
+mod fd;
+mod fdlist;
+mod fs_path;
+mod group;
 mod json;
+mod k8s;
+mod k8smeta;
 mod ka;
+mod prelude;
+mod proc;
+mod thread;
+mod user;
+mod util;
+
+use std::sync::OnceLock;
 
 use saker_rules::{
-    schema::{ArgKind, ArgRule, FieldArg, FieldSpec, Quantifier, SourceMask},
+    schema::{ArgKind, ArgRule, FieldArg, FieldId, FieldSpec, Quantifier, SourceMask},
     value::{FieldType, Value},
 };
 
 use crate::record::{AuditRecord, Header, SyscallRecord};
+
+/// The tables of all classes, in the order in which fields are listed.
+const CLASSES: &[&[FieldRow]] = &[
+    evt::ROWS,
+    evt_syscall::ROWS,
+    proc::ROWS,
+    thread::ROWS,
+    user::ROWS,
+    group::ROWS,
+    fd::ROWS,
+    fs_path::ROWS,
+    fdlist::ROWS,
+    util::ROWS,
+    container::ROWS,
+    k8s::ROWS,
+    k8smeta::ROWS,
+    ka::ROWS,
+    json::ROWS,
+];
+
+/// Every field; a [`FieldId`] is a position here.
+pub fn rows() -> &'static [FieldRow] {
+    static ROWS: OnceLock<Vec<FieldRow>> = OnceLock::new();
+    ROWS.get_or_init(|| CLASSES.concat())
+}
+
+/// The row of a field.
+pub fn by_id(id: FieldId) -> Option<&'static FieldRow> {
+    rows().get(usize::from(id.0))
+}
 
 /// Bit of the source `syscall` in a row's sources.
 pub const SYSCALL: SourceMask = 1;
