@@ -20,6 +20,7 @@ mod syscall;
 pub use expect::{ExpectedAlert, Mismatch};
 pub use run::run;
 
+use saker_events::audit::{self, AuditEvent, Decoded, Limits};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use syscall::SyscallCase;
@@ -51,7 +52,7 @@ pub struct Case {
 #[derive(Debug)]
 enum CaseEvent {
     Syscall(Box<SyscallCase>),
-    Audit(Value),
+    Audit(AuditEvent),
 }
 
 /// Why a file of cases cannot be used, or a case not be run.
@@ -127,11 +128,13 @@ impl Suite {
 /// A system call has the key `evt`; everything else is an audit event as the API server sends it.
 fn event(value: Value) -> Result<CaseEvent, String> {
     if value.get("evt").is_some() {
-        Ok(CaseEvent::Syscall(Box::new(from_value(value)?)))
-    } else if value.get("auditID").is_some() {
-        Ok(CaseEvent::Audit(value))
-    } else {
-        Err("an event has the key `evt` (a system call) or `auditID` (an audit event)".to_owned())
+        return Ok(CaseEvent::Syscall(Box::new(from_value(value)?)));
+    }
+    let Decoded { mut events, rejected } = audit::decode(value.to_string().as_bytes(), &Limits::default());
+    match (events.pop(), rejected.first()) {
+        (Some(event), None) if events.is_empty() => Ok(CaseEvent::Audit(event)),
+        (_, Some(rejection)) => Err(format!("no system call (there is no `evt`), no audit event: {}", rejection.reason)),
+        _ => Err("write each audit event as an event of its own".to_owned()),
     }
 }
 
