@@ -133,7 +133,9 @@ fn event(value: Value) -> Result<CaseEvent, String> {
     let Decoded { mut events, rejected } = audit::decode(value.to_string().as_bytes(), &Limits::default());
     match (events.pop(), rejected.first()) {
         (Some(event), None) if events.is_empty() => Ok(CaseEvent::Audit(event)),
-        (_, Some(rejection)) => Err(format!("no system call (there is no `evt`), no audit event: {}", rejection.reason)),
+        (_, Some(rejection)) => {
+            Err(format!("no system call (there is no `evt`), no audit event: {}", rejection.reason))
+        }
         _ => Err("write each audit event as an event of its own".to_owned()),
     }
 }

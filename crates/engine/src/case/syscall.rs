@@ -93,7 +93,10 @@ impl SyscallCase {
     pub(super) fn records(&self, number: u64) -> Result<Records, String> {
         let row = self.row()?;
         let mut clock = START.saturating_add(SPACE.saturating_mul(number));
-        let mut tick = || std::mem::replace(&mut clock, clock.saturating_add(STEP));
+        let mut tick = || {
+            clock = clock.saturating_add(STEP);
+            clock
+        };
         let family = self.family()?;
         let mut history = Vec::new();
         for task in &family {
@@ -142,7 +145,13 @@ impl SyscallCase {
         self.record(row, task, ts, &Map::new())
     }
 
-    fn record(&self, row: &EventRow, task: &Task, ts: u64, given: &Map<String, Value>) -> Result<Vec<u8>, String> {
+    fn record(
+        &self,
+        row: &EventRow,
+        task: &Task,
+        ts: u64,
+        given: &Map<String, Value>,
+    ) -> Result<Vec<u8>, String> {
         let stamp = Stamp { ts, tid: u64::from(task.pid) };
         let value = |param: &Param| match given.get(param.name) {
             Some(value) => record::encode(param, value),
