@@ -43,14 +43,13 @@ const CLASSES: &[&[FieldRow]] = &[
     container::ROWS,
     k8s::ROWS,
     k8smeta::ROWS,
-    ka::ROWS,
     json::ROWS,
 ];
 
 /// Every field; a [`FieldId`] is a position here.
 pub fn rows() -> &'static [FieldRow] {
     static ROWS: OnceLock<Vec<FieldRow>> = OnceLock::new();
-    ROWS.get_or_init(|| CLASSES.concat())
+    ROWS.get_or_init(|| [CLASSES, ka::PARTS].concat().concat())
 }
 
 /// The row of a field.

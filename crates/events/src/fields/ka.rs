@@ -14,7 +14,8 @@ use saker_rules::value::FieldType;
 use super::{FieldRow, Getter, K8S_AUDIT, row};
 use crate::fields::AuditGetter;
 
-const PARTS: [&[FieldRow]; 6] = [
+/// The rows, by what they are about.
+pub(super) const PARTS: &[&[FieldRow]] = &[
     event::ROWS,
     binding::ROWS,
     pod::ROWS,
@@ -23,32 +24,7 @@ const PARTS: [&[FieldRow]; 6] = [
     containers::EPHEMERAL_CONTAINERS,
 ];
 
-pub(crate) const ROWS: &[FieldRow] = &concat::<{ count() }>();
-
 /// A row with one text.
 const fn text(name: &'static str, get: AuditGetter, description: &'static str) -> FieldRow {
     row(name, FieldType::CharBuf, K8S_AUDIT, Getter::Audit(get), description)
-}
-
-const fn count() -> usize {
-    let (mut part, mut count) = (0, 0);
-    while part < PARTS.len() {
-        count += PARTS[part].len();
-        part += 1;
-    }
-    count
-}
-
-const fn concat<const N: usize>() -> [FieldRow; N] {
-    let mut rows = [PARTS[0][0]; N];
-    let (mut part, mut at, mut filled) = (0, 0, 0);
-    while filled < N {
-        if at == PARTS[part].len() {
-            (part, at) = (part + 1, 0);
-        } else {
-            rows[filled] = PARTS[part][at];
-            (at, filled) = (at + 1, filled + 1);
-        }
-    }
-    rows
 }

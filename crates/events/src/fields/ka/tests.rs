@@ -23,7 +23,7 @@ struct Case {
 }
 
 fn rows() -> impl Iterator<Item = &'static FieldRow> {
-    ka::ROWS.iter().chain(json::ROWS)
+    ka::PARTS.iter().copied().flatten().chain(json::ROWS)
 }
 
 fn record(json: Json) -> AuditRecord {
