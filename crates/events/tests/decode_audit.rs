@@ -83,6 +83,6 @@ proptest! {
         let whole = decode(&body, &Limits::default());
         prop_assert!(whole.events.len() <= 1);
         body.truncate(end);
-        prop_assert!(decode(&body, &Limits::default()).events.is_empty());
+        prop_assert!(decode(&body, &Limits::default()).events.len() <= whole.events.len());
     }
 }

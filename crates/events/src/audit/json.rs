@@ -10,7 +10,7 @@ use serde::{
 use serde_json::Number;
 
 /// A JSON value. Audit objects are small, so that looking a key up means comparing with each.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 #[allow(missing_docs, reason = "JSON's own kinds")]
 pub enum Json {
     Null,

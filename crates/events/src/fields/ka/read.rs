@@ -29,7 +29,7 @@ pub(super) fn spread<'a>(
     path: &[&str],
 ) -> Option<Vec<Option<&'a Json>>> {
     let event = record.at(&[])?;
-    let index = arg.map(|arg| arg.index).map(|index| index.and_then(|i| usize::try_from(i).ok()));
+    let index = arg.map(|arg| arg.index.and_then(|i| usize::try_from(i).ok()).unwrap_or(usize::MAX));
     let mut found = Vec::new();
     collect(event, index, path, &mut found)?;
     Some(found)
@@ -37,7 +37,7 @@ pub(super) fn spread<'a>(
 
 fn collect<'a>(
     value: &'a Json,
-    index: Option<Option<usize>>,
+    index: Option<usize>,
     path: &[&str],
     found: &mut Vec<Option<&'a Json>>,
 ) -> Option<()> {
@@ -54,7 +54,7 @@ fn collect<'a>(
             }
             Some(())
         }
-        (Json::Array(elements), Some(at)) => collect(elements.get(at?)?.get(key)?, index, rest, found),
+        (Json::Array(elements), Some(at)) => collect(elements.get(at)?.get(key)?, index, rest, found),
         _ => collect(value.get(key)?, index, rest, found),
     }
 }
