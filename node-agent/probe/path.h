@@ -85,34 +85,40 @@ static __always_inline enum step path_step(struct text *t, struct walk *w)
 	return alone ? STEP_END : STEP_UP;
 }
 
-// The path of `at` as the process whose root is `root` sees it. What is too long keeps its end, without a
-// leading slash, so that it is never taken for another absolute path.
-static __noinline enum step path_build(struct scratch *s, struct text *t, struct walk *w)
-{
-	enum step step = STEP_UP;
-	text_begin(t);
-	for (int i = 0; i < COMPONENTS_MAX && step == STEP_UP; i++)
-		step = path_step(t, w);
-	if (step == STEP_UP || step == STEP_FULL) {
-		s->truncated = 1;
-		t->start++;
-	} else if (t->start == TEXT_END) {
-		t->bytes[--t->start & TEXT_END] = '/';
-	}
-	return step;
-}
-
 static __always_inline struct text *text_of(u32 program)
 {
 	return bpf_map_lookup_elem(&texts, &program);
 }
 
+// Puts the path of a dentry, as a process with that root sees it, into the program's text. What is too long
+// keeps its end, without a leading slash, so that it is never taken for another absolute path.
+// Not static: the verifier then checks it once, not once per caller; such a function takes numbers only.
+__noinline int path_build(u32 program, u64 mnt, u64 dentry, u64 root_mnt, u64 root_dentry)
+{
+	struct walk w = {.at = {(void *)mnt, (void *)dentry}, .root = {(void *)root_mnt, (void *)root_dentry}};
+	struct text *t = text_of(program);
+	int step = STEP_UP;
+	if (!t)
+		return STEP_NONE;
+	text_begin(t);
+	for (int i = 0; i < COMPONENTS_MAX && step == STEP_UP; i++)
+		step = path_step(t, &w);
+	if (step == STEP_UP || step == STEP_FULL)
+		t->start++;
+	else if (t->start == TEXT_END)
+		t->bytes[--t->start & TEXT_END] = '/';
+	return step;
+}
+
 // A parameter with the path of `at` as `task` sees it.
 static __always_inline void put_path(struct scratch *s, struct text *t, struct task_struct *task, struct place at)
 {
-	struct walk w = {.at = at, .root = PLACE_OF(task, fs, root)};
-	if (!at.dentry || path_build(s, t, &w) == STEP_NONE)
+	struct place root = PLACE_OF(task, fs, root);
+	int step = at.dentry ? path_build(s->program, (u64)at.mnt, (u64)at.dentry, (u64)root.mnt, (u64)root.dentry) : STEP_NONE;
+	if (step == STEP_NONE)
 		return put_empty(s);
+	if (step != STEP_END)
+		s->truncated = 1;
 	put_built_text(s, t);
 }
 
