@@ -4,6 +4,7 @@
 
 pub mod cmd;
 mod input;
+mod junit;
 mod table;
 
 use std::{

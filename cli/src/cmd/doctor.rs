@@ -15,18 +15,23 @@ pub struct Args {}
 impl Args {
     pub(crate) fn run(self, out: &mut dyn Write) -> anyhow::Result<Verdict> {
         let Self {} = self;
-        let checks = preflight::environment();
+        let checks = preflight::checks();
         let rows: Vec<_> = checks.iter().map(row).collect();
         table::write(out, &rows)?;
-        let missing: Vec<_> = checks.iter().filter(|check| !check.ok).collect();
-        for check in &missing {
+        for check in checks.iter().filter(|check| !check.ok) {
             writeln!(out, "\n{}: {}", check.name, check.advice)?;
         }
-        Ok(Verdict::of(missing.is_empty()))
+        let able = !checks.iter().any(Check::failed);
+        writeln!(out, "\n{}", if able { "saker-agent can run here" } else { "saker-agent cannot run here" })?;
+        Ok(Verdict::of(able))
     }
 }
 
 fn row(check: &Check) -> [String; 3] {
-    let state = if check.ok { "ok" } else { "MISSING" };
+    let state = match (check.ok, check.required) {
+        (true, _) => "ok",
+        (false, true) => "missing",
+        (false, false) => "better with",
+    };
     [state.to_owned(), check.name.to_owned(), check.found.clone()]
 }
