@@ -30,7 +30,7 @@ __noinline int cgroup_path(u32 program, u64 start)
 		parent = kernfs_parent(node);
 	}
 	if (t->start == TEXT_END)
-		t->bytes[--t->start & TEXT_END] = '/';
+		text_prepend_slash(t);
 	return !parent;
 }
 

@@ -6,25 +6,38 @@
 #define COMPONENTS_MAX 128
 #define TEXT_END (TEXT_MAX - 1)
 
-// Puts `len` bytes before what the text holds. Returns 0 if they do not fit.
-static __always_inline bool text_prepend(struct text *t, const u8 *from, u32 len)
+// A place in a text, masked so that the verifier sees its bounds.
+static __always_inline u8 *text_at(struct text *t, u64 at)
 {
+	OPAQUE(at);
+	return &t->bytes[at & TEXT_END];
+}
+
+// Puts `len` bytes before what the text holds. Returns 0 if they do not fit.
+static __always_inline bool text_prepend(struct text *t, const u8 *from, u64 len)
+{
+	OPAQUE(len);
 	len &= NAME_BYTES - 1;
 	u32 start = t->start - len;
 	if (start > TEXT_END)
 		return 0;
-	bpf_probe_read_kernel(&t->bytes[start & TEXT_END], len, from);
+	bpf_probe_read_kernel(text_at(t, start), len, from);
 	t->start = start;
 	return 1;
 }
 
+static __always_inline void text_prepend_slash(struct text *t)
+{
+	t->start--;
+	*text_at(t, t->start) = '/';
+}
+
 // Puts "/NAME" before what the text holds. Returns 0 if it does not fit.
-static __always_inline bool path_prepend(struct text *t, const u8 *name, u32 len)
+static __always_inline bool path_prepend(struct text *t, const u8 *name, u64 len)
 {
 	if (!text_prepend(t, name, len) || !t->start)
 		return 0;
-	t->start--;
-	t->bytes[t->start & TEXT_END] = '/';
+	text_prepend_slash(t);
 	return 1;
 }
 
@@ -106,7 +119,7 @@ __noinline int path_build(u32 program, u64 mnt, u64 dentry, u64 root_mnt, u64 ro
 	if (step == STEP_UP || step == STEP_FULL)
 		t->start++;
 	else if (t->start == TEXT_END)
-		t->bytes[--t->start & TEXT_END] = '/';
+		text_prepend_slash(t);
 	return step;
 }
 
