@@ -45,8 +45,9 @@ fn syscall(
 }
 
 fn parse(record: &[u8], number: u64) -> Result<Event<'_>, String> {
-    let event = Event::parse(record).map_err(|e| e.to_string())?;
-    Ok(Event { num: number.saturating_add(1), ..event })
+    let mut event = Event::parse(record).map_err(|e| e.to_string())?;
+    event.num = number.saturating_add(1);
+    Ok(event)
 }
 
 /// The users that the case names, in the form of `/etc/passwd`.
