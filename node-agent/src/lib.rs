@@ -1,1 +1,3 @@
-//! The node agent: sources, engine, outputs on one node
+//! The node agent: sources, engine, outputs on one node.
+
+pub mod config;
