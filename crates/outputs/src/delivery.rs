@@ -80,9 +80,9 @@ impl Backoff {
 
 /// One output at work.
 pub struct Delivery {
-    queue: Option<SyncSender<Arc<Alert>>>,
+    queue: Mutex<Option<SyncSender<Arc<Alert>>>>,
     shared: Arc<Shared>,
-    ended: Receiver<()>,
+    ended: Mutex<Receiver<()>>,
 }
 
 /// What the worker and the owner both see.
@@ -124,7 +124,7 @@ impl Delivery {
             worker.run(&alerts);
             drop(alive);
         })?;
-        Ok(Self { queue: Some(queue), shared, ended })
+        Ok(Self { queue: Mutex::new(Some(queue)), shared, ended: Mutex::new(ended) })
     }
 
     /// The output's name.
@@ -134,7 +134,8 @@ impl Delivery {
 
     /// Queues an alert without waiting; a full queue drops and counts it.
     pub fn send(&self, alert: &Arc<Alert>) {
-        let taken = self.queue.as_ref().is_some_and(|queue| queue.try_send(Arc::clone(alert)).is_ok());
+        let queue = lock(&self.queue);
+        let taken = queue.as_ref().is_some_and(|queue| queue.try_send(Arc::clone(alert)).is_ok());
         let counter = if taken { &self.shared.queued } else { &self.shared.dropped };
         counter.fetch_add(1, Relaxed);
     }
@@ -155,9 +156,9 @@ impl Delivery {
     }
 
     /// Takes no more alerts and gives the queued ones until `deadline`.
-    pub fn begin_close(&mut self, deadline: Instant) {
-        self.queue = None;
-        *self.shared.deadline() = Some(deadline);
+    pub fn begin_close(&self, deadline: Instant) {
+        *lock(&self.queue) = None;
+        *lock(&self.shared.deadline) = Some(deadline);
         self.shared.closing.notify_all();
     }
 
@@ -165,7 +166,7 @@ impl Delivery {
     /// hangs still holds then is counted as dropped.
     pub fn finish_close(&self, deadline: Instant) -> Counts {
         // An error is what we wait for: the worker has let go of the other end.
-        let _ = self.ended.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        let _ = lock(&self.ended).recv_timeout(deadline.saturating_duration_since(Instant::now()));
         let counts = self.counts();
         let settled = counts.sent.saturating_add(counts.failed);
         let left = self.shared.queued.load(Relaxed).saturating_sub(settled);
@@ -174,17 +175,13 @@ impl Delivery {
 }
 
 impl Shared {
-    fn deadline(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn is_over(&self) -> bool {
-        self.deadline().is_some_and(|deadline| deadline <= Instant::now())
+        lock(&self.deadline).is_some_and(|deadline| deadline <= Instant::now())
     }
 
     /// Waits, at most until the deadline; closing cuts the first wait short for a last attempt.
     fn pause(&self, pause: Duration) {
-        let deadline = self.deadline();
+        let deadline = lock(&self.deadline);
         match *deadline {
             Some(at) => {
                 drop(deadline);
@@ -193,6 +190,11 @@ impl Shared {
             None => drop(self.closing.wait_timeout_while(deadline, pause, |deadline| deadline.is_none())),
         }
     }
+}
+
+/// What the mutexes guard is never left half changed, so a panic elsewhere does not spoil it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Worker {
@@ -299,7 +301,7 @@ mod tests {
     ) -> (Counts, u32) {
         let calls = Arc::new(AtomicU32::new(0));
         let transport = Box::new(Scripted(Arc::clone(&calls), script));
-        let mut delivery = Delivery::start("test", transport, capacity, QUICK).unwrap();
+        let delivery = Delivery::start("test", transport, capacity, QUICK).unwrap();
         for _ in 0..alerts {
             delivery.send(&alert("m"));
         }

@@ -82,9 +82,9 @@ impl Outputs {
     }
 
     /// Delivers what is queued, for at most `patience`, and tells what became of all alerts.
-    pub fn close(mut self, patience: Duration) -> Vec<(&'static str, Counts)> {
+    pub fn close(&self, patience: Duration) -> Vec<(&'static str, Counts)> {
         let deadline = Instant::now() + patience;
-        self.0.iter_mut().for_each(|output| output.begin_close(deadline));
+        self.0.iter().for_each(|output| output.begin_close(deadline));
         self.0.iter().map(|output| (output.name(), output.finish_close(deadline))).collect()
     }
 }

@@ -79,7 +79,7 @@ fn post(address: SocketAddr, json: bool) -> Result<(), SendError> {
 /// Sends alerts through a queue, with quick retries.
 fn deliver(address: SocketAddr, alerts: &[&str], patience: Duration) -> Counts {
     let poster = poster(&config(address), false, Duration::from_millis(300)).unwrap();
-    let mut delivery = Delivery::start("http", Box::new(poster), 10, QUICK).unwrap();
+    let delivery = Delivery::start("http", Box::new(poster), 10, QUICK).unwrap();
     for message in alerts {
         delivery.send(&alert(message));
     }
