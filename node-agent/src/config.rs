@@ -16,10 +16,11 @@ use legacy::{Ignored, Unavailable};
 pub use problem::ConfigError;
 use saker_alert::{Format, Priority};
 use saker_outputs::{OutputConfig, file, http, stdout};
+use saker_rules::{append_output::AppendOutput, select::Selection};
 use schemars::JsonSchema;
 pub use sections::{
     DropAction, Engine, EngineKind, Kubernetes, LogLevel, Metrics, ModernEbpf, OutputsQueue, RuleMatching,
-    RulePattern, RuleSelection, SyscallEventDrops, Webserver,
+    SyscallEventDrops, Webserver,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -43,7 +44,8 @@ pub struct Config {
     /// the default rules, or for those of the cluster once they are known.
     pub rules_files: Vec<PathBuf>,
     /// Enables and disables rules, in this order, after all files are read.
-    pub rules: Vec<RuleSelection>,
+    #[schemars(with = "Vec<serde_json::Value>")]
+    pub rules: Vec<Selection>,
     /// Read changed rules files without a restart.
     pub watch_config_files: bool,
     /// Rules less urgent than this are not loaded.
@@ -63,6 +65,9 @@ pub struct Config {
     pub json_include_output_fields_property: bool,
     /// JSON: the tags of the rule.
     pub json_include_tags_property: bool,
+    /// Additions to the output of rules: text, fields, for rules of a source, of tags, of a name.
+    #[schemars(with = "Vec<serde_json::Value>")]
+    pub append_output: Vec<AppendOutput>,
     /// Date and UTC offset instead of the local time of day.
     pub time_format_iso_8601: bool,
 
@@ -94,8 +99,6 @@ pub struct Config {
     /// The least urgent lines of the agent's own log.
     pub log_level: LogLevel,
 
-    /// Not available yet: additions to the output of rules.
-    pub append_output: Unavailable,
     /// Not available yet: bytes of buffers as base64.
     pub buffer_format_base64: Unavailable,
     /// Not available yet: further files merged into this one.
@@ -141,6 +144,7 @@ impl Default for Config {
             json_include_message_property: false,
             json_include_output_fields_property: true,
             json_include_tags_property: true,
+            append_output: vec![AppendOutput { suggested_output: true, ..AppendOutput::default() }],
             time_format_iso_8601: false,
             stdout_output: stdout::Config::default(),
             file_output: file::Config::default(),
@@ -155,7 +159,6 @@ impl Default for Config {
             kubernetes: Kubernetes::default(),
             state_dir: PathBuf::from("/var/lib/saker"),
             log_level: LogLevel::Info,
-            append_output: Unavailable,
             buffer_format_base64: Unavailable,
             config_files: Unavailable,
             static_fields: Unavailable,

@@ -5,6 +5,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    sync::atomic::Ordering::Relaxed,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -13,6 +14,7 @@ use prometheus::{
     proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType},
 };
 use saker_alert::Priority;
+use saker_source_k8s_audit::{Counters, LEVELS, OUTCOMES, Reason, STAGES};
 
 use crate::status::{Source, SourceState, Status};
 
@@ -64,6 +66,24 @@ const DROPPED: Spec =
 const FAILED: Spec =
     ("saker_output_failed_total", "Alerts that the output's sink did not take", MetricType::COUNTER);
 
+const AUDIT_REQUESTS: Spec =
+    ("saker_audit_requests_total", "Requests to the audit endpoint by how they ended", MetricType::COUNTER);
+const AUDIT_REJECTED: Spec =
+    ("saker_audit_rejected_total", "Items of audit requests that are no events", MetricType::COUNTER);
+const AUDIT_EVENTS: Spec = ("saker_audit_events_total", "Audit events accepted", MetricType::COUNTER);
+const AUDIT_BYTES: Spec = ("saker_audit_bytes_total", "Bytes of audit requests", MetricType::COUNTER);
+const AUDIT_TRUNCATED: Spec =
+    ("saker_audit_truncated_total", "Audit events that the API server had shortened", MetricType::COUNTER);
+const AUDIT_DUPLICATES: Spec =
+    ("saker_audit_duplicates_total", "Audit events that had come before", MetricType::COUNTER);
+const AUDIT_EVICTED: Spec =
+    ("saker_audit_evicted_connections_total", "Idle connections closed to make room", MetricType::COUNTER);
+const AUDIT_LAST: Spec = (
+    "saker_audit_last_event_timestamp_nanoseconds",
+    "Time of the latest audit event, since the epoch",
+    MetricType::GAUGE,
+);
+
 /// Numbers that only their source knows, by family and labels.
 pub type Extra = Vec<(Spec, Vec<(String, String)>, u64)>;
 
@@ -94,6 +114,33 @@ fn borrowed(labels: &[(String, String)]) -> Vec<(&str, &str)> {
 pub fn buffer_drops(class: &str, lost: u64) -> (Spec, Vec<(String, String)>, u64) {
     let labels = [("dir", "exit"), ("drop", class)].map(|(n, v)| (n.to_owned(), v.to_owned()));
     (DROPS_BUFFER, labels.into(), lost)
+}
+
+/// The counters of the audit source.
+pub fn audit(counters: &Counters) -> Extra {
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let mut rows = Vec::new();
+    for (outcome, count) in OUTCOMES.iter().zip(&counters.requests) {
+        rows.push((AUDIT_REQUESTS, vec![pair("outcome", outcome)], count.load(Relaxed)));
+    }
+    for (reason, count) in Reason::NAMES.iter().zip(&counters.rejected) {
+        rows.push((AUDIT_REJECTED, vec![pair("reason", reason)], count.load(Relaxed)));
+    }
+    for (level, stages) in LEVELS.iter().zip(&counters.events) {
+        for (stage, count) in STAGES.iter().zip(stages) {
+            let labels = vec![pair("level", level), pair("stage", stage)];
+            rows.push((AUDIT_EVENTS, labels, count.load(Relaxed)));
+        }
+    }
+    let plain = [
+        (AUDIT_BYTES, &counters.bytes),
+        (AUDIT_TRUNCATED, &counters.truncated),
+        (AUDIT_DUPLICATES, &counters.duplicates),
+        (AUDIT_EVICTED, &counters.evicted),
+        (AUDIT_LAST, &counters.last_event),
+    ];
+    rows.extend(plain.map(|(spec, count)| (spec, Vec::new(), count.load(Relaxed))));
+    rows
 }
 
 impl Families {

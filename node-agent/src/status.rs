@@ -3,15 +3,17 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    thread,
     time::SystemTime,
 };
 
 use saker_alert::Priority;
 use saker_outputs::Counts;
 use serde::Serialize;
+use tokio::sync::watch;
 
 use crate::alerts::Alerts;
 
@@ -31,6 +33,8 @@ pub struct Status {
     /// The audit source.
     pub k8s_audit: Source,
     rules: Mutex<Rules>,
+    /// Why the agent must end.
+    end: watch::Sender<Option<String>>,
 }
 
 /// One source of events.
@@ -133,7 +137,7 @@ impl Status {
     pub fn new(hostname: String, alerts: Alerts) -> Self {
         let started = SystemTime::now();
         let (syscall, k8s_audit) = (Source::default(), Source::default());
-        Self { hostname, started, alerts, syscall, k8s_audit, rules: Mutex::default() }
+        Self { hostname, started, alerts, syscall, k8s_audit, rules: Mutex::default(), end: watch::Sender::default() }
     }
 
     /// The rules in force.
@@ -153,6 +157,27 @@ impl Status {
             _ => None,
         };
         self.sources().into_iter().filter_map(failed).collect()
+    }
+
+    /// Ends the agent for this reason.
+    pub fn end(&self, reason: &str) {
+        self.end.send_replace(Some(reason.to_owned()));
+    }
+
+    /// Waits for [`Self::end`].
+    pub async fn ended(&self) {
+        // An error would say that the sender is gone, and it is ours.
+        let _ = self.end.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// The reason given to [`Self::end`].
+    pub fn end_reason(&self) -> Option<String> {
+        self.end.borrow().clone()
+    }
+
+    /// As long as the answer lives, a panic of this thread is the death of a source.
+    pub fn watch_thread(self: &Arc<Self>, source: fn(&Self) -> &Source) -> ThreadWatch {
+        ThreadWatch { status: Arc::clone(self), source }
     }
 
     /// The answer of `/status`.
@@ -211,6 +236,21 @@ impl Source {
 
     fn report(&self) -> SourceReport {
         SourceReport { state: self.state(), events: self.events(), lost: self.lost() }
+    }
+}
+
+/// See [`Status::watch_thread`].
+pub struct ThreadWatch {
+    status: Arc<Status>,
+    source: fn(&Status) -> &Source,
+}
+
+impl Drop for ThreadWatch {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let reason = "its thread ended by a fault of the program; the log has the place";
+            (self.source)(&self.status).set(SourceState::Failed(reason.to_owned()));
+        }
     }
 }
 

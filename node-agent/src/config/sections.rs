@@ -228,26 +228,6 @@ impl Default for Kubernetes {
     }
 }
 
-/// One entry of the list that enables and disables rules.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RuleSelection {
-    /// Rules to enable.
-    pub enable: Option<RulePattern>,
-    /// Rules to disable.
-    pub disable: Option<RulePattern>,
-}
-
-/// Which rules an entry is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub enum RulePattern {
-    /// Those whose name matches; `*` stands for any text.
-    Rule(String),
-    /// Those with this tag.
-    Tag(String),
-}
-
 /// Which rules make an alert of an event that several match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
