@@ -24,6 +24,7 @@ pub mod record;
 mod schema;
 pub mod table;
 pub mod users;
+pub mod write;
 
 pub use event::{Event, MalformedEvent, Origin};
 pub use schema::{K8S_AUDIT_SOURCE, SYSCALL_SOURCE, schema};

@@ -11,8 +11,7 @@ mod tests;
 
 use saker_rules::value::FieldType;
 
-use super::{FieldRow, Getter, K8S_AUDIT, row};
-use crate::fields::AuditGetter;
+use super::{AuditGetter, FieldRow, Getter, K8S_AUDIT, row};
 
 /// The rows, by what they are about.
 pub(super) const PARTS: &[&[FieldRow]] = &[

@@ -44,8 +44,9 @@ pub struct Connections {
 }
 
 impl Default for Connections {
+    /// API servers send a batch every 30 s at the latest, so that their connections stay open.
     fn default() -> Self {
-        Self { max: 64, head_timeout: Duration::from_secs(30), grace: Duration::from_secs(5) }
+        Self { max: 64, head_timeout: Duration::from_secs(90), grace: Duration::from_secs(5) }
     }
 }
 
@@ -104,13 +105,13 @@ async fn connection<F>(
     F::Future: Send,
 {
     let routes = TowerToHyperService::new(warp::service(routes));
-    let guest = &place.guest;
+    let place = &place;
     let service = service_fn(|request: Request<Incoming>| {
-        guest.busy.store(true, Relaxed);
+        place.guest.busy.store(true, Relaxed);
         let response = routes.call(request);
         async {
             let response = response.await;
-            guest.busy.store(false, Relaxed);
+            place.idle();
             response
         }
     });
@@ -123,11 +124,11 @@ async fn connection<F>(
         ended = graceful.watch(connection) => if let Err(error) = ended {
             tracing::debug!("connection ended: {error}");
         },
-        () = guest.leave.notified() => add(Some(&place.room.counters.evicted), 1),
+        () = place.guest.leave.notified() => add(Some(&place.room.counters.evicted), 1),
     }
 }
 
-/// The places for connections, and who has one, longest first.
+/// The places for connections, and who has one, longest idle first.
 struct Room {
     free: Arc<Semaphore>,
     guests: Mutex<VecDeque<Arc<Guest>>>,
@@ -176,6 +177,16 @@ struct Place {
     guest: Arc<Guest>,
     /// `None` never happens: the semaphore is not closed.
     _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Place {
+    /// A request is done; from now on the guest is the one that has been idle for the shortest time.
+    fn idle(&self) {
+        let mut guests = self.room.guests();
+        guests.retain(|guest| !Arc::ptr_eq(guest, &self.guest));
+        guests.push_back(Arc::clone(&self.guest));
+        self.guest.busy.store(false, Relaxed);
+    }
 }
 
 impl Drop for Place {

@@ -231,6 +231,25 @@ async fn half_open_connections_do_not_block_a_good_post() {
 }
 
 #[tokio::test]
+async fn the_connection_idle_longest_makes_room() {
+    let endpoint = start(Config::default(), Connections { max: 2, ..Connections::default() }).await;
+    let mut old = TcpStream::connect(endpoint.address).await.unwrap();
+    assert!(ask(&mut old).await > 0);
+    let mut young = TcpStream::connect(endpoint.address).await.unwrap();
+    assert!(ask(&mut young).await > 0);
+    assert!(ask(&mut old).await > 0);
+    assert_eq!(status(&endpoint.post("/k8s-audit", "", &event("a")).await), 200);
+    assert_eq!(young.read(&mut [0; 500]).await.unwrap(), 0, "closed, although opened later");
+    assert!(ask(&mut old).await > 0);
+}
+
+/// One request of several on a connection; the number of bytes answered.
+async fn ask(stream: &mut TcpStream) -> usize {
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    stream.read(&mut [0; 500]).await.unwrap()
+}
+
+#[tokio::test]
 async fn slow_bodies_and_heads_are_cut_off() {
     let connections = Connections { head_timeout: Duration::from_millis(200), ..Connections::default() };
     let endpoint = start(quick(), connections).await;
@@ -249,8 +268,9 @@ async fn a_body_that_breaks_off_is_counted() {
     let mut stream = TcpStream::connect(endpoint.address).await.unwrap();
     stream.write_all(b"POST /k8s-audit HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{").await.unwrap();
     stream.shutdown().await.unwrap();
-    assert_eq!(stream.read_to_end(&mut Vec::new()).await.map_err(|e| e.kind()), Ok(0));
-    assert_eq!(endpoint.requests("broken_off"), 1);
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert_eq!((status(&answer), endpoint.requests("broken_off")), (400, 1));
     assert_eq!(status(&endpoint.post("/k8s-audit", "", &event("a")).await), 200);
 }
 
