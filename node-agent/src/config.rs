@@ -19,7 +19,7 @@ use saker_outputs::{OutputConfig, file, http, stdout};
 use saker_rules::{append_output::AppendOutput, select::Selection};
 use schemars::JsonSchema;
 pub use sections::{
-    DropAction, Engine, EngineKind, Kubernetes, LogLevel, Metrics, ModernEbpf, OutputsQueue, RuleMatching,
+    DropAction, Engine, EngineKind, Kubernetes, LogLevel, Metrics, OutputsQueue, RuleMatching,
     SyscallEventDrops, Webserver,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use saker_alert::Priority;
 use saker_engine::RulesHandle;
 use saker_events::schema;
 use saker_rules::{
@@ -85,7 +86,8 @@ impl Reloader {
         if problems.is_empty() {
             return self.swap(fresh, status);
         }
-        let files: Vec<_> = self.seen.iter().map(|file| self.good.get(&file.name).unwrap_or(file).clone()).collect();
+        let files: Vec<_> =
+            self.seen.iter().map(|file| self.good.get(&file.name).unwrap_or(file).clone()).collect();
         let patched = load(&files, &self.options);
         // The cluster's rules were checked where they were made; a fault here is not theirs.
         if of_cluster || patched.successful() {
@@ -142,11 +144,16 @@ fn options(config: &Config) -> LoadOptions {
 fn loaded_rules(rules: &RuleSet) -> Vec<LoadedRule> {
     let row = |rule: &saker_rules::ruleset::RuleInfo| LoadedRule {
         name: rule.name.clone(),
-        priority: rule.priority,
+        priority: priority(rule.priority),
         source: rule.source.clone(),
         tags: rule.tags.clone(),
     };
     rules.rules().iter().map(row).collect()
+}
+
+/// The priority of this number; rules have no other.
+fn priority(number: u8) -> Priority {
+    Priority::ALL.get(usize::from(number)).copied().unwrap_or(Priority::Debug)
 }
 
 fn rejected(loaded: &Loaded) -> Vec<RejectedRule> {
@@ -160,8 +167,10 @@ fn rejected(loaded: &Loaded) -> Vec<RejectedRule> {
 /// The calls of these rules that the probe can report; the load report names rules that need others.
 fn syscalls(rules: &RuleSet) -> SyscallSet {
     let schema = schema();
-    let names = rules.needed_event_types().into_iter().filter_map(|id| schema.event_types().get(usize::from(id.0)));
-    let names: Vec<_> = names.map(|e| e.name).filter(|name| SyscallSet::from_names([*name]).is_ok()).collect();
+    let names =
+        rules.needed_event_types().into_iter().filter_map(|id| schema.event_types().get(usize::from(id.0)));
+    let names: Vec<_> =
+        names.map(|e| e.name).filter(|name| SyscallSet::from_names([*name]).is_ok()).collect();
     SyscallSet::from_names(names).unwrap_or_default()
 }
 
@@ -181,7 +190,8 @@ fn line(file: &str, problem: &Diagnostic) -> String {
         || file.to_owned(),
         |at| format!("{}:{}:{}", at.name, at.line.saturating_add(1), at.column.saturating_add(1)),
     );
-    let parts = [problem.help.as_str(), problem.snippet.trim_end()].into_iter().filter(|part| !part.is_empty());
+    let parts =
+        [problem.help.as_str(), problem.snippet.trim_end()].into_iter().filter(|part| !part.is_empty());
     let rest: Vec<_> = parts.map(|part| format!("\n{part}")).collect();
     format!("{place}: {}{}", problem.message, rest.concat())
 }

@@ -79,7 +79,8 @@ fn list(path: &Path) -> io::Result<Vec<PathBuf>> {
         return Ok(vec![path.to_owned()]);
     }
     let entries: Vec<_> = fs::read_dir(path)?.collect::<io::Result<_>>()?;
-    let mut files: Vec<_> = entries.into_iter().map(|entry| entry.path()).filter(|p| is_rules_file(p)).collect();
+    let mut files: Vec<_> =
+        entries.into_iter().map(|entry| entry.path()).filter(|p| is_rules_file(p)).collect();
     files.sort();
     Ok(files)
 }
@@ -129,7 +130,8 @@ mod tests {
 
     #[test]
     fn files_of_the_command_line_are_alone_and_must_exist() {
-        let source = RulesSource::new(&[BUILT_IN_RULES.into()], &["/nowhere/a.yaml".into(), "/dev/zero".into()]);
+        let source =
+            RulesSource::new(&[BUILT_IN_RULES.into()], &["/nowhere/a.yaml".into(), "/dev/zero".into()]);
         let reasons: Vec<_> = source.read(None).into_iter().map(|f| f.unreadable.unwrap()).collect();
         assert_eq!(reasons, ["No such file or directory (os error 2)", "it is no regular file"]);
     }

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Parser;
 use saker_alert::Renderer;
-use saker_engine::{AuditEngine, RulesHandle, SyscallEngine};
+use saker_engine::{AuditEngine, Options, RulesHandle, SyscallEngine};
 use saker_events::schema;
 use saker_outputs::Outputs;
 use saker_source_k8s_audit::Counters;
@@ -28,7 +28,7 @@ use crate::{
     alerts::Alerts,
     args::{Args, Source},
     audit::Audit,
-    config::{Config, EngineKind, document},
+    config::{Config, EngineKind, RuleMatching, document},
     log,
     reload::{self, Reloader, Update},
     rules_source::RulesSource,
@@ -99,7 +99,8 @@ impl Agent {
     fn start(config: &Config, source: RulesSource, without: &[Source]) -> anyhow::Result<Self> {
         let wants = wanted(config, without)?;
         let listener = config.webserver.enabled.then(|| web::bind(&config.webserver)).transpose()?;
-        let outputs = Outputs::start(&config.outputs(), &Renderer::new(config.format()), config.queue_capacity())?;
+        let outputs =
+            Outputs::start(&config.outputs(), &Renderer::new(config.format()), config.queue_capacity())?;
         let status = Arc::new(Status::new(hostname(), Alerts::new(outputs)));
         let rules = RulesHandle::default();
         let reloader = first_rules(config, source, &rules, &status)?;
@@ -181,13 +182,20 @@ fn wanted(config: &Config, without: &[Source]) -> anyhow::Result<Wants> {
     let syscall = config.engine.kind == EngineKind::ModernEbpf && !without.contains(&Source::Syscall);
     let k8s_audit = config.webserver.enabled && !without.contains(&Source::K8sAudit);
     if !(syscall || k8s_audit) {
-        bail!("every source of events is disabled: leave one of syscall and k8s_audit (which needs webserver.enabled)");
+        bail!(
+            "every source of events is disabled: leave one of syscall and k8s_audit (which needs webserver.enabled)"
+        );
     }
     Ok(Wants { syscall, k8s_audit })
 }
 
 /// The rules to start with; what is wrong with some of them does not keep the others from running.
-fn first_rules(config: &Config, source: RulesSource, rules: &RulesHandle, status: &Status) -> anyhow::Result<Reloader> {
+fn first_rules(
+    config: &Config,
+    source: RulesSource,
+    rules: &RulesHandle,
+    status: &Status,
+) -> anyhow::Result<Reloader> {
     let mut reloader = Reloader::new(config, source, None, rules.clone());
     let problems = reloader.first(status);
     if status.rules().loaded.is_empty() && !problems.is_empty() {
@@ -219,7 +227,8 @@ fn tell_hooks(probe: &Probe) {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let btf = if Path::new("/sys/kernel/btf/vmlinux").exists() { "with BTF" } else { "without BTF" };
     tracing::info!("kernel {} {btf}", release.trim());
-    let attached = probe.hooks().iter().filter(|hook| hook.state == HookState::Attached).map(|hook| hook.name);
+    let attached =
+        probe.hooks().iter().filter(|hook| hook.state == HookState::Attached).map(|hook| hook.name);
     tracing::info!("hooks attached: {}", attached.collect::<Vec<_>>().join(", "));
     for hook in probe.hooks() {
         if let HookState::Off(reason) = &hook.state {
@@ -239,9 +248,13 @@ fn serve(
     if let Ok(address) = listener.local_addr() {
         let path = &config.webserver.k8s_audit_endpoint;
         let what = if audit.is_some() { format!("audit events on {path}, ") } else { String::new() };
-        tracing::info!("listening on http://{address}: {what}{}, /status, /metrics", config.webserver.k8s_healthz_endpoint);
+        tracing::info!(
+            "listening on http://{address}: {what}{}, /status, /metrics",
+            config.webserver.k8s_healthz_endpoint
+        );
     }
-    let server = Server { status: Arc::clone(status), audit, counters: Arc::new(Counters::default()), syscalls };
+    let server =
+        Server { status: Arc::clone(status), audit, counters: Arc::new(Counters::default()), syscalls };
     let metrics = config.metrics.enabled && config.webserver.prometheus_metrics_enabled;
     let ended = async {
         // An error says that the other end is gone, which is an end too.
@@ -255,4 +268,8 @@ fn hostname() -> String {
     std::env::var("FALCO_HOSTNAME")
         .or_else(|_| fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()))
         .unwrap_or_else(|_| "localhost".to_owned())
+}
+
+fn engine_options(config: &Config) -> Options {
+    Options { hostname: hostname(), all: config.rule_matching == RuleMatching::All }
 }

@@ -137,7 +137,15 @@ impl Status {
     pub fn new(hostname: String, alerts: Alerts) -> Self {
         let started = SystemTime::now();
         let (syscall, k8s_audit) = (Source::default(), Source::default());
-        Self { hostname, started, alerts, syscall, k8s_audit, rules: Mutex::default(), end: watch::Sender::default() }
+        Self {
+            hostname,
+            started,
+            alerts,
+            syscall,
+            k8s_audit,
+            rules: Mutex::default(),
+            end: watch::Sender::default(),
+        }
     }
 
     /// The rules in force.

@@ -71,7 +71,8 @@ pub fn start(
     let control = Arc::new(Control::default());
     let drops = Drops::new(drops, Instant::now());
     status.syscall.set(SourceState::Running);
-    let handler = Handler { engine, drops, status, control: Arc::clone(&control), events: 0, looked: Instant::now() };
+    let handler =
+        Handler { engine, drops, status, control: Arc::clone(&control), events: 0, looked: Instant::now() };
     let thread = thread::Builder::new().name("syscall".to_owned());
     let thread = thread.spawn(move || Worker { probe, handler }.run())?;
     Ok((control, thread))
@@ -188,7 +189,12 @@ impl Handler {
                 DropAction::Ignore => {}
                 DropAction::Log => {
                     let Lost { rare, bulk } = report.lost;
-                    tracing::warn!(rare, bulk, events = report.events, "Events were lost because a ring was full");
+                    tracing::warn!(
+                        rare,
+                        bulk,
+                        events = report.events,
+                        "Events were lost because a ring was full"
+                    );
                 }
                 DropAction::Alert => self.status.alerts.send(report.alert(now(), &self.status.hostname)),
                 DropAction::Exit => {
