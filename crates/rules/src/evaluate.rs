@@ -94,7 +94,7 @@ impl<'r> Cache<'r> {
     pub(crate) fn new(record: &'r dyn Record, fields: &'r [FieldRef], mut memory: Memory<'r>) -> Self {
         memory.values.clear();
         memory.generation = memory.generation.wrapping_add(1);
-        if memory.generation == 0 || memory.places.len() != fields.len() {
+        if memory.generation == 0 || memory.places.len() < fields.len() {
             memory.places = vec![(0, 0); fields.len()];
             memory.generation = 1;
         }

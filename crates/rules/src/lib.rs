@@ -30,8 +30,10 @@ mod ops;
 pub mod parse;
 mod print;
 pub mod render;
+pub mod ruleset;
 pub mod schema;
 pub mod suggest;
+pub mod template;
 mod transform;
 pub mod value;
 
