@@ -1,4 +1,9 @@
-//! Events to alerts: process table, evaluation; the same code live and in replay
+//! Events to alerts: process table, evaluation; the same code live and in replay.
+//!
+//! ```text
+//! Event ─ ProcessTable::before ─▶ SyscallRecord ─ RuleSet::evaluate ─▶ Alert ─ ProcessTable::after
+//! AuditEvent ────────────────────▶ AuditRecord  ─ RuleSet::evaluate ─▶ Alert
+//! ```
 
 #![cfg_attr(
     not(test),
@@ -11,4 +16,18 @@
     )
 )]
 
+mod alerts;
+mod audit;
+mod hits;
+pub mod internal;
+mod options;
 pub mod process_table;
+mod rules;
+mod syscall;
+
+pub use audit::AuditEngine;
+pub use hits::Hits;
+pub use options::Options;
+pub use rules::RulesHandle;
+pub use saker_rules::ruleset::Matching;
+pub use syscall::SyscallEngine;

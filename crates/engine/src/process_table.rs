@@ -83,11 +83,8 @@ impl ProcessTable {
     }
 
     /// The process that made an event. Captures name threads only: there the newest process of that id counts.
-    pub fn of_event(&mut self, event: &Event) -> Option<&Process> {
-        let key = self.key_of(event);
-        let known = key.is_some_and(|key| self.entry(key).is_some());
-        self.counters.unknown = self.counters.unknown.saturating_add(u64::from(!known));
-        self.entry(key?).map(|e| &e.process)
+    pub fn of_event(&self, event: &Event) -> Option<&Process> {
+        self.entry(self.key_of(event)?).map(|e| &e.process)
     }
 
     fn key_of(&self, event: &Event) -> Option<ProcessKey> {

@@ -74,8 +74,13 @@ impl ProcessTable {
     /// Takes note of an event before rules see it: forks, execs, changes of directory, ids and sessions.
     pub fn before(&mut self, event: &Event) {
         let Some(row) = EventRow::of(event.code) else { return };
-        let params = Params { event, row };
-        match event.code {
+        self.update(Params { event, row });
+        let unknown = self.of_event(event).is_none();
+        self.counters.unknown = self.counters.unknown.saturating_add(u64::from(unknown));
+    }
+
+    fn update(&mut self, params: Params) {
+        match params.event.code {
             code::SYSCALL_CLONE_20_X
             | code::SYSCALL_FORK_20_X
             | code::SYSCALL_VFORK_20_X
