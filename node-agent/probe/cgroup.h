@@ -13,21 +13,25 @@ static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *nod
 }
 
 // The root's own name is empty. Names wait behind the text until their length is known.
-static __noinline void cgroup_path(struct scratch *s, struct text *t, struct kernfs_node *node)
+// Returns whether it is whole.
+__noinline int cgroup_path(u32 program, u64 start)
 {
+	struct kernfs_node *node = (void *)start, *parent = kernfs_parent(node);
+	struct text *t = text_of(program);
+	if (!t)
+		return 0;
 	text_begin(t);
-	for (int i = 0; i < CGROUP_DEPTH_MAX; i++) {
-		struct kernfs_node *parent = kernfs_parent(node);
+	for (int i = 0; i < CGROUP_DEPTH_MAX && parent; i++) {
 		u8 *name = &t->bytes[TEXT_MAX];
-		if (!parent)
-			break;
 		long len = bpf_probe_read_kernel_str(name, NAME_BYTES, BPF_CORE_READ(node, name));
 		if (len <= 0 || !path_prepend(t, name, len - 1))
-			s->truncated = 1;
+			return 0;
 		node = parent;
+		parent = kernfs_parent(node);
 	}
 	if (t->start == TEXT_END)
-		t->bytes[--t->start & TEXT_END] = '/';
+		text_prepend_slash(t);
+	return !parent;
 }
 
 static __always_inline u64 append(struct scratch *s, u64 at, const void *from, u32 len)
@@ -58,7 +62,8 @@ static __always_inline u64 append_cgroup(struct scratch *s, struct text *t, stru
 	struct kernfs_node *node = cgroup_node(set, id);
 	if (!node)
 		return at;
-	cgroup_path(s, t, node);
+	if (!cgroup_path(s->program, (u64)node))
+		s->truncated = 1;
 	u32 start = t->start & TEXT_END;
 	at = append(s, at, name, name_len);
 	return append(s, at, &t->bytes[start], TEXT_MAX - start);

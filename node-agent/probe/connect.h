@@ -105,7 +105,7 @@ static __always_inline void put_tuple(struct scratch *s, struct sock *sk)
 	put_length(s, at - from);
 }
 
-static __always_inline u64 append_address(struct scratch *s, u64 at, struct address *a, u32 len)
+static __always_inline u64 append_address(struct scratch *s, u64 at, struct address *a, u64 len)
 {
 	if (a->family == AF_INET && len >= 8) {
 		APPEND(s, at, u8, AF_INET);
@@ -125,12 +125,13 @@ static __always_inline u64 append_address(struct scratch *s, u64 at, struct addr
 }
 
 // The address as the caller gave it.
-static __always_inline void put_address(struct scratch *s, const void *user, u32 len)
+static __always_inline void put_address(struct scratch *s, const void *user, u64 len)
 {
 	struct address a = {};
 	u64 at = record_at(s), from = at;
 	if (at > RECORD_LIMIT)
 		return put_empty(s);
+	OPAQUE(len);
 	if (len > sizeof(a) - 1)
 		len = sizeof(a) - 1;
 	if (bpf_probe_read_user(&a, len, user))
@@ -150,6 +151,6 @@ static __always_inline void connect_exit(struct scratch *s, struct task_struct *
 	else
 		put_empty(s);
 	put_s64(s, (s32)c->args[0]);
-	put_address(s, (void *)c->args[1], c->args[2]);
+	put_address(s, (void *)c->args[1], (u32)c->args[2]);
 	send_bulk(s, CLASS_CONNECT);
 }

@@ -8,6 +8,8 @@ enum { S_IFMT = 0170000, S_IFSOCK = 0140000, S_IWUSR = 0200, S_IWGRP = 0020, S_I
 enum { CAP_DAC_OVERRIDE = 1 << 1 };
 enum layer { LAYER_NONE, LAYER_UPPER, LAYER_LOWER };
 
+// Since kernel 6.13 the highest bit of the nanoseconds says that somebody asked for the time.
+#define CTIME_QUERIED (1u << 31)
 #define NANOSECONDS(seconds, rest) ((u64)(seconds) * 1000000000 + (rest))
 
 static __always_inline u64 inode_ctime(struct inode *inode)
@@ -16,7 +18,7 @@ static __always_inline u64 inode_ctime(struct inode *inode)
 	struct inode___hidden *hidden = (void *)inode;
 	struct inode___plain *plain = (void *)inode;
 	if (bpf_core_field_exists(split->i_ctime_sec))
-		return NANOSECONDS(BPF_CORE_READ(split, i_ctime_sec), BPF_CORE_READ(split, i_ctime_nsec));
+		return NANOSECONDS(BPF_CORE_READ(split, i_ctime_sec), BPF_CORE_READ(split, i_ctime_nsec) & ~CTIME_QUERIED);
 	if (bpf_core_field_exists(hidden->__i_ctime))
 		return NANOSECONDS(BPF_CORE_READ(hidden, __i_ctime.tv_sec), BPF_CORE_READ(hidden, __i_ctime.tv_nsec));
 	return NANOSECONDS(BPF_CORE_READ(plain, i_ctime.tv_sec), BPF_CORE_READ(plain, i_ctime.tv_nsec));

@@ -50,7 +50,7 @@ struct scratch {
 	u32 at;        // where the next byte goes
 	u32 index;     // of the next parameter
 	u32 truncated; // something did not fit
-	u32 unused;
+	u32 program;   // whose it is
 	struct call_context call;
 	u8 bytes[RECORD_BYTES];
 };

@@ -6,25 +6,38 @@
 #define COMPONENTS_MAX 128
 #define TEXT_END (TEXT_MAX - 1)
 
-// Puts `len` bytes before what the text holds. Returns 0 if they do not fit.
-static __always_inline bool text_prepend(struct text *t, const u8 *from, u32 len)
+// A place in a text, masked so that the verifier sees its bounds.
+static __always_inline u8 *text_at(struct text *t, u64 at)
 {
+	OPAQUE(at);
+	return &t->bytes[at & TEXT_END];
+}
+
+// Puts `len` bytes before what the text holds. Returns 0 if they do not fit.
+static __always_inline bool text_prepend(struct text *t, const u8 *from, u64 len)
+{
+	OPAQUE(len);
 	len &= NAME_BYTES - 1;
 	u32 start = t->start - len;
 	if (start > TEXT_END)
 		return 0;
-	bpf_probe_read_kernel(&t->bytes[start & TEXT_END], len, from);
+	bpf_probe_read_kernel(text_at(t, start), len, from);
 	t->start = start;
 	return 1;
 }
 
+static __always_inline void text_prepend_slash(struct text *t)
+{
+	t->start--;
+	*text_at(t, t->start) = '/';
+}
+
 // Puts "/NAME" before what the text holds. Returns 0 if it does not fit.
-static __always_inline bool path_prepend(struct text *t, const u8 *name, u32 len)
+static __always_inline bool path_prepend(struct text *t, const u8 *name, u64 len)
 {
 	if (!text_prepend(t, name, len) || !t->start)
 		return 0;
-	t->start--;
-	t->bytes[t->start & TEXT_END] = '/';
+	text_prepend_slash(t);
 	return 1;
 }
 
@@ -85,34 +98,40 @@ static __always_inline enum step path_step(struct text *t, struct walk *w)
 	return alone ? STEP_END : STEP_UP;
 }
 
-// The path of `at` as the process whose root is `root` sees it. What is too long keeps its end, without a
-// leading slash, so that it is never taken for another absolute path.
-static __noinline enum step path_build(struct scratch *s, struct text *t, struct walk *w)
-{
-	enum step step = STEP_UP;
-	text_begin(t);
-	for (int i = 0; i < COMPONENTS_MAX && step == STEP_UP; i++)
-		step = path_step(t, w);
-	if (step == STEP_UP || step == STEP_FULL) {
-		s->truncated = 1;
-		t->start++;
-	} else if (t->start == TEXT_END) {
-		t->bytes[--t->start & TEXT_END] = '/';
-	}
-	return step;
-}
-
 static __always_inline struct text *text_of(u32 program)
 {
 	return bpf_map_lookup_elem(&texts, &program);
 }
 
+// Puts the path of a dentry, as a process with that root sees it, into the program's text. What is too long
+// keeps its end, without a leading slash, so that it is never taken for another absolute path.
+// Not static: the verifier then checks it once, not once per caller; such a function takes numbers only.
+__noinline int path_build(u32 program, u64 mnt, u64 dentry, u64 root_mnt, u64 root_dentry)
+{
+	struct walk w = {.at = {(void *)mnt, (void *)dentry}, .root = {(void *)root_mnt, (void *)root_dentry}};
+	struct text *t = text_of(program);
+	int step = STEP_UP;
+	if (!t)
+		return STEP_NONE;
+	text_begin(t);
+	for (int i = 0; i < COMPONENTS_MAX && step == STEP_UP; i++)
+		step = path_step(t, &w);
+	if (step == STEP_UP || step == STEP_FULL)
+		t->start++;
+	else if (t->start == TEXT_END)
+		text_prepend_slash(t);
+	return step;
+}
+
 // A parameter with the path of `at` as `task` sees it.
 static __always_inline void put_path(struct scratch *s, struct text *t, struct task_struct *task, struct place at)
 {
-	struct walk w = {.at = at, .root = PLACE_OF(task, fs, root)};
-	if (!at.dentry || path_build(s, t, &w) == STEP_NONE)
+	struct place root = PLACE_OF(task, fs, root);
+	int step = at.dentry ? path_build(s->program, (u64)at.mnt, (u64)at.dentry, (u64)root.mnt, (u64)root.dentry) : STEP_NONE;
+	if (step == STEP_NONE)
 		return put_empty(s);
+	if (step != STEP_END)
+		s->truncated = 1;
 	put_built_text(s, t);
 }
 

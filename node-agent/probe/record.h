@@ -37,7 +37,10 @@ static __always_inline struct header *record_header(struct scratch *s)
 
 static __always_inline struct scratch *scratch_of(u32 program)
 {
-	return bpf_map_lookup_elem(&scratches, &program);
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &program);
+	if (s)
+		s->program = program;
+	return s;
 }
 
 // Starts a record of `nparams` parameters about `task`.

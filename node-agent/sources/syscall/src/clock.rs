@@ -23,7 +23,7 @@ impl Clock {
 
 /// Nanoseconds since boot, including sleep.
 #[expect(unsafe_code, reason = "the standard library does not offer this clock")]
-fn since_boot() -> u64 {
+pub(crate) fn since_boot() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a valid timespec for the call to fill.
     unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };

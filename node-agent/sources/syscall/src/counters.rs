@@ -104,7 +104,9 @@ impl Counters {
     pub(crate) fn read(map: &PerCpuArray<MapData, Raw>) -> Result<Self, MapError> {
         let values = map.get(&0, 0)?;
         let cpus = values.iter().enumerate();
-        Ok(Self { cpus: cpus.map(|(cpu, raw)| cpu_counters(u16::try_from(cpu).unwrap_or(u16::MAX), raw)).collect() })
+        Ok(Self {
+            cpus: cpus.map(|(cpu, raw)| cpu_counters(u16::try_from(cpu).unwrap_or(u16::MAX), raw)).collect(),
+        })
     }
 
     /// Sum of one column over CPUs and classes.
@@ -114,7 +116,8 @@ impl Counters {
 }
 
 fn cpu_counters(cpu: u16, raw: &Raw) -> CpuCounters {
-    let at = |column: &[u64; Class::ALL.len()], class: Class| column.get(class as usize).copied().unwrap_or(0);
+    let at =
+        |column: &[u64; Class::ALL.len()], class: Class| column.get(class as usize).copied().unwrap_or(0);
     let classes = Class::ALL.map(|class| ClassCounters {
         class,
         events: at(&raw.events, class),

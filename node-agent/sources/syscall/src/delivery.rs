@@ -3,7 +3,7 @@
 use saker_events::Event;
 
 use crate::{
-    clock::Clock,
+    clock::{self, Clock},
     counters::Counters,
     record::{Lane, Record},
     sequence::Sequences,
@@ -56,10 +56,20 @@ impl Delivery {
 
     /// Gives the event its number and the time since the epoch.
     pub(crate) fn stamp<'a>(&mut self, record: Record<'a>) -> Event<'a> {
+        let ts = self.clock.epoch(record.event.ts);
+        self.number(record.event, ts)
+    }
+
+    /// Gives the event its number and the present time.
+    pub(crate) fn stamp_now<'a>(&mut self, event: Event<'a>) -> Event<'a> {
+        let ts = self.clock.epoch(clock::since_boot());
+        self.number(event, ts)
+    }
+
+    fn number<'a>(&mut self, mut event: Event<'a>, ts: u64) -> Event<'a> {
         self.num = self.num.saturating_add(1);
-        let mut event = record.event;
         event.num = self.num;
-        event.ts = self.clock.epoch(event.ts);
+        event.ts = ts;
         event
     }
 

@@ -11,7 +11,15 @@
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![deny(clippy::arithmetic_side_effects)]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test may panic"))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "a test may panic"
+    )
+)]
 
 mod clock;
 mod counters;
@@ -19,13 +27,14 @@ mod delivery;
 mod object;
 pub mod preflight;
 mod probe;
+mod procfs;
 pub mod record;
 mod rings;
 mod scan;
 mod sequence;
 mod syscalls;
 
-pub use counters::{Class, Counters, CpuCounters, ClassCounters};
+pub use counters::{Class, ClassCounters, Counters, CpuCounters};
 pub use delivery::Item;
 pub use probe::{Hook, HookState, Probe, ProbeError, RingBytes, Settings};
 pub use record::Lane;

@@ -35,14 +35,21 @@ pub(crate) fn tracepoint<'a>(
     program.try_into().map_err(|error| ProbeError::Program { name, error: Box::new(error) })
 }
 
-/// The task iterator.
+/// Loads the iterator over processes.
+pub(crate) fn load_iterator(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), ProbeError> {
+    let refused = |error: ProgramError| ProbeError::Program { name: "scan", error: Box::new(error) };
+    iterator(ebpf)?.load("task", btf).map_err(refused)
+}
+
+/// The iterator over processes.
 pub(crate) fn iterator(ebpf: &mut Ebpf) -> Result<&mut aya::programs::Iter, ProbeError> {
     let program = ebpf.program_mut("scan").ok_or(ProbeError::Absent("scan"))?;
     program.try_into().map_err(|error| ProbeError::Program { name: "scan", error: Box::new(error) })
 }
 
+/// KiB per page.
 #[expect(unsafe_code, reason = "no safe function asks for the page size")]
-fn page_kib() -> u32 {
+pub(crate) fn page_kib() -> u32 {
     // SAFETY: sysconf has no preconditions.
     let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     u32::try_from(bytes >> 10).unwrap_or(4)

@@ -13,18 +13,14 @@ use aya::{
 use saker_events::Event;
 
 use crate::{
-    Counters, Item, SyscallSet, counters,
-    delivery::Delivery,
-    object, preflight,
-    rings::Rings,
-    scan,
+    Counters, Item, SyscallSet, counters, delivery::Delivery, object, preflight, procfs, rings::Rings, scan,
     syscalls::WORDS,
 };
 
 /// Attached as long as the probe lives.
-const ALWAYS: [&str; 3] = ["sched_process_fork", "sched_process_exec", "sched_process_exit"];
+pub(crate) const ALWAYS: [&str; 3] = ["sched_process_fork", "sched_process_exec", "sched_process_exit"];
 /// Attached while system calls are wanted: it costs every call of every process about 0.1 µs.
-const SYS_EXIT: &str = "sys_exit";
+pub(crate) const SYS_EXIT: &str = "sys_exit";
 const SCAN: &str = "scan";
 const TICK: Duration = Duration::from_secs(1);
 
@@ -118,6 +114,7 @@ pub struct Probe {
     ebpf: Ebpf,
     hooks: Vec<Hook>,
     sys_exit: Option<BtfTracePointLinkId>,
+    iterates: bool,
     wanted: Array<aya::maps::MapData, [u64; WORDS]>,
     counts: PerCpuArray<aya::maps::MapData, counters::Raw>,
     rings: Rings,
@@ -129,8 +126,13 @@ impl Probe {
     /// Loads the probe and attaches it. On failure says what is missing and what to do.
     pub fn load(settings: &Settings) -> Result<Self, ProbeError> {
         Self::load_here(settings).map_err(|source| {
-            let missing: Vec<_> = preflight::environment().into_iter().filter(|check| !check.ok).collect();
-            if missing.is_empty() { source } else { ProbeError::Unsupported { missing, source: Box::new(source) } }
+            let missing: Vec<_> =
+                preflight::environment().into_iter().filter(preflight::Check::failed).collect();
+            if missing.is_empty() {
+                source
+            } else {
+                ProbeError::Unsupported { missing, source: Box::new(source) }
+            }
         })
     }
 
@@ -141,14 +143,18 @@ impl Probe {
         for name in ALWAYS {
             object::load_tracepoint(&mut ebpf, &btf, name)?;
         }
-        let scan = object::iterator(&mut ebpf)?.load("task", &btf);
+        let scan = object::load_iterator(&mut ebpf, &btf);
         let mut probe = Self::with_maps(ebpf)?;
         probe.set_syscalls(&settings.syscalls)?;
         for name in ALWAYS {
             attach(&mut probe.ebpf, name)?;
             probe.note(name, HookState::Attached);
         }
-        probe.note(SCAN, scan.map_or_else(|error| HookState::Off(error.to_string()), |()| HookState::Attached));
+        probe.iterates = scan.is_ok();
+        probe.note(
+            SCAN,
+            scan.map_or_else(|error| HookState::Off(error.to_string()), |()| HookState::Attached),
+        );
         Ok(probe)
     }
 
@@ -156,7 +162,17 @@ impl Probe {
         let rings = Rings::new(map(&mut ebpf, "rare")?, map(&mut ebpf, "bulk")?, map(&mut ebpf, "sleeper")?);
         let (wanted, counts) = (map(&mut ebpf, "syscalls")?, map(&mut ebpf, "counts")?);
         let delivery = Delivery::new();
-        Ok(Self { ebpf, hooks: Vec::new(), sys_exit: None, wanted, counts, rings, delivery, ticked: Instant::now() })
+        Ok(Self {
+            ebpf,
+            hooks: Vec::new(),
+            sys_exit: None,
+            iterates: false,
+            wanted,
+            counts,
+            rings,
+            delivery,
+            ticked: Instant::now(),
+        })
     }
 
     /// Where the probe listens, and where not and why.
@@ -192,7 +208,11 @@ impl Probe {
     }
 
     /// Hands over the processes that exist, each as an `execve` event that tells its state. Returns how many.
+    /// Kernels before 5.18 cannot list them for the probe; then `/proc` is read, and the events lack an origin.
     pub fn scan(&mut self, mut f: impl FnMut(&Event<'_>)) -> Result<usize, ProbeError> {
+        if !self.iterates {
+            return procfs::read_all(&mut self.delivery, &mut f).map_err(ProbeError::Scan);
+        }
         let refused = |error| ProbeError::Program { name: SCAN, error: Box::new(error) };
         let program = object::iterator(&mut self.ebpf)?;
         let link = program.attach().map_err(refused)?;
@@ -226,7 +246,8 @@ impl Probe {
 
     /// What the probe sent, lost and cut until now.
     pub fn counters(&self) -> Result<Counters, ProbeError> {
-        Counters::read(&self.counts).map_err(|error| ProbeError::Map { name: "counts", error: Box::new(error) })
+        Counters::read(&self.counts)
+            .map_err(|error| ProbeError::Map { name: "counts", error: Box::new(error) })
     }
 }
 

@@ -83,8 +83,32 @@ impl<'a> Record<'a> {
 
 impl Prefix {
     fn parse(bytes: [u8; PREFIX_BYTES]) -> Result<Self, MalformedRecord> {
-        let [s0, s1, s2, s3, s4, s5, s6, s7, t0, t1, t2, t3, t4, t5, t6, t7, p0, p1, p2, p3, c0, c1, lane, flags] =
-            bytes;
+        let [
+            s0,
+            s1,
+            s2,
+            s3,
+            s4,
+            s5,
+            s6,
+            s7,
+            t0,
+            t1,
+            t2,
+            t3,
+            t4,
+            t5,
+            t6,
+            t7,
+            p0,
+            p1,
+            p2,
+            p3,
+            c0,
+            c1,
+            lane,
+            flags,
+        ] = bytes;
         let lane = match lane {
             0 => Lane::Rare,
             1 => Lane::Bulk,
@@ -114,4 +138,61 @@ pub(crate) fn time(bytes: &[u8]) -> u64 {
 pub(crate) fn size(bytes: &[u8]) -> Option<usize> {
     let len = u32::from_le_bytes(*bytes.get(PREFIX_BYTES.saturating_add(16)..)?.first_chunk()?);
     PREFIX_BYTES.checked_add(usize::try_from(len).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A record with one parameter of two bytes.
+    fn record(lane: u8, flags: u8) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend(7_u64.to_le_bytes());
+        bytes.extend(5_000_u64.to_le_bytes());
+        bytes.extend(42_u32.to_le_bytes());
+        bytes.extend(3_u16.to_le_bytes());
+        bytes.extend([lane, flags]);
+        bytes.extend(900_u64.to_le_bytes());
+        bytes.extend(43_u64.to_le_bytes());
+        bytes.extend(30_u32.to_le_bytes());
+        bytes.extend(186_u16.to_le_bytes());
+        bytes.extend(1_u32.to_le_bytes());
+        bytes.extend(2_u16.to_le_bytes());
+        bytes.extend([8, 9]);
+        bytes
+    }
+
+    #[test]
+    fn a_record_is_read() {
+        let bytes = record(1, 2);
+        let Record { prefix, event } = Record::parse(&bytes).unwrap();
+        let origin = Origin { tgid: 42, start: 5_000 };
+        let known = Prefix { seq: 7, origin, cpu: 3, lane: Lane::Bulk, state_only: false, truncated: true };
+        assert_eq!(prefix, known);
+        assert_eq!((event.cpu, event.origin, event.ts, event.tid), (3, Some(origin), 900, 43));
+        assert_eq!(event.param(0), Some(&[8, 9][..]));
+        assert_eq!((time(&bytes), size(&bytes)), (900, Some(bytes.len())));
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused() {
+        assert_eq!(Record::parse(&[0; 23]).unwrap_err(), MalformedRecord::Short(23));
+        assert_eq!(Record::parse(&record(2, 0)).unwrap_err(), MalformedRecord::Lane(2));
+        let cut = record(0, 1);
+        assert!(matches!(Record::parse(&cut[..cut.len() - 1]), Err(MalformedRecord::Event(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(record) = Record::parse(&bytes) {
+                for at in 0..record.event.param_count() {
+                    prop_assert!(record.event.param(at).is_none_or(|param| param.len() <= bytes.len()));
+                }
+            }
+            prop_assert!(size(&bytes).is_none_or(|size| size >= PREFIX_BYTES));
+        }
+    }
 }

@@ -3,12 +3,7 @@
 //! The rare ring is emptied first, into memory, so that it never fills up behind a flood in the bulk ring. A
 //! record is delivered once nothing older can come: whatever caused it was in its ring before it.
 
-use std::{
-    collections::VecDeque,
-    os::fd::AsRawFd,
-    thread,
-    time::Duration,
-};
+use std::{collections::VecDeque, os::fd::AsRawFd, thread, time::Duration};
 
 use aya::maps::{Array, MapData, RingBuf};
 
