@@ -3,15 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use saker_alert::{Alert, Priority};
-use serde_json::{Map, Value};
+use saker_alert::Alert;
+use saker_engine::internal;
 
 use crate::config::{DropAction, SyscallEventDrops};
 
 /// How often losses are looked at.
 pub const INTERVAL: Duration = Duration::from_millis(500);
-/// The rule's name in Falco.
-pub const RULE: &str = "Falco internal: syscall event drop";
 
 /// Adds up losses and decides when they are told.
 pub struct Drops {
@@ -98,26 +96,8 @@ impl Drops {
 impl Report {
     /// The alert that tells it.
     pub fn alert(&self, time: u64, hostname: &str) -> Alert {
-        let fields = [
-            ("n_drops", self.lost.total()),
-            ("n_drops_bulk", self.lost.bulk),
-            ("n_drops_rare", self.lost.rare),
-            ("n_evts", self.events),
-        ];
-        let texts: Vec<_> = fields.iter().map(|(name, n)| format!("{name}=\"{n}\"")).collect();
-        let lost = self.lost.total();
-        let output_fields: Map<_, _> =
-            fields.map(|(name, n)| (name.to_owned(), Value::from(n))).into_iter().collect();
-        Alert {
-            time,
-            rule: RULE.to_owned(),
-            priority: Priority::Debug,
-            source: "internal".to_owned(),
-            message: format!("{RULE}. {lost} events lost since the last report ({})", texts.join(" ")),
-            output_fields,
-            tags: Vec::new(),
-            hostname: hostname.to_owned(),
-        }
+        let lost = &[("rare", self.lost.rare), ("bulk", self.lost.bulk)];
+        internal::Drops { time, hostname, lost }.alert()
     }
 }
 
@@ -147,7 +127,7 @@ mod tests {
         let report = drops.check(now + INTERVAL * 2, 200).unwrap();
         assert_eq!((report.lost, report.events), (Lost { rare: 1, bulk: 2 }, 200));
         let alert = report.alert(7, "node-1");
-        let message = "Falco internal: syscall event drop. 3 events lost since the last report (n_drops=\"3\" n_drops_bulk=\"2\" n_drops_rare=\"1\" n_evts=\"200\")";
+        let message = r#"Falco internal: syscall event drop (n_drops="3" n_drops_bulk="2" n_drops_rare="1")"#;
         assert_eq!((alert.message.as_str(), alert.source.as_str()), (message, "internal"));
         assert_eq!(drops.check(now + INTERVAL * 3, 200), None);
     }

@@ -18,6 +18,7 @@ mod run;
 mod status;
 mod summary;
 mod syscalls;
+mod users;
 mod watch;
 mod web;
 

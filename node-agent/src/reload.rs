@@ -12,11 +12,12 @@ use std::{
 
 use saker_alert::Priority;
 use saker_engine::RulesHandle;
-use saker_events::schema;
+use saker_events::{SYSCALL_SOURCE, schema};
 use saker_rules::{
     diagnostic::Diagnostic,
     load::{FileReport, LoadOptions, Loaded, Mode, SourceFile, load},
-    ruleset::RuleSet,
+    ruleset::{Rule, RuleSet},
+    schema::SourceId,
 };
 use saker_source_syscall::SyscallSet;
 
@@ -119,7 +120,7 @@ impl Reloader {
         info.since = Some(SystemTime::now());
         let count = (info.loaded.len(), info.loaded.len().saturating_add(info.rejected.len()));
         *status.rules() = info;
-        self.rules.store(rules);
+        self.rules.swap(rules);
         tracing::info!("rules loaded {}/{}", count.0, count.1);
     }
 
@@ -142,13 +143,15 @@ fn options(config: &Config) -> LoadOptions {
 }
 
 fn loaded_rules(rules: &RuleSet) -> Vec<LoadedRule> {
-    let row = |rule: &saker_rules::ruleset::RuleInfo| LoadedRule {
-        name: rule.name.clone(),
-        priority: priority(rule.priority),
-        source: rule.source.clone(),
-        tags: rule.tags.clone(),
+    let source =
+        |id: SourceId| rules.schema().sources().get(usize::from(id.0)).map_or("", |source| source.name);
+    let row = |Rule { info, .. }: &Rule| LoadedRule {
+        name: info.name.clone(),
+        priority: priority(info.priority),
+        source: source(info.source).to_owned(),
+        tags: info.tags.clone(),
     };
-    rules.rules().iter().map(row).collect()
+    rules.rules().iter().filter(|rule| rule.info.enabled).map(row).collect()
 }
 
 /// The priority of this number; rules have no other.
@@ -167,8 +170,8 @@ fn rejected(loaded: &Loaded) -> Vec<RejectedRule> {
 /// The calls of these rules that the probe can report; the load report names rules that need others.
 fn syscalls(rules: &RuleSet) -> SyscallSet {
     let schema = schema();
-    let names =
-        rules.needed_event_types().into_iter().filter_map(|id| schema.event_types().get(usize::from(id.0)));
+    let needed = rules.needed_event_types(SYSCALL_SOURCE);
+    let names = needed.iter().filter_map(|id| schema.event_types().get(usize::from(id.0)));
     let names: Vec<_> =
         names.map(|e| e.name).filter(|name| SyscallSet::from_names([*name]).is_ok()).collect();
     SyscallSet::from_names(names).unwrap_or_default()

@@ -13,9 +13,10 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Parser;
 use saker_alert::Renderer;
-use saker_engine::{AuditEngine, Options, RulesHandle, SyscallEngine};
+use saker_engine::{AuditEngine, Matching, Options, RulesHandle, SyscallEngine};
 use saker_events::schema;
 use saker_outputs::Outputs;
+use saker_rules::ruleset::RuleSetBuilder;
 use saker_source_k8s_audit::Counters;
 use saker_source_syscall::{HookState, Probe, RingBytes, Settings, SyscallSet};
 use tokio::{
@@ -102,7 +103,7 @@ impl Agent {
         let outputs =
             Outputs::start(&config.outputs(), &Renderer::new(config.format()), config.queue_capacity())?;
         let status = Arc::new(Status::new(hostname(), Alerts::new(outputs)));
-        let rules = RulesHandle::default();
+        let rules = RulesHandle::new(RuleSetBuilder::new(schema()).build());
         let reloader = first_rules(config, source, &rules, &status)?;
 
         let syscall = match wants.syscall {
@@ -110,7 +111,9 @@ impl Agent {
             false => None,
         };
         let audit = match wants.k8s_audit {
-            true => Some(Audit::start(AuditEngine::new(rules, engine_options(config)), Arc::clone(&status))?),
+            true => {
+                Some(Audit::start(AuditEngine::new(rules, &engine_options(config)), Arc::clone(&status))?)
+            }
             false => None,
         };
         let control = syscall.as_ref().map(|(control, _)| Arc::clone(control));
@@ -218,7 +221,7 @@ fn start_syscalls(
     let probe = Probe::load(&settings)
         .context("no syscall events (audit events alone need no privileges: --disable-source syscall)")?;
     tell_hooks(&probe);
-    let engine = SyscallEngine::new(schema(), rules.clone(), engine_options(config));
+    let engine = SyscallEngine::new(rules.clone(), &engine_options(config));
     let drops = config.syscall_event_drops.clone();
     syscalls::start(probe, engine, drops, Arc::clone(status)).context("cannot start the syscall thread")
 }
@@ -271,5 +274,10 @@ fn hostname() -> String {
 }
 
 fn engine_options(config: &Config) -> Options {
-    Options { hostname: hostname(), all: config.rule_matching == RuleMatching::All }
+    let matching = match config.rule_matching {
+        RuleMatching::First => Matching::First,
+        RuleMatching::All => Matching::All,
+    };
+    let (iso8601, boot_time) = (config.time_format_iso_8601, saker_source_syscall::boot_time());
+    Options { matching, iso8601, boot_time, ..Options::new(hostname()) }
 }

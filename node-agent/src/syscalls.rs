@@ -18,6 +18,7 @@ use crate::{
     drops::{self, Drops, Lost, Report},
     metrics::{self, Extra},
     status::{SourceState, Status},
+    users::UserFiles,
 };
 
 /// Events between two looks at the clock while there is no idle moment.
@@ -71,8 +72,15 @@ pub fn start(
     let control = Arc::new(Control::default());
     let drops = Drops::new(drops, Instant::now());
     status.syscall.set(SourceState::Running);
-    let handler =
-        Handler { engine, drops, status, control: Arc::clone(&control), events: 0, looked: Instant::now() };
+    let handler = Handler {
+        engine,
+        users: UserFiles::default(),
+        drops,
+        status,
+        control: Arc::clone(&control),
+        events: 0,
+        looked: Instant::now(),
+    };
     let thread = thread::Builder::new().name("syscall".to_owned());
     let thread = thread.spawn(move || Worker { probe, handler }.run())?;
     Ok((control, thread))
@@ -86,6 +94,7 @@ struct Worker {
 /// What is done with an item; apart from the probe, which hands items out while it is borrowed.
 struct Handler {
     engine: SyscallEngine,
+    users: UserFiles,
     drops: Drops,
     status: Arc<Status>,
     control: Arc<Control>,
@@ -98,6 +107,7 @@ impl Worker {
     fn run(mut self) {
         let status = Arc::clone(&self.handler.status);
         let _watch = status.watch_thread(|status| &status.syscall);
+        self.handler.look_around();
         self.scan();
         while !self.handler.control.stop.load(Relaxed) {
             let control = Arc::clone(&self.handler.control);
@@ -177,6 +187,9 @@ impl Handler {
 
     fn look_around(&mut self) {
         self.looked = Instant::now();
+        if let Some(users) = self.users.changed() {
+            self.engine.set_users(Arc::new(users));
+        }
         self.status.syscall.add_events(std::mem::take(&mut self.events));
         if let Some(report) = self.drops.check(self.looked, self.status.syscall.events()) {
             self.tell(&report);

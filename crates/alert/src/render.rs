@@ -1,10 +1,10 @@
 //! An alert as one line: Falco's text (specification §5.2) or JSON (§5.3).
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::fmt::Write as _;
 
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{Alert, Priority};
 
@@ -48,7 +48,7 @@ struct Json<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    output_fields: Option<BTreeMap<&'a str, &'a Value>>,
+    output_fields: Option<&'a Map<String, Value>>,
     priority: Priority,
     rule: &'a str,
     source: &'a str,
@@ -94,12 +94,11 @@ impl Renderer {
 
     fn json(&self, alert: &Alert) -> String {
         let on = &self.format;
-        let time = Value::from(alert.time);
         let json = Json {
             hostname: &alert.hostname,
             message: on.message.then_some(&alert.message),
             output: on.output.then(|| self.plain(alert)),
-            output_fields: on.output_fields.then(|| self.output_fields(alert, &time)),
+            output_fields: on.output_fields.then_some(&alert.output_fields),
             priority: alert.priority,
             rule: &alert.rule,
             source: &alert.source,
@@ -108,13 +107,6 @@ impl Renderer {
         };
         // A struct of texts and JSON values has no way to fail; an empty line would still be a line.
         escape_json(serde_json::to_string(&json).unwrap_or_default())
-    }
-
-    /// The rule's fields and the field that the time prefix stands for (specification §5.3).
-    fn output_fields<'a>(&self, alert: &'a Alert, time: &'a Value) -> BTreeMap<&'a str, &'a Value> {
-        let prefix = if self.format.iso_time { "evt.time.iso8601" } else { "evt.time" };
-        let fields = alert.output_fields.iter().map(|(name, value)| (name.as_str(), value));
-        std::iter::once((prefix, time)).chain(fields).collect()
     }
 }
 
@@ -216,7 +208,7 @@ mod tests {
     #[test]
     fn json_has_falcos_keys_in_order() {
         let line = renderer(|f| f.json = true).line(&alert("m"));
-        let expected = r#"{"hostname":"node-1","output":"17:31:56.746609046: Informational m","output_fields":{"evt.time":1558107116746609046,"fd.name":null,"proc.name":"cat"},"priority":"Informational","rule":"Read sensitive file","source":"syscall","tags":["filesystem"],"time":"2019-05-17T15:31:56.746609046Z"}"#;
+        let expected = r#"{"hostname":"node-1","output":"17:31:56.746609046: Informational m","output_fields":{"fd.name":null,"proc.name":"cat"},"priority":"Informational","rule":"Read sensitive file","source":"syscall","tags":["filesystem"],"time":"2019-05-17T15:31:56.746609046Z"}"#;
         assert_eq!(line, expected);
     }
 

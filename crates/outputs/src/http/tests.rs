@@ -96,7 +96,7 @@ fn bodies(requests: &Receiver<String>) -> Vec<String> {
 fn the_request_is_falcos() {
     let (address, requests) = serve(|_| Some(200));
     post(address, true).unwrap();
-    let body = r#"{"hostname":"node-1","output":"1970-01-01T00:00:01.000000000+0000: Notice m","output_fields":{"evt.time.iso8601":1000000000},"priority":"Notice","rule":"A rule","source":"syscall","tags":[],"time":"1970-01-01T00:00:01.000000000Z"}"#;
+    let body = r#"{"hostname":"node-1","output":"1970-01-01T00:00:01.000000000+0000: Notice m","output_fields":{},"priority":"Notice","rule":"A rule","source":"syscall","tags":[],"time":"1970-01-01T00:00:01.000000000Z"}"#;
     let expected = format!(
         "POST /in?x=1 HTTP/1.1\r\ncontent-type: application/json\r\naccept: */*\r\nuser-agent: falcosecurity/falco\r\nhost: {address}\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
