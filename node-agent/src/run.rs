@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Parser;
 use saker_alert::Renderer;
 use saker_engine::{AuditEngine, Matching, Options, RulesHandle, SyscallEngine};
@@ -41,6 +41,8 @@ use crate::{
 
 /// Time for the outputs to deliver what is queued at the end.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// What else can be done where the probe does not run.
+const WITHOUT_SYSCALLS: &str = "\nRead syscall events as root (sudo saker-agent), or do without them, which needs no privileges: saker-agent --disable-source syscall";
 
 /// The program: reads the command line, runs, and turns the result into an exit code.
 pub fn main() -> ExitCode {
@@ -218,8 +220,7 @@ fn start_syscalls(
 ) -> anyhow::Result<(Arc<Control>, JoinHandle<()>)> {
     let bulk = 1 << 19 << config.engine.modern_ebpf.buf_size_preset;
     let settings = Settings { syscalls: wanted, ring_bytes: RingBytes { bulk, ..RingBytes::default() } };
-    let probe = Probe::load(&settings)
-        .context("no syscall events (audit events alone need no privileges: --disable-source syscall)")?;
+    let probe = Probe::load(&settings).map_err(|error| anyhow!("{error}{WITHOUT_SYSCALLS}"))?;
     tell_hooks(&probe);
     let engine = SyscallEngine::new(rules.clone(), &engine_options(config));
     let drops = config.syscall_event_drops.clone();

@@ -1,7 +1,5 @@
 //! What users are told of the configuration, all derived from the types and their comments.
 
-use std::fmt::Write as _;
-
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
@@ -30,19 +28,6 @@ pub fn warnings(text: &str) -> Vec<String> {
     warnings
 }
 
-/// The table of docs/configuration.md.
-pub fn table() -> String {
-    let mut table = "| key | default | meaning |\n|---|---|---|\n".to_owned();
-    walk(&schema(), "", &mut |path, schema| {
-        let default = schema.get("default").filter(|d| !d.is_null());
-        let default = default.map(|d| format!("`{d}`")).unwrap_or_default();
-        let description = description(schema).replace('\n', " ").replace('|', "\\|");
-        // Writing to a string cannot fail.
-        let _ = writeln!(table, "| `{path}` | {default} | {description} |");
-    });
-    table
-}
-
 fn description(schema: &Value) -> &str {
     schema.get("description").and_then(Value::as_str).unwrap_or_default()
 }
@@ -62,7 +47,22 @@ fn walk(schema: &Value, prefix: &str, visit: &mut dyn FnMut(&str, &Value)) {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
+
+    /// The table of docs/configuration.md.
+    fn table() -> String {
+        let mut table = "| key | default | meaning |\n|---|---|---|\n".to_owned();
+        walk(&schema(), "", &mut |path, schema| {
+            let default = schema.get("default").filter(|d| !d.is_null());
+            let default = default.map(|d| format!("`{d}`")).unwrap_or_default();
+            let description = description(schema).replace('\n', " ").replace('|', "\\|");
+            // Writing to a string cannot fail.
+            let _ = writeln!(table, "| `{path}` | {default} | {description} |");
+        });
+        table
+    }
 
     #[test]
     fn ignored_keys_are_named_with_the_reason() {
