@@ -79,7 +79,9 @@ fn argument(name: &str, rule: ArgRule, arg: Option<&str>) -> Result<Option<Field
     let kind = match (rule, arg) {
         (ArgRule::None, None) | (ArgRule::Optional(_), None) => return Ok(None),
         (ArgRule::None, Some(_)) => return Err(format!("field '{name}' does not take an argument")),
-        (ArgRule::Required(_), None) => return Err(format!("field '{name}' requires an argument: {name}[…]")),
+        (ArgRule::Required(_), None) => {
+            return Err(format!("field '{name}' requires an argument: {name}[…]"));
+        }
         (ArgRule::Optional(kind) | ArgRule::Required(kind), Some(_)) => kind,
     };
     let text = arg.unwrap_or_default().to_owned();
@@ -104,7 +106,12 @@ impl Resolver<'_> {
         }
     }
 
-    fn field(&mut self, name: &str, arg: Option<&str>, span: &Range<usize>) -> Result<(Side, FieldSpec), TextError> {
+    fn field(
+        &mut self,
+        name: &str,
+        arg: Option<&str>,
+        span: &Range<usize>,
+    ) -> Result<(Side, FieldSpec), TextError> {
         let found = find_field(self.schema, self.source, name, arg);
         let field = found.map_err(|m| TextError::new(m, span.start).help(self.field_help(name)))?;
         let Some(spec) = self.schema.field(field.0).copied() else {
@@ -133,11 +140,15 @@ impl Resolver<'_> {
             self.schema.find_source(s.name).is_some_and(|id| find_field(self.schema, id, name, None).is_ok())
         });
         if let Some(source) = elsewhere {
-            return format!("'{name}' is a field of source {}: give the rule 'source: {}'", source.name, source.name);
+            return format!(
+                "'{name}' is a field of source {}: give the rule 'source: {}'",
+                source.name, source.name
+            );
         }
-        let offered = self.schema.fields().iter().filter(|f| {
-            self.schema.find_field(self.source, f.name).is_some() && !f.has(field_flags::HIDDEN)
-        });
+        let offered =
+            self.schema.fields().iter().filter(|f| {
+                self.schema.find_field(self.source, f.name).is_some() && !f.has(field_flags::HIDDEN)
+            });
         suggest::did_you_mean(name, offered.map(|f| f.name))
     }
 
@@ -179,7 +190,12 @@ impl Resolver<'_> {
         Ok(side)
     }
 
-    fn argument(&mut self, arg: &TransformArg, name: Transformer, span: &Range<usize>) -> Result<Side, TextError> {
+    fn argument(
+        &mut self,
+        arg: &TransformArg,
+        name: Transformer,
+        span: &Range<usize>,
+    ) -> Result<Side, TextError> {
         let constant = |text: &[u8], ty| Side {
             read: Read::Const(text.to_vec()),
             ty,
@@ -199,16 +215,23 @@ impl Resolver<'_> {
     }
 
     /// The members of a list argument, or a list field.
-    fn members(&mut self, arg: &TransformArg, name: Transformer, span: &Range<usize>) -> Result<Vec<Side>, TextError> {
+    fn members(
+        &mut self,
+        arg: &TransformArg,
+        name: Transformer,
+        span: &Range<usize>,
+    ) -> Result<Vec<Side>, TextError> {
         if let TransformArg::List(items) = arg {
             return items.iter().map(|i| self.argument(i, name, span)).collect();
         }
         let side = self.argument(arg, name, span)?;
-        let command_line = name == Transformer::GetOpt && is_text(side.ty) && matches!(side.read, Read::Field(_));
+        let command_line =
+            name == Transformer::GetOpt && is_text(side.ty) && matches!(side.read, Read::Field(_));
         if side.list || command_line {
             return Ok(vec![side]);
         }
-        let message = format!("filter error: transformer '{}' needs a list, like (a.b, \"text\")", name.name());
+        let message =
+            format!("filter error: transformer '{}' needs a list, like (a.b, \"text\")", name.name());
         Err(TextError::new(message, span.start))
     }
 
@@ -242,7 +265,12 @@ impl Resolver<'_> {
         Ok(scalar(Read::Concat(reads), FieldType::CharBuf))
     }
 
-    fn getopt(&mut self, args: &[TransformArg], selector: Option<&str>, span: &Range<usize>) -> Result<Side, TextError> {
+    fn getopt(
+        &mut self,
+        args: &[TransformArg],
+        selector: Option<&str>,
+        span: &Range<usize>,
+    ) -> Result<Side, TextError> {
         let error = |m: &str| TextError::new(format!("filter error: {m}"), span.start);
         let [list, TransformArg::Text(options)] = args else {
             return Err(error("transformer 'getopt' takes a list of arguments and a text of options"));

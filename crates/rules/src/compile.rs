@@ -43,8 +43,7 @@ impl Condition {
         let mut compiler =
             Compiler { fields, typed, operators: BTreeSet::new(), warnings: Vec::new(), nodes: 0 };
         let root = compiler.node(expr, 0)?;
-        let event_types =
-            if typed { event_types::of(expr, schema) } else { EventTypeSet::all(schema) };
+        let event_types = if typed { event_types::of(expr, schema) } else { EventTypeSet::all(schema) };
         Ok(Self {
             root,
             fields: compiler.fields.fields,
@@ -229,11 +228,12 @@ impl Compiler<'_> {
     }
 
     fn misused(&self, op: Op, text: &str) -> Option<String> {
-        let is_transformer = |t: &Transformer| {
-            text.strip_prefix(t.name()).is_some_and(|rest| rest.starts_with('('))
-        };
+        let is_transformer =
+            |t: &Transformer| text.strip_prefix(t.name()).is_some_and(|rest| rest.starts_with('('));
         if Transformer::ALL.iter().any(is_transformer) || text.starts_with("val(") {
-            return Some(format!("'{text}' may be a valid field transformer misused as a const string value"));
+            return Some(format!(
+                "'{text}' may be a valid field transformer misused as a const string value"
+            ));
         }
         if self.is_field(text) {
             return Some(format!("'{text}' may be a valid field misused as a const string value"));
@@ -246,7 +246,9 @@ impl Compiler<'_> {
     }
 
     fn is_field(&self, text: &str) -> bool {
-        let Ok((Operand::Field { name, arg, span }, _)) = parse::operand_prefix(text, true) else { return false };
+        let Ok((Operand::Field { name, arg, span }, _)) = parse::operand_prefix(text, true) else {
+            return false;
+        };
         let whole: Range<usize> = 0..text.len();
         let Resolver { schema, source, .. } = self.fields;
         span == whole && check::find_field(schema, source, &name, arg.as_deref()).is_ok()

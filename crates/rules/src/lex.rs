@@ -137,8 +137,7 @@ impl<'t> Lexer<'t> {
         for (at, byte) in rest.bytes().enumerate().skip(1) {
             if byte == quote && previous != b'\\' {
                 let inner = rest.get(1..at).unwrap_or_default();
-                let text = literal::unescape(inner, quote)
-                    .map_err(|message| self.error(message))?;
+                let text = literal::unescape(inner, quote).map_err(|message| self.error(message))?;
                 self.advance(at.saturating_add(1));
                 return Ok(Some(text));
             }

@@ -359,7 +359,11 @@ fn args(lex: &mut Lexer<'_>, depth: usize) -> Result<Vec<TransformArg>, TextErro
         }
         arg(lex, depth)
     })?;
-    if args.is_empty() { Err(lex.error("expected a field or a value within the transformer")) } else { Ok(args) }
+    if args.is_empty() {
+        Err(lex.error("expected a field or a value within the transformer"))
+    } else {
+        Ok(args)
+    }
 }
 
 /// One argument that is no list.

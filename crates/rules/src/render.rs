@@ -22,6 +22,9 @@ pub fn write_text(out: &mut String, value: &Value<'_>, ty: FieldType, field: &st
         Value::Int(_) | Value::Uint(_) if is_padded(ty, field) => {
             write_number(out, format_args!("{:09}", number_of(value)));
         }
+        Value::Int(_) | Value::Uint(_) if is_hexadecimal(field) => {
+            write_number(out, format_args!("{:X}", number_of(value)));
+        }
         Value::Int(n) => write_number(out, format_args!("{n}")),
         Value::Uint(n) => write_number(out, format_args!("{n}")),
         Value::Double(d) => write_number(out, format_args!("{d:.1}")),
@@ -31,15 +34,16 @@ pub fn write_text(out: &mut String, value: &Value<'_>, ty: FieldType, field: &st
     }
 }
 
-/// A value as it stands in `output_fields`.
-pub fn json(value: &Value<'_>, ty: FieldType) -> Json {
+/// A value as it stands in `output_fields`. The name of the field decides on hexadecimal numbers.
+pub fn json(value: &Value<'_>, ty: FieldType, field: &str) -> Json {
     match value {
+        Value::Int(_) | Value::Uint(_) if is_hexadecimal(field) => text(value, ty, field).into(),
         Value::Bool(b) => Json::Bool(*b),
         Value::Int(n) => (*n).into(),
         Value::Uint(n) => (*n).into(),
         Value::Double(d) => (*d).into(),
-        Value::List(values) => values.iter().map(|v| json(v, ty)).collect(),
-        other => Json::String(text(other, ty, "")),
+        Value::List(values) => values.iter().map(|v| json(v, ty, field)).collect(),
+        other => Json::String(text(other, ty, field)),
     }
 }
 
@@ -75,6 +79,11 @@ fn number_of(value: &Value<'_>) -> i128 {
 fn is_padded(ty: FieldType, field: &str) -> bool {
     let time = matches!(ty, FieldType::RelTime | FieldType::AbsTime) && field.starts_with("evt.");
     time && (field.ends_with(".ns") || field == "evt.reltime" || field == "evt.deltatime")
+}
+
+/// The device number is the one field that is a number in conditions and hexadecimal in alerts.
+fn is_hexadecimal(field: &str) -> bool {
+    field == "fd.dev"
 }
 
 fn printable(data: &[u8]) -> String {

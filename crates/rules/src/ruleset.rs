@@ -154,7 +154,8 @@ impl RuleSetBuilder {
         let finished = (0..=u8::MAX).zip(programs).map(|(source, program)| {
             let source = SourceId(source);
             let typed = schema.sources().get(usize::from(source.0)).is_some_and(|s| s.typed);
-            let by_type = if typed { rules_by_type(&schema, &rules, source) } else { vec![rules_of(&rules, source)] };
+            let by_type =
+                if typed { rules_by_type(&schema, &rules, source) } else { vec![rules_of(&rules, source)] };
             Program { fields: program.fields, nodes: program.nodes, by_type, typed }
         });
         let programs = finished.collect();

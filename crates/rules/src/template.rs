@@ -155,7 +155,9 @@ impl<'t> Compiler<'t> {
         self.skip(digits);
         if self.rest().is_empty() {
             let message = "invalid formatting syntax: formatting cannot end with a %";
-            return Err(TextError::new(message, start).help("remove the %: it cannot be written in an output"));
+            return Err(
+                TextError::new(message, start).help("remove the %: it cannot be written in an output")
+            );
         }
         let operand = self.longest().map_err(|error| self.unknown(start, &error))?;
         self.value(&operand, width.min(MAX_WIDTH))
@@ -179,7 +181,8 @@ impl<'t> Compiler<'t> {
         let is_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.');
         let length = rest.bytes().take_while(|b| is_name(b)).count();
         let shorter = (1..=length).rev().filter_map(|end| rest.get(..end));
-        let found = shorter.filter_map(|name| parse::operand_prefix(name, false).ok().filter(|f| f.1 == name.len()));
+        let found =
+            shorter.filter_map(|name| parse::operand_prefix(name, false).ok().filter(|f| f.1 == name.len()));
         let mut found = found.collect::<Vec<_>>().into_iter();
         found.find_map(|f| self.accept(f).ok()).ok_or_else(|| self.suggest(error))
     }
@@ -208,7 +211,8 @@ impl<'t> Compiler<'t> {
         if !error.help.is_empty() {
             return error;
         }
-        let name: String = self.rest().chars().take_while(|c| c.is_alphanumeric() || "._".contains(*c)).collect();
+        let name: String =
+            self.rest().chars().take_while(|c| c.is_alphanumeric() || "._".contains(*c)).collect();
         let help = suggest::did_you_mean(&name, self.resolver.schema.fields().iter().map(|f| f.name));
         error.help(help)
     }
@@ -228,7 +232,12 @@ impl<'t> Compiler<'t> {
     fn keys(&mut self, operand: &Operand) -> Result<(), TextError> {
         match operand {
             Operand::Field { name, arg, span } => {
-                let found = crate::check::find_field(self.resolver.schema, self.resolver.source, name, arg.as_deref());
+                let found = crate::check::find_field(
+                    self.resolver.schema,
+                    self.resolver.source,
+                    name,
+                    arg.as_deref(),
+                );
                 let (id, arg) = found.map_err(|m| TextError::new(m, span.start))?;
                 let field = TemplateField { key: operand.to_string(), id, arg };
                 if !self.fields.contains(&field) {

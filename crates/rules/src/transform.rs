@@ -20,7 +20,11 @@ pub(crate) enum Read {
     Len(Box<Read>),
     Join(Box<Read>, Vec<Read>),
     Concat(Vec<Read>),
-    GetOpt { args: Vec<Read>, options: Vec<u8>, selector: Option<u8> },
+    GetOpt {
+        args: Vec<Read>,
+        options: Vec<u8>,
+        selector: Option<u8>,
+    },
 }
 
 /// The transformers of one text.
@@ -72,7 +76,9 @@ impl Read {
 impl Map {
     fn apply_to(self, value: &Value<'_>) -> Option<Value<'static>> {
         match value {
-            Value::List(values) => values.iter().map(|v| self.apply_to(v)).collect::<Option<_>>().map(Value::List),
+            Value::List(values) => {
+                values.iter().map(|v| self.apply_to(v)).collect::<Option<_>>().map(Value::List)
+            }
             Value::Bytes(data) => self.apply(data).map(|d| Value::Bytes(Cow::Owned(d))),
             other => self.apply(bytes(other)?).map(Value::owned),
         }

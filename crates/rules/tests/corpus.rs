@@ -45,10 +45,51 @@ fn the_conformance_cases_hold() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// Random conditions over recorded events, with the verdicts of the reference implementation.
+#[test]
+fn the_recorded_conditions_hold() {
+    let Some(fixtures) = env::var_os("SAKER_FIXTURES").map(PathBuf::from) else {
+        println!("skipped: SAKER_FIXTURES not set");
+        return;
+    };
+    let schema = support::schema(&fixtures.join("../spec"));
+    for name in ["busy", "audit"] {
+        let conditions = lines(&fixtures.join(format!("captures/{name}.conditions.jsonl")));
+        let events = lines(&fixtures.join(format!("captures/{name}.fields.jsonl")));
+        let (head, cases) = conditions.split_first().unwrap();
+        // The table tells the time between the events of a sample, not of the recording.
+        let cases: Vec<_> = cases.iter().filter(|c| !c.to_string().contains("evt.deltatime")).collect();
+        let failures: Vec<_> =
+            cases.iter().filter_map(|c| recorded(c, head, &events, &schema).err()).collect();
+        println!("{name}: {} of {} conditions hold", cases.len() - failures.len(), cases.len());
+        assert!(failures.is_empty(), "{}", failures.join("\n"));
+    }
+}
+
+fn recorded(case: &Json, head: &Json, events: &[Json], schema: &Schema) -> Outcome {
+    let compiled = compile(case["condition"].as_str().unwrap(), schema, source(head, schema));
+    if case["compiles"] == false {
+        return same("compiles", compiled.is_ok(), false).map_err(|e| format!("{e}: {case}"));
+    }
+    let condition = compiled.map_err(|e| format!("{e}: {case}"))?;
+    let key = head["key"].as_str().unwrap();
+    let chosen = head["events"].as_array().unwrap();
+    for event in events.iter().filter(|e| chosen.contains(&e[key])) {
+        let matches = condition.matches(&MapRecord { schema, values: event });
+        let wanted = case["matches"].as_array().unwrap().contains(&event[key]);
+        same("matches", matches, wanted).map_err(|e| format!("{} {e}: {}", event[key], case["condition"]))?;
+    }
+    Ok(())
+}
+
 fn cases(directory: &Path) -> Vec<Json> {
     let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let texts = files.filter(|p| p.extension().is_some_and(|e| e == "jsonl")).map(|p| fs::read_to_string(p).unwrap());
-    texts.flat_map(|t| t.lines().map(|l| serde_json::from_str(l).unwrap()).collect::<Vec<_>>()).collect()
+    files.filter(|p| p.extension().is_some_and(|e| e == "jsonl")).flat_map(|p| lines(&p)).collect()
+}
+
+fn lines(file: &Path) -> Vec<Json> {
+    let text = fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    text.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
 }
 
 type Outcome = Result<(), String>;
@@ -81,7 +122,8 @@ fn message_holds(case: &Json, error: Option<&TextError>) -> Outcome {
 fn filter_parse(case: &Json) -> Outcome {
     let filter = case["filter"].as_str().unwrap();
     let parsed = parse::parse(filter, MAX_DEPTH);
-    same("accepted", parsed.is_ok(), case["expect"]["accept"] == true).map_err(|e| format!("{e} {parsed:?}"))?;
+    same("accepted", parsed.is_ok(), case["expect"]["accept"] == true)
+        .map_err(|e| format!("{e} {parsed:?}"))?;
     message_holds(case, parsed.as_ref().err())?;
     if let Some(printed) = case["expect"]["as_string"].as_str() {
         same("printed", parsed.unwrap().to_string().as_str(), printed)?;
@@ -105,7 +147,8 @@ fn compile(filter: &str, schema: &Schema, source: SourceId) -> Result<Condition,
 
 fn filter_compile(case: &Json, schema: &Schema) -> Outcome {
     let compiled = compile(case["filter"].as_str().unwrap(), schema, source(case, schema));
-    same("compiles", compiled.is_ok(), case["expect"]["compiles"] == true).map_err(|e| format!("{e} {compiled:?}"))?;
+    same("compiles", compiled.is_ok(), case["expect"]["compiles"] == true)
+        .map_err(|e| format!("{e} {compiled:?}"))?;
     message_holds(case, compiled.as_ref().err())?;
     match (compiled, case["expect"]["compile_warnings"].as_u64()) {
         (Ok(condition), Some(wanted)) => same("warnings", condition.warnings().len() as u64, wanted),
@@ -166,7 +209,11 @@ fn pmatch(case: &Json, schema: &Schema) -> Outcome {
     let filter = format!("proc.exepath pmatch ({})", paths.join(", "));
     let condition = compile(&filter, schema, SourceId(0)).map_err(|e| e.to_string())?;
     let values = serde_json::json!({ "proc.exepath": case["probe"] });
-    same("matches", condition.matches(&MapRecord { schema, values: &values }), case["expect"]["matches"] == true)
+    same(
+        "matches",
+        condition.matches(&MapRecord { schema, values: &values }),
+        case["expect"]["matches"] == true,
+    )
 }
 
 /// A leading `*` asks for `<NA>` instead of stopping at an absent value.
@@ -178,7 +225,8 @@ fn template(case: &Json, schema: &Schema) -> Result<(Template, bool), TextError>
 
 fn format_parse(case: &Json, schema: &Schema) -> Outcome {
     let compiled = template(case, schema);
-    same("accepted", compiled.is_ok(), case["expect"]["accept"] == true).map_err(|e| format!("{e} {compiled:?}"))
+    same("accepted", compiled.is_ok(), case["expect"]["accept"] == true)
+        .map_err(|e| format!("{e} {compiled:?}"))
 }
 
 fn format_render(case: &Json, schema: &Schema) -> Outcome {

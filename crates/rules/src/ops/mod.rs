@@ -202,7 +202,9 @@ fn equal(value: &Value<'_>, literal: &Literal) -> bool {
     match (literal, value) {
         (Literal::Bool(literal), Value::Bool(value)) => literal == value,
         (Literal::Ip(literal), Value::Ip(value)) => literal == value,
-        (Literal::Net(net, bits), Value::Ip(address) | Value::Net(address, _)) => within(*address, *net, *bits),
+        (Literal::Net(net, bits), Value::Ip(address) | Value::Net(address, _)) => {
+            within(*address, *net, *bits)
+        }
         (Literal::Dynamic(text), value) => dynamic(value, text).is_some_and(|l| equal(value, &l)),
         (literal, value) => order(value, literal).is_some_and(Ordering::is_eq),
     }

@@ -170,7 +170,9 @@ fn escaped_char(rest: &mut Rest<'_>) -> Result<char, String> {
         'x' => hexadecimal(rest).ok_or_else(bad),
         '0' => octal(0, rest).ok_or_else(bad),
         // A single digit would be a back reference.
-        '1'..='7' if rest.peek().is_some_and(|d| d.is_digit(8)) => octal(c.to_digit(8).unwrap_or(0), rest).ok_or_else(bad),
+        '1'..='7' if rest.peek().is_some_and(|d| d.is_digit(8)) => {
+            octal(c.to_digit(8).unwrap_or(0), rest).ok_or_else(bad)
+        }
         c if c.is_ascii() && !c.is_ascii_alphanumeric() && c != '_' => Ok(c),
         _ => Err(bad()),
     }
@@ -227,7 +229,8 @@ fn set(rest: &mut Rest<'_>) -> Result<String, String> {
 /// `[:alpha:]` and its like.
 fn class(rest: &mut Rest<'_>) -> Result<Option<String>, String> {
     const NAMES: [&str; 14] = [
-        "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper", "word", "xdigit",
+        "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
+        "upper", "word", "xdigit",
     ];
     let ahead: String = rest.clone().take(12).collect();
     let Some((inner, _)) = ahead.strip_prefix("[:").and_then(|a| a.split_once(":]")) else { return Ok(None) };

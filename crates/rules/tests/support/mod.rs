@@ -8,8 +8,8 @@ use std::{
 
 use saker_rules::{
     schema::{
-        ArgKind, ArgRule, EventTypeId, EventTypeSpec, FieldArg, FieldId, FieldSpec, Quantifier, Record, Schema,
-        SourceSpec, field_flags,
+        ArgKind, ArgRule, EventTypeId, EventTypeSpec, FieldArg, FieldId, FieldSpec, Quantifier, Record,
+        Schema, SourceSpec, field_flags,
     },
     value::{FieldType, Value},
 };
@@ -19,7 +19,7 @@ const SYSCALL: u8 = 1;
 const K8S_AUDIT: u8 = 2;
 
 /// The schema of the tables in a directory (`fields.tsv`, `events.tsv`, `syscalls.tsv`).
-pub fn schema(tables: &Path) -> Schema {
+pub(crate) fn schema(tables: &Path) -> Schema {
     let fields = rows(&tables.join("fields.tsv"), "class").iter().map(|row| field(row)).collect();
     let sources =
         vec![SourceSpec { name: "syscall", typed: true }, SourceSpec { name: "k8s_audit", typed: false }];
@@ -41,7 +41,10 @@ fn event_types(tables: &Path) -> Vec<EventTypeSpec> {
         }
     }
     let syscalls: BTreeSet<_> = rows(&tables.join("syscalls.tsv"), "id").iter().flatten().copied().collect();
-    for name in syscalls.into_iter().filter(|n| n.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit())) {
+    for name in syscalls
+        .into_iter()
+        .filter(|n| n.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit()))
+    {
         codes.entry(name).or_insert(2);
     }
     codes.into_iter().map(|(name, codes)| EventTypeSpec { name, codes }).collect()
@@ -50,7 +53,16 @@ fn event_types(tables: &Path) -> Vec<EventTypeSpec> {
 fn field(row: &[&'static str]) -> FieldSpec {
     let (class, name, ty, arg, flags) = (row[0], row[1], row[2], row[3], row[13]);
     let list = ty.starts_with("LIST(");
-    let ancestors = matches!(name, "proc.aname" | "proc.aexe" | "proc.aexepath" | "proc.acmdline" | "proc.apid" | "proc.aenv" | "proc.aargs");
+    let ancestors = matches!(
+        name,
+        "proc.aname"
+            | "proc.aexe"
+            | "proc.aexepath"
+            | "proc.acmdline"
+            | "proc.apid"
+            | "proc.aenv"
+            | "proc.aargs"
+    );
     let quantifier = match name {
         "fd.ip" | "fd.port" | "fd.net" | "fd.proto" => Quantifier::Endpoints,
         _ if ancestors => Quantifier::Any,
@@ -118,9 +130,9 @@ fn field_type(name: &str) -> FieldType {
 }
 
 /// An event given as a map from fields as written to values, or as a JSON document for `jevt.value`.
-pub struct MapRecord<'a> {
-    pub schema: &'a Schema,
-    pub values: &'a Json,
+pub(crate) struct MapRecord<'a> {
+    pub(crate) schema: &'a Schema,
+    pub(crate) values: &'a Json,
 }
 
 impl Record for MapRecord<'_> {
@@ -129,26 +141,34 @@ impl Record for MapRecord<'_> {
     }
 
     fn field<'a>(&'a self, field: FieldId, arg: Option<&FieldArg>) -> Option<Value<'a>> {
-        let name = self.schema.field(field)?.name;
+        let FieldSpec { name, ty, .. } = self.schema.field(field)?;
         let value = match arg {
             None => self.values.get(name),
-            Some(arg) if name == "jevt.value" => self.values.pointer(&arg.text),
             Some(arg) => {
                 let bracket = self.values.get(format!("{name}[{}]", arg.text));
-                bracket.or_else(|| self.values.get(format!("{name}.{}", arg.text)))
+                let dotted = || self.values.get(format!("{name}.{}", arg.text));
+                let pointer = || self.values.pointer(&arg.text).filter(|_| *name == "jevt.value");
+                bracket.or_else(dotted).or_else(pointer)
             }
         };
-        to_value(value?)
+        match value? {
+            // The one number that alerts write in hexadecimal.
+            Json::String(text) if *name == "fd.dev" => i64::from_str_radix(text, 16).ok().map(Value::Int),
+            other => to_value(other, *ty),
+        }
     }
 }
 
-fn to_value(json: &Json) -> Option<Value<'_>> {
+fn to_value(json: &Json, ty: FieldType) -> Option<Value<'_>> {
     match json {
-        Json::Null => None,
+        Json::Null | Json::Object(_) => None,
         Json::Bool(b) => Some(Value::Bool(*b)),
-        Json::Number(n) => n.as_u64().map(Value::Uint).or_else(|| n.as_i64().map(Value::Int)).or_else(|| n.as_f64().map(Value::Double)),
-        Json::String(text) => Some(text.parse().map_or_else(|_| Value::text(text), Value::Ip)),
-        Json::Array(items) => Some(Value::List(items.iter().filter_map(to_value).collect())),
-        Json::Object(_) => None,
+        Json::Number(n) if ty == FieldType::Double => n.as_f64().map(Value::Double),
+        Json::Number(n) => n.as_u64().map(Value::Uint).or_else(|| n.as_i64().map(Value::Int)),
+        Json::String(text) if matches!(ty, FieldType::IpAddr | FieldType::IpNet) => {
+            text.parse().ok().map(Value::Ip)
+        }
+        Json::String(text) => Some(Value::text(text)),
+        Json::Array(items) => Some(Value::List(items.iter().filter_map(|i| to_value(i, ty)).collect())),
     }
 }
