@@ -136,7 +136,7 @@ static __always_inline void put_process(struct scratch *s, struct text *t, struc
 {
 	put_s64(s, BPF_CORE_READ(task, pid));
 	put_s64(s, BPF_CORE_READ(task, tgid));
-	put_s64(s, BPF_CORE_READ(task, real_parent, pid));
+	put_s64(s, BPF_CORE_READ(task, real_parent, tgid)); // the process, whichever of its threads forked
 	put_path(s, t, task, PLACE_OF(task, fs, pwd));
 	put_u64(s, BPF_CORE_READ(task, signal, rlim[RLIMIT_NOFILE].rlim_cur));
 	put_memory(s, task);

@@ -9,7 +9,7 @@ use saker_events::{
     record::{Header, SyscallRecord},
     users::Users,
 };
-use saker_rules::ruleset::{Matching, RuleSet, Rule, Scratch};
+use saker_rules::ruleset::{Matching, Rule, RuleSet, Scratch};
 use smallvec::SmallVec;
 
 use crate::{
@@ -92,14 +92,10 @@ impl SyscallEngine {
     }
 
     fn evaluate(&mut self, event: &Event, sink: &mut dyn FnMut(Alert)) {
-        let unknown;
-        let process = match self.processes.of_event(event) {
-            Some(process) => Some(process),
-            None => {
-                unknown = event.origin.map(|o| Process::unknown(ProcessKey { pid: o.tgid, start: o.start }));
-                unknown.as_ref()
-            }
-        };
+        let known = self.processes.of_event(event);
+        let origin = event.origin.filter(|_| known.is_none());
+        let unknown = origin.map(|o| Process::unknown(ProcessKey { pid: o.tgid, start: o.start }));
+        let process = known.or(unknown.as_ref());
         let processes: &dyn Processes = &self.processes;
         let Some(record) = SyscallRecord::new(&self.header, *event, process, processes, &self.users) else {
             return;

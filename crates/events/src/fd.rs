@@ -7,7 +7,7 @@ use crate::{
     param::Tuple,
     path,
     process::Process,
-    table::{CREAT_FLAGS, EventRow, FILE_FLAGS, ParamType, code, event_flags, symbol_value},
+    table::{EventRow, ParamType, code, event_flags},
 };
 
 /// What a descriptor stands for.
@@ -88,15 +88,6 @@ impl Socket {
     }
 }
 
-/// A layer of an overlay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layer {
-    /// The writable one.
-    Upper,
-    /// A read-only one.
-    Lower,
-}
-
 /// The descriptor that an event makes or uses.
 #[derive(Debug, Clone)]
 pub struct Fd<'a> {
@@ -116,12 +107,6 @@ pub struct Fd<'a> {
     pub connected: bool,
     /// Whether the event gave it another name.
     pub name_changed: bool,
-    /// Device of a file, in the kernel's own encoding.
-    pub dev: u32,
-    /// Inode of a file.
-    pub ino: u64,
-    /// Where an overlay has the file.
-    pub layer: Option<Layer>,
 }
 
 /// Protocol numbers of IP.
@@ -129,6 +114,8 @@ const IPPROTO_ICMP: u64 = 1;
 const IPPROTO_TCP: u64 = 6;
 const IPPROTO_UDP: u64 = 17;
 const IPPROTO_RAW: u64 = 255;
+/// The bit of `file_flags`.
+const O_DIRECTORY: u64 = 1 << 10;
 /// `connect` goes on in the background.
 const EINPROGRESS: i64 = -115;
 
@@ -157,9 +144,6 @@ impl<'a> Fd<'a> {
             protocol: 0,
             connected: false,
             name_changed: false,
-            dev: 0,
-            ino: 0,
-            layer: None,
         }
     }
 
@@ -171,16 +155,10 @@ impl<'a> Fd<'a> {
     }
 
     fn opened(event: &Event<'a>, row: &EventRow, cwd: &[u8]) -> Option<Self> {
-        let bits = |name| number_of(event, row, name).unwrap_or(0);
         let num = number_of(event, row, "fd")?.cast_signed();
         let raw = text_of(event, row, "name");
-        let flags = bits("flags");
-        let is = |name| flags & symbol_value(FILE_FLAGS, name) != 0;
-        let creat = |name| bits("creat_flags") & symbol_value(CREAT_FLAGS, name) != 0;
-        let upper = is("FD_UPPER_LAYER") || creat("FD_UPPER_LAYER_CREAT");
-        let lower = is("FD_LOWER_LAYER") || creat("FD_LOWER_LAYER_CREAT");
-        let layer = if upper { Some(Layer::Upper) } else { lower.then_some(Layer::Lower) };
-        let kind = if is("O_DIRECTORY") { FdType::Directory } else { FdType::File };
+        let flags = number_of(event, row, "flags").unwrap_or(0);
+        let kind = if flags & O_DIRECTORY != 0 { FdType::Directory } else { FdType::File };
         Some(Self {
             num: num.max(-1),
             kind: (num >= 0).then_some(kind),
@@ -188,9 +166,6 @@ impl<'a> Fd<'a> {
             name: absolute(event, row, cwd, raw),
             raw,
             name_changed: num >= 0,
-            dev: u32::try_from(bits("dev")).unwrap_or(0),
-            ino: bits("ino"),
-            layer,
             ..Self::numbered(num)
         })
     }

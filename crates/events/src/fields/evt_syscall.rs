@@ -1,7 +1,10 @@
 //! `evt.*` of system calls.
 
 use super::prelude::*;
-use crate::table::{Category, event_flags as event};
+use crate::{
+    fd::FdType,
+    table::{Category, event_flags as event},
+};
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[FieldRow] = &[
@@ -37,12 +40,12 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("evt.wait_latency", RelTime, SYSCALL, NONE, "Nanoseconds that a waiting call took").flags(DEPRECATED),
     row("evt.is_syslog", Bool, SYSCALL, S(is_syslog), "Whether it writes to `/dev/log`"),
     row("evt.count", Uint32, SYSCALL, S(|_, _| uint(1)), "Always 1"),
-    row("evt.count.error", Uint32, SYSCALL, S(|r, _| uint(u64::from(r.failed()))), "1 if the call failed, else 0"),
+    row("evt.count.error", Uint32, SYSCALL, S(|r, _| at_exit(r, r.failed())), "1 if the call failed, else 0"),
     row("evt.count.error.file", Uint32, SYSCALL, S(|r, _| count_error(r, ErrorKind::File)), "1 if a call on files failed"),
     row("evt.count.error.net", Uint32, SYSCALL, S(|r, _| count_error(r, ErrorKind::Net)), "1 if a call on sockets failed"),
     row("evt.count.error.memory", Uint32, SYSCALL, S(|r, _| count_error(r, ErrorKind::Memory)), "1 if a call for memory failed"),
     row("evt.count.error.other", Uint32, SYSCALL, S(|r, _| count_error(r, ErrorKind::Other)), "1 if any other call failed"),
-    row("evt.count.exit", Uint32, SYSCALL, S(|r, _| uint(u64::from(!r.row.enter))), "1 when a call ends, 0 when it starts"),
+    row("evt.count.exit", Uint32, SYSCALL, S(|r, _| at_exit(r, true)), "1 when a call ends"),
     row("evt.count.procinfo", Uint32, SYSCALL, NONE, "1 for reports about a process's first thread").flags(HIDDEN),
     row("evt.count.threadinfo", Uint32, SYSCALL, NONE, "1 for reports about a thread").flags(HIDDEN),
     row("evt.around", Uint64, SYSCALL, NONE, "Whether the event is within a number of milliseconds of a time").needs(Index).flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER),
@@ -83,19 +86,29 @@ enum ErrorKind {
     Other,
 }
 
+/// 1 or 0 when a call ends; absent when it starts.
+fn at_exit<'a>(r: &SyscallRecord, value: bool) -> Option<Value<'a>> {
+    (!r.row.enter).then(|| Value::Uint(u64::from(value)))
+}
+
+/// 1 if a call failed that counts in the group, 0 if it did not; absent for other calls and when they start.
 fn count_error<'a>(r: &SyscallRecord, kind: ErrorKind) -> Option<Value<'a>> {
-    let actual = match r.row.category {
-        Category::File => ErrorKind::File,
-        Category::Net => ErrorKind::Net,
-        Category::Memory => ErrorKind::Memory,
-        Category::IoRead | Category::IoWrite | Category::IoOther => match r.fd().and_then(|fd| fd.kind) {
-            Some(kind) if kind.is_file() => ErrorKind::File,
-            Some(kind) if kind.is_socket() => ErrorKind::Net,
-            _ => ErrorKind::Other,
-        },
-        _ => ErrorKind::Other,
-    };
-    (actual == kind).then(|| Value::Uint(u64::from(r.failed())))
+    (!r.row.enter && error_kind(r) == kind).then(|| Value::Uint(u64::from(r.failed())))
+}
+
+/// Calls on a known descriptor count for what it is; a call that makes one, for what it would have been.
+fn error_kind(r: &SyscallRecord) -> ErrorKind {
+    let known = r.fd().and_then(|fd| fd.kind);
+    let opens = r.is_creat() || r.open_flags().is_some();
+    if opens || known.is_some_and(FdType::is_file) {
+        ErrorKind::File
+    } else if known.is_some_and(FdType::is_socket) || matches!(r.row.name, "connect" | "accept" | "accept4") {
+        ErrorKind::Net
+    } else if r.row.category == Category::Memory {
+        ErrorKind::Memory
+    } else {
+        ErrorKind::Other
+    }
 }
 
 fn abspath<'a>(r: &'a SyscallRecord<'a>, arg: Option<&FieldArg>) -> Option<Value<'a>> {

@@ -1,7 +1,10 @@
 //! `fd.*`: the file descriptor that the event makes or uses.
 
 use super::prelude::*;
-use crate::fd::{Fd, Layer, Socket};
+use crate::{
+    fd::{Fd, Socket},
+    table::{CREAT_FLAGS, FILE_FLAGS, symbol_value},
+};
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[FieldRow] = &[
@@ -43,14 +46,14 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("fd.sip.name", CharBuf, SYSCALL, NONE, "Domain name of the server").quantifier(Endpoints).flags(NO_RHS | NO_TRANSFORMER),
     row("fd.lip.name", CharBuf, SYSCALL, NONE, "Domain name of this machine's end").quantifier(Endpoints).flags(NO_RHS | NO_TRANSFORMER),
     row("fd.rip.name", CharBuf, SYSCALL, NONE, "Domain name of the other end").quantifier(Endpoints).flags(NO_RHS | NO_TRANSFORMER),
-    row("fd.dev", Int32, SYSCALL, S(|r, _| int(known(r)?.dev.into())), "Device that holds the file"),
-    row("fd.dev.major", Int32, SYSCALL, S(|r, _| int((known(r)?.dev >> 8 & 0xfff).into())), "Major number of the device that holds the file"),
-    row("fd.dev.minor", Int32, SYSCALL, S(|r, _| int(minor(known(r)?.dev).into())), "Minor number of the device that holds the file"),
-    row("fd.ino", Int64, SYSCALL, S(|r, _| int(known(r)?.ino.cast_signed())), "Inode of the file"),
+    row("fd.dev", Int32, SYSCALL, S(|r, _| int(dev(r)?.into())), "Device that holds the file"),
+    row("fd.dev.major", Int32, SYSCALL, S(|r, _| int((dev(r)? >> 8 & 0xfff).into())), "Major number of the device that holds the file"),
+    row("fd.dev.minor", Int32, SYSCALL, S(|r, _| int(minor(dev(r)?).into())), "Minor number of the device that holds the file"),
+    row("fd.ino", Int64, SYSCALL, S(|r, _| int(ino(r)?)), "Inode of the file"),
     row("fd.nameraw", CharBuf, SYSCALL, S(|r, _| owned(r.fd()?.name_raw())), "Path of a file as the caller gave it"),
     row("fd.types", CharBuf, SYSCALL, NONE, "Types of all open file descriptors, or of one").list().takes(Index).flags(NO_RHS),
-    row("fd.is_upper_layer", Bool, SYSCALL, S(|r, _| boolean(known(r)?.layer == Some(Layer::Upper))), "Whether the file is in the writable layer of an overlay"),
-    row("fd.is_lower_layer", Bool, SYSCALL, S(|r, _| boolean(known(r)?.layer == Some(Layer::Lower))), "Whether the file is in a read-only layer of an overlay"),
+    row("fd.is_upper_layer", Bool, SYSCALL, S(|r, _| in_layer(r, "FD_UPPER_LAYER", "FD_UPPER_LAYER_CREAT")), "Whether the file is in the writable layer of an overlay"),
+    row("fd.is_lower_layer", Bool, SYSCALL, S(|r, _| in_layer(r, "FD_LOWER_LAYER", "FD_LOWER_LAYER_CREAT")), "Whether the file is in a read-only layer of an overlay"),
 ];
 
 /// The descriptor, if it is open: failed calls have a name but nothing behind it.
@@ -78,6 +81,24 @@ fn uid<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
 fn in_container<'a>(r: &SyscallRecord, name: &[u8]) -> Option<Value<'a>> {
     let container = r.process()?.container.as_ref().map_or("host", |c| c.id());
     owned([container.as_bytes(), name].join(&b':'))
+}
+
+/// The device in the kernel's own encoding; 0 for what is in no file system.
+fn dev(r: &SyscallRecord) -> Option<u32> {
+    r.fd()?.kind?;
+    Some(r.number("dev").and_then(|dev| u32::try_from(dev).ok()).unwrap_or(0))
+}
+
+fn ino(r: &SyscallRecord) -> Option<i64> {
+    r.fd()?.kind?;
+    Some(r.number("ino").unwrap_or(0).cast_signed())
+}
+
+/// Whether the flags name a layer of an overlay: those of `creat` are a table of their own.
+fn in_layer<'a>(r: &SyscallRecord, flag: &str, creat_flag: &str) -> Option<Value<'a>> {
+    r.fd()?.kind?;
+    let set = |param, symbols, name| r.number(param).is_some_and(|f| f & symbol_value(symbols, name) != 0);
+    boolean(set("flags", FILE_FLAGS, flag) || set("creat_flags", CREAT_FLAGS, creat_flag))
 }
 
 /// The kernel's own encoding: the low byte and the bits above the major number.

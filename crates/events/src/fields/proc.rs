@@ -60,7 +60,7 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("proc.exe_ino.mtime", AbsTime, SYSCALL, S(|r, _| nonzero(r.process()?.image.mtime)), "When the executable's content changed, nanoseconds since the Unix epoch"),
     row("proc.exe_ino.ctime_duration_proc_start", AbsTime, SYSCALL, S(|r, _| since_ctime(r, |p| p.started)), "Nanoseconds from the change of the executable's inode to the start of the process"),
     row("proc.exe_ino.ctime_duration_pidns_start", AbsTime, SYSCALL, S(|r, _| before_ctime(r, |p| p.pidns_start)), "Nanoseconds from the start of the pid namespace to the change of the executable's inode"),
-    row("proc.pidns_init_start_ts", Uint64, SYSCALL, S(|r, _| uint(r.process()?.pidns_start)), "When its pid namespace was started, nanoseconds since the Unix epoch"),
+    row("proc.pidns_init_start_ts", Uint64, SYSCALL, S(|r, _| nonzero(r.process()?.pidns_start)), "When its pid namespace was started, nanoseconds since the Unix epoch"),
     row("proc.fdopencount", Uint64, SYSCALL, NONE, "Number of open file descriptors"),
     row("proc.fdlimit", Int64, SYSCALL, S(|r, _| id(r.process()?.fdlimit)), "Number of file descriptors it may open"),
     row("proc.fdusage", Double, SYSCALL, NONE, "Open file descriptors in relation to the limit"),
