@@ -31,6 +31,9 @@ pub struct Manifest {
     pub hash: String,
     /// Grows by one with each bundle.
     pub generation: u64,
+    /// The bundle before this one, whose shards stay for agents that are still on their way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<String>,
     /// The parts, in order.
     pub shards: Vec<ShardRef>,
 }
@@ -70,8 +73,8 @@ pub enum UnpackError {
     Hash(String),
 }
 
-/// The shards of a bundle and the manifest that names them.
-pub fn pack(text: &str, generation: u64) -> std::io::Result<(Manifest, Vec<Shard>)> {
+/// The shards of a bundle and the manifest that names them and follows `before`.
+pub fn pack(text: &str, before: Option<&Manifest>) -> std::io::Result<(Manifest, Vec<Shard>)> {
     let hash = sha256(text.as_bytes());
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
     gzip.write_all(text.as_bytes())?;
@@ -82,7 +85,21 @@ pub fn pack(text: &str, generation: u64) -> std::io::Result<(Manifest, Vec<Shard
         .map(|(i, bytes)| Shard { name: format!("saker-bundle-{}-{i}", short(&hash)), bytes: bytes.to_vec() })
         .collect();
     let refs = shards.iter().map(|s| ShardRef { name: s.name.clone(), sha256: sha256(&s.bytes) }).collect();
-    Ok((Manifest { hash, generation, shards: refs }, shards))
+    Ok((follow(before, hash, refs), shards))
+}
+
+/// The same bundle again is the same manifest.
+fn follow(before: Option<&Manifest>, hash: String, shards: Vec<ShardRef>) -> Manifest {
+    match before {
+        Some(before) if before.hash == hash => Manifest { hash, shards, ..before.clone() },
+        Some(before) => Manifest {
+            hash,
+            generation: before.generation.saturating_add(1),
+            previous: Some(before.hash.clone()),
+            shards,
+        },
+        None => Manifest { hash, generation: 1, previous: None, shards },
+    }
 }
 
 /// The text of the bundle that `manifest` announces, from its shards in the manifest's order.
@@ -147,14 +164,14 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_packed_unpacks(text in ".{0,2000}") {
-            let (manifest, shards) = pack(&text, 1).unwrap();
+            let (manifest, shards) = pack(&text, None).unwrap();
             prop_assert_eq!(unpack(&manifest, &bytes(shards)).unwrap(), text);
         }
 
         #[test]
         fn no_garbage_panics(garbage in prop::collection::vec(any::<u8>(), 0..200)) {
             let refs = vec![ShardRef { name: "x".into(), sha256: sha256(&garbage) }];
-            let manifest = Manifest { hash: sha256(b""), generation: 1, shards: refs };
+            let manifest = Manifest { hash: sha256(b""), generation: 1, previous: None, shards: refs };
             prop_assert!(unpack(&manifest, &[garbage]).is_err());
         }
     }
@@ -162,7 +179,7 @@ mod tests {
     #[test]
     fn a_large_bundle_becomes_several_shards_below_the_limit() {
         let text = noise(2 << 20);
-        let (manifest, shards) = pack(&text, 7).unwrap();
+        let (manifest, shards) = pack(&text, None).unwrap();
         assert!(
             shards.len() > 1 && shards.iter().all(|s| s.bytes.len() <= MAX_SHARD_BYTES),
             "{}",
@@ -174,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_was_tampered_with_is_refused() {
-        let (manifest, shards) = pack("- rule: a", 1).unwrap();
+        let (manifest, shards) = pack("- rule: a", None).unwrap();
         let mut bytes = bytes(shards);
         bytes[0][12] ^= 1;
         assert!(
@@ -185,14 +202,22 @@ mod tests {
 
     #[test]
     fn shards_of_another_text_are_refused_by_the_bundles_hash() {
-        let (mut manifest, shards) = pack("- rule: a", 1).unwrap();
+        let (mut manifest, shards) = pack("- rule: a", None).unwrap();
         manifest.hash = sha256(b"- rule: b");
         assert!(matches!(unpack(&manifest, &bytes(shards)), Err(UnpackError::Hash(_))));
     }
 
     #[test]
+    fn manifests_follow_each_other() {
+        let (first, _) = pack("a", None).unwrap();
+        assert_eq!(pack("a", Some(&first)).unwrap().0, first);
+        let (second, _) = pack("b", Some(&first)).unwrap();
+        assert_eq!((second.generation, second.previous.as_deref()), (2, Some(first.hash.as_str())));
+    }
+
+    #[test]
     fn a_bomb_is_refused() {
-        let (manifest, shards) = pack(&"a".repeat(MAX_TEXT_BYTES + 1), 1).unwrap();
+        let (manifest, shards) = pack(&"a".repeat(MAX_TEXT_BYTES + 1), None).unwrap();
         assert!(matches!(unpack(&manifest, &bytes(shards)), Err(UnpackError::TooLarge)));
     }
 }

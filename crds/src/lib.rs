@@ -1,6 +1,7 @@
 //! What Saker keeps in the Kubernetes API: the [`FalcoRule`] resource, its schema and translation to a rules file,
 //! and the ConfigMaps in which a bundle travels from the operator to the agents.
 
+pub mod agent;
 pub mod bundle;
 pub mod falco_rule;
 pub mod items;
