@@ -5,7 +5,7 @@
 #include "registers.h"
 #include "ring.h"
 
-enum { EVENT_CONNECT = 23, CONNECT_PARAMS = 4, EINPROGRESS = 115 };
+enum { EVENT_CONNECT = 23, CONNECT_PARAMS = 5, EINPROGRESS = 115 };
 enum { AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10, UNIX_PATH = 108 };
 
 // A socket address in user memory; the largest known family is unix.
@@ -140,17 +140,19 @@ static __always_inline void put_address(struct scratch *s, const void *user, u64
 	put_length(s, at - from);
 }
 
-// res, tuple, fd, addr.
+// res, tuple, fd, addr, proto.
 static __always_inline void connect_exit(struct scratch *s, struct task_struct *task, s64 result)
 {
 	struct call_context *c = &s->call;
+	struct sock *sk = socket_of(task, c->args[0]);
 	record_begin(s, EVENT_CONNECT, CONNECT_PARAMS, task);
 	put_s64(s, result);
 	if (result == 0 || result == -EINPROGRESS)
-		put_tuple(s, socket_of(task, c->args[0]));
+		put_tuple(s, sk);
 	else
 		put_empty(s);
 	put_s64(s, (s32)c->args[0]);
 	put_address(s, (void *)c->args[1], (u32)c->args[2]);
+	put_u32(s, BPF_CORE_READ(sk, sk_protocol));
 	send_bulk(s, CLASS_CONNECT);
 }

@@ -9,7 +9,8 @@
 #include "ring.h"
 
 // Behind the parameters of the table follow sid, vtid, vpid and pidns_init_start_ts.
-enum { EVENT_EXECVE = 293, EXECVE_PARAMS = 31, EVENT_EXECVEAT = 331, EXECVEAT_PARAMS = 30, EXEC_EXTENSIONS = 4, ARGUMENTS_MAX = 32 };
+enum { EVENT_EXECVE = 293, EXECVE_PARAMS = 31, EVENT_EXECVEAT = 331, EXECVEAT_PARAMS = 30, EXEC_EXTENSIONS = 4 };
+enum { ARGUMENTS_MAX = 32 };
 
 static __always_inline void exec_begin(struct scratch *s, bool at, struct task_struct *task)
 {

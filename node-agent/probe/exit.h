@@ -20,17 +20,15 @@ static __always_inline s64 reaper(struct task_struct *task)
 	if (!has_children(task) || BPF_CORE_READ(signal, live.counter) > 0 ||
 	    BPF_CORE_READ_BITFIELD_PROBED(signal, has_child_subreaper))
 		return 0;
-	struct pid *pid = BPF_CORE_READ(task, thread_pid);
-	struct upid *own = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
-			   (pid_level(task) & 63) * bpf_core_type_size(struct upid);
-	return BPF_CORE_READ(own, ns, child_reaper, pid);
+	struct task_struct *init = init_of(task);
+	return BPF_CORE_READ(init, pid);
 }
 
 SEC("tp_btf/sched_process_exit")
 int sched_process_exit(u64 *ctx)
 {
 	struct task_struct *task = (void *)ctx[0];
-	if (BPF_CORE_READ(task, tgid) == agent_tgid)
+	if (BPF_CORE_READ(task, tgid) == agent_tgid || is_kernel_thread(task))
 		return 0;
 	struct scratch *s = scratch_of(PROGRAM_EXIT);
 	if (!s)

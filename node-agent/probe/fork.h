@@ -7,7 +7,6 @@
 #include "ring.h"
 
 enum { EVENT_CLONE = 223, EVENT_FORK = 225, EVENT_VFORK = 227, EVENT_CLONE3 = 335, FORK_PARAMS = 21 };
-enum { PF_KTHREAD = 0x00200000 };
 
 // Kernel flag, flag in the event (table clone_flags).
 #define CLONE_FLAGS(FLAG)                                                                             \
@@ -21,7 +20,8 @@ enum { PF_KTHREAD = 0x00200000 };
 	FLAG(0x01000000, 1 << 24) /* CHILD_SETTID */ FLAG(0x00080000, 1 << 25) /* SETTLS */            \
 	FLAG(0x00004000, 1 << 27) /* VFORK */ FLAG(0x02000000, 1 << 28) /* NEWCGROUP */
 
-enum { FLAG_FILES = 1, FLAG_FS = 2, FLAG_THREAD = 8192, FLAG_VM = 32768, FLAG_VFORK = 1 << 27, FLAG_CHILD_IN_PIDNS = 1 << 29 };
+enum { FLAG_FILES = 1, FLAG_FS = 2, FLAG_THREAD = 8192, FLAG_VM = 32768, FLAG_VFORK = 1 << 27 };
+enum { FLAG_CHILD_IN_PIDNS = 1 << 29 };
 
 static __always_inline u32 clone_flags(u64 kernel)
 {
@@ -84,7 +84,12 @@ static __always_inline void fork_call(struct call_context *c, struct task_struct
 
 static __always_inline u16 fork_code(s32 call)
 {
-	return call == CALL_FORK ? EVENT_FORK : call == CALL_VFORK ? EVENT_VFORK : call == CALL_CLONE3 ? EVENT_CLONE3 : EVENT_CLONE;
+	switch (call) {
+	case CALL_FORK: return EVENT_FORK;
+	case CALL_VFORK: return EVENT_VFORK;
+	case CALL_CLONE3: return EVENT_CLONE3;
+	default: return EVENT_CLONE;
+	}
 }
 
 static __always_inline void put_fork_params(struct scratch *s, struct text *t, struct task_struct *parent,
@@ -109,7 +114,7 @@ int sched_process_fork(u64 *ctx)
 	struct task_struct *parent = (void *)ctx[0], *child = (void *)ctx[1];
 	struct scratch *s = scratch_of(PROGRAM_FORK);
 	struct text *t = text_of(PROGRAM_FORK);
-	if (!s || !t || BPF_CORE_READ(child, tgid) == agent_tgid || BPF_CORE_READ(child, flags) & PF_KTHREAD)
+	if (!s || !t || BPF_CORE_READ(child, tgid) == agent_tgid || is_kernel_thread(child))
 		return 0;
 	fork_call(&s->call, parent);
 	record_begin(s, fork_code(s->call.call), FORK_PARAMS, child);

@@ -127,7 +127,9 @@ __noinline int path_build(u32 program, u64 mnt, u64 dentry, u64 root_mnt, u64 ro
 static __always_inline void put_path(struct scratch *s, struct text *t, struct task_struct *task, struct place at)
 {
 	struct place root = PLACE_OF(task, fs, root);
-	int step = at.dentry ? path_build(s->program, (u64)at.mnt, (u64)at.dentry, (u64)root.mnt, (u64)root.dentry) : STEP_NONE;
+	int step = STEP_NONE;
+	if (at.dentry)
+		step = path_build(s->program, (u64)at.mnt, (u64)at.dentry, (u64)root.mnt, (u64)root.dentry);
 	if (step == STEP_NONE)
 		return put_empty(s);
 	if (step != STEP_END)
@@ -135,7 +137,8 @@ static __always_inline void put_path(struct scratch *s, struct text *t, struct t
 	put_built_text(s, t);
 }
 
-static __always_inline void put_file_path(struct scratch *s, struct text *t, struct task_struct *task, struct file *file)
+static __always_inline void put_file_path(struct scratch *s, struct text *t, struct task_struct *task,
+					 struct file *file)
 {
 	if (!file)
 		return put_empty(s);

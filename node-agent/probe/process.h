@@ -4,17 +4,27 @@
 #include "path.h"
 
 enum { PIDTYPE_TGID = 1, PIDTYPE_PGID = 2, PIDTYPE_SID = 3 };
-enum { RLIMIT_NOFILE = 7, NOBODY = 0xffffffff };
+enum { RLIMIT_NOFILE = 7, NOBODY = 0xffffffff, PF_KTHREAD = 0x00200000 };
+
+static __always_inline bool is_kernel_thread(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, flags) & PF_KTHREAD;
+}
 
 static __always_inline u32 pid_level(struct task_struct *task)
 {
 	return BPF_CORE_READ(task, thread_pid, level);
 }
 
+// What a pid is in the namespace of that level.
+static __always_inline struct upid *pid_at(struct pid *pid, u32 level)
+{
+	return (void *)pid + bpf_core_field_offset(struct pid, numbers) + (level & 63) * bpf_core_type_size(struct upid);
+}
+
 static __always_inline int pid_number(struct pid *pid, u32 level)
 {
-	struct upid *number = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
-			      (level & 63) * bpf_core_type_size(struct upid);
+	struct upid *number = pid_at(pid, level);
 	return BPF_CORE_READ(number, nr);
 }
 
@@ -27,12 +37,17 @@ static __always_inline s64 group_id(struct task_struct *task, int type, u32 leve
 	return pid_number(pid, level);
 }
 
-static __always_inline s64 pidns_init_start(struct task_struct *task)
+// The init process of the task's pid namespace.
+static __always_inline struct task_struct *init_of(struct task_struct *task)
 {
-	struct pid *pid = BPF_CORE_READ(task, thread_pid);
-	struct upid *own = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
-			   (pid_level(task) & 63) * bpf_core_type_size(struct upid);
-	return BPF_CORE_READ(own, ns, child_reaper, start_boottime);
+	struct upid *own = pid_at(BPF_CORE_READ(task, thread_pid), pid_level(task));
+	return BPF_CORE_READ(own, ns, child_reaper);
+}
+
+static __always_inline u64 pidns_init_start(struct task_struct *task)
+{
+	struct task_struct *init = init_of(task);
+	return BPF_CORE_READ(init, start_boottime);
 }
 
 // Copies from the user memory of `task`: the current one, or any other if the program may sleep.
@@ -43,6 +58,7 @@ static __always_inline long read_user(void *to, u64 len, unsigned long from, str
 	return bpf_probe_read_user(to, len, (void *)from);
 }
 
+// Fills the text from user memory, with a NUL behind it. Returns its length, 0 if the memory is not there.
 static __always_inline u64 text_load(struct scratch *s, struct text *t, struct task_struct *task, unsigned long from,
 				     unsigned long to, bool sleepable)
 {
@@ -53,13 +69,14 @@ static __always_inline u64 text_load(struct scratch *s, struct text *t, struct t
 		len = TEXT_MAX;
 	}
 	if (read_user(t->bytes, len, from, task, sleepable))
-		return 0;
+		len = 0;
 	t->bytes[len] = 0;
 	return len;
 }
 
 // exe: argv[0]. args: the other arguments, each with its NUL.
-static __always_inline void put_command_line(struct scratch *s, struct text *t, struct task_struct *task, bool sleepable)
+static __always_inline void put_command_line(struct scratch *s, struct text *t, struct task_struct *task,
+					    bool sleepable)
 {
 	unsigned long from = BPF_CORE_READ(task, mm, arg_start), to = BPF_CORE_READ(task, mm, arg_end);
 	u64 len = text_load(s, t, task, from, to, sleepable), before = s->at;
@@ -136,7 +153,7 @@ static __always_inline void put_process(struct scratch *s, struct text *t, struc
 {
 	put_s64(s, BPF_CORE_READ(task, pid));
 	put_s64(s, BPF_CORE_READ(task, tgid));
-	put_s64(s, BPF_CORE_READ(task, real_parent, pid));
+	put_s64(s, BPF_CORE_READ(task, real_parent, tgid)); // the process, whichever of its threads forked
 	put_path(s, t, task, PLACE_OF(task, fs, pwd));
 	put_u64(s, BPF_CORE_READ(task, signal, rlim[RLIMIT_NOFILE].rlim_cur));
 	put_memory(s, task);

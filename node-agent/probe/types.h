@@ -98,7 +98,6 @@ struct dentry {
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
-	struct super_block *d_sb;
 };
 
 struct vfsmount {
@@ -121,7 +120,6 @@ struct file {
 	u32 f_mode;
 	void *private_data;
 	struct inode *f_inode;
-	u32 f_flags;
 	struct path f_path;
 };
 
@@ -186,7 +184,6 @@ struct task_struct;
 
 struct pid_namespace {
 	struct task_struct *child_reaper;
-	u32 level;
 };
 
 struct tty_driver {
@@ -277,7 +274,6 @@ struct task_struct {
 };
 
 struct linux_binprm {
-	struct file *file;
 	const char *filename;
 	const char *fdpath;
 };
@@ -296,6 +292,7 @@ struct sock_common {
 
 struct sock {
 	struct sock_common __sk_common;
+	u16 sk_protocol;
 };
 
 struct sockaddr_un {
@@ -304,7 +301,6 @@ struct sockaddr_un {
 };
 
 struct unix_address {
-	int len;
 	struct sockaddr_un name[1];
 };
 

@@ -141,13 +141,13 @@ fn trial() -> Vec<Check> {
         .and_then(|btf| Ok((object::open(&btf, smallest)?, btf)));
     let (mut ebpf, btf) = match opened {
         Ok(opened) => opened,
-        Err(error) => return vec![loads("ring buffers", true, Err(error))],
+        Err(error) => return vec![loads("eBPF maps", true, Err(error))],
     };
     let mut tracepoints = ALWAYS.into_iter().chain([SYS_EXIT]);
     let tracepoints = tracepoints.try_for_each(|name| object::load_tracepoint(&mut ebpf, &btf, name));
     let iterator = object::load_iterator(&mut ebpf, &btf);
     vec![
-        loads("ring buffers", true, Ok(())),
+        loads("eBPF maps", true, Ok(())),
         loads("BTF tracepoints", true, tracepoints),
         loads("process iterator", false, iterator),
     ]

@@ -45,6 +45,7 @@ fn connect_v4_tells_both_ends() {
     assert_eq!(tuple[10..], port.to_le_bytes());
     assert!(event.number(2) >= 3);
     assert_eq!(event.bytes(3), [&[2, 127, 0, 0, 1][..], &port.to_le_bytes()].concat());
+    assert_eq!(event.number(4), i64::from(libc::IPPROTO_TCP));
 }
 
 #[test]
