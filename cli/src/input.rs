@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use saker_engine::RulesHandle;
 use saker_rules::{
     limits::MAX_FILE_BYTES,
     load::{LoadOptions, Loaded, SourceFile, load},
@@ -51,11 +52,20 @@ fn rules_file(path: &Path) -> SourceFile {
 }
 
 /// Loads rules that must be good; what is wrong with them goes to standard error.
-pub(crate) fn rules(paths: &[PathBuf], options: &LoadOptions) -> anyhow::Result<Loaded> {
+pub(crate) fn load_good(paths: &[PathBuf], options: &LoadOptions) -> anyhow::Result<Loaded> {
     let loaded = load(&rules_files(paths), options);
     if loaded.successful() {
         return Ok(loaded);
     }
     say(&saker_rules::report::text(&loaded.files));
-    bail!("the rules do not load; nothing was done")
+    bail!("the rules do not load");
+}
+
+/// Good rules, ready for an engine. Rules that can never match are named on standard error.
+pub(crate) fn rules(paths: &[PathBuf], options: &LoadOptions) -> anyhow::Result<RulesHandle> {
+    let loaded = load_good(paths, options)?;
+    for (rule, field) in &loaded.blind {
+        say(&format!("warning: the rule '{rule}' can never match: no source gives {field} a value yet"));
+    }
+    Ok(RulesHandle::new(loaded.rules.context("the rules do not load")?))
 }

@@ -52,6 +52,9 @@ fn escape(text: &str) -> String {
 mod tests {
     #[test]
     fn nothing_breaks_out_of_the_xml() {
-        assert_eq!(super::escape("a<b> & \"c\"\u{0}\u{1b}"), "a&lt;b&gt; &amp; &quot;c&quot;\u{fffd}\u{fffd}");
+        assert_eq!(
+            super::escape("a<b> & \"c\"\u{0}\u{1b}"),
+            "a&lt;b&gt; &amp; &quot;c&quot;\u{fffd}\u{fffd}"
+        );
     }
 }

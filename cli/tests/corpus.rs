@@ -2,6 +2,8 @@
 //! replay of audit events. `SAKER_FIXTURES` names the folder that holds `corpus/`; without it there is nothing
 //! to run. Cases that do not hold yet stand in tests/cases/corpus_misses.tsv, each with the reason.
 
+#![allow(clippy::print_stderr, reason = "it reports how many cases hold")]
+
 mod common;
 
 use std::{
@@ -132,6 +134,7 @@ fn check_description(expect: &Value, ran: &Ran) -> Checked {
 }
 
 /// One step of a path: a key, an index, or the size of what is there.
+#[expect(clippy::needless_pass_by_value, reason = "it folds over owned values")]
 fn step(value: Value, key: &Value) -> Option<Value> {
     match key {
         Value::String(key) if key == "#size" => Some(value.as_array()?.len().into()),
@@ -184,7 +187,8 @@ fn check_replay(corpus: &Path, case: &Value) -> Checked {
     args.extend(["--matching".into(), text(config, "rule_matching").into()]);
     args.extend(["--min-priority".into(), text(config, "priority").into()]);
     let ran = saker(args);
-    same("exit status", &expect["exit_status"].as_i64(), &Some(ran.code().into())).map_err(|e| e + &ran.err())?;
+    same("exit status", &expect["exit_status"].as_i64(), &Some(ran.code().into()))
+        .map_err(|e| e + &ran.err())?;
     let alerts = ran.json_lines();
     if let Some(any) = expect["any_detection"].as_bool() {
         same("any detection", &any, &!alerts.is_empty())?;

@@ -25,7 +25,10 @@ fn json_has_falcos_shape() {
     assert_eq!(rule["info"]["name"], "A file read");
     assert_eq!(rule["info"]["condition"], "opened and proc.name in (readers)");
     assert_eq!(rule["info"]["tags"], serde_json::json!(["a", "b"]));
-    assert_eq!(rule["details"]["condition_compiled"], "(evt.type in (open, openat) and proc.name in (cat, tac))");
+    assert_eq!(
+        rule["details"]["condition_compiled"],
+        "(evt.type in (open, openat) and proc.name in (cat, tac))"
+    );
     assert_eq!(described["lists"][0]["info"]["name"], "readers");
     assert_eq!(described["macros"][0]["info"]["name"], "opened");
 }

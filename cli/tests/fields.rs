@@ -10,7 +10,10 @@ use common::saker;
 fn fields_of_a_source() {
     let audit = saker(["fields", "--json", "k8s_audit"]).json();
     let names: Vec<_> = audit.as_array().unwrap().iter().map(|f| f["name"].as_str().unwrap()).collect();
-    assert!(names.contains(&"ka.verb") && names.contains(&"evt.num") && !names.contains(&"proc.name"), "{names:?}");
+    assert!(
+        names.contains(&"ka.verb") && names.contains(&"evt.num") && !names.contains(&"proc.name"),
+        "{names:?}"
+    );
     let field = audit.as_array().unwrap().iter().find(|f| f["name"] == "ka.uri.param").unwrap();
     assert_eq!((&field["type"], &field["argument"]), (&"CHARBUF".into(), &"required".into()));
 }
@@ -43,6 +46,6 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 fn help_is_no_error_and_no_command_is() {
     assert!(saker(["--help"]).success().contains("replay"));
     assert!(saker(["--version"]).success().starts_with("saker "));
-    saker::<[&str; 0]>([]).fails(2);
+    saker([""; 0]).fails(2);
     saker(["rules", "validte"]).fails(2);
 }

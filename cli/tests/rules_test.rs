@@ -5,6 +5,8 @@ mod common;
 use std::fs;
 
 use common::{Files, root, saker};
+use saker_engine::case::{Case, Suite};
+use saker_rules::load::{LoadOptions, SourceFile, load};
 
 const RULES: &str = "\
 - rule: A secret created
@@ -39,6 +41,27 @@ fn our_own_rules_do_what_their_cases_say() {
     assert!(ran.success().contains("cases hold"));
 }
 
+/// A rule that never fires in a test may never fire at all; one that is never quiet may never be.
+#[test]
+fn each_default_rule_has_a_case_that_fires_it_and_one_that_does_not() {
+    for name in ["saker_syscall_rules", "saker_audit_rules"] {
+        let read =
+            |path: String| fs::read_to_string(root().join("rulesets").join(path)).expect("a file of ours");
+        let suite = Suite::parse(&read(format!("tests/{name}.test.yaml"))).expect("cases");
+        let file = SourceFile::new(name, read(format!("{name}.yaml")));
+        let rules = load(&[file], &LoadOptions::new(saker_events::schema())).rules.expect("good rules");
+        for rule in rules.rules().iter().map(|rule| &rule.info.name) {
+            let cases = || suite.cases.iter().filter(|case| case.rule == *rule);
+            let fires = |case: &Case| case.expect.iter().any(|alert| alert.rule == *rule);
+            assert!(cases().any(fires), "no case fires '{rule}'");
+            assert!(cases().any(|case| !fires(case)), "every case fires '{rule}'");
+        }
+        let known = |case: &&Case| rules.rules().iter().any(|rule| rule.info.name == case.rule);
+        let stray = suite.cases.iter().find(|case| !known(case));
+        assert!(stray.is_none(), "there is no such rule: {stray:?}");
+    }
+}
+
 #[test]
 fn a_failing_case_says_what_came_instead() {
     let files = Files::new([("rules.yaml", RULES), ("rules.test.yaml", CASES)]);
@@ -60,7 +83,10 @@ fn cases_that_cannot_be_run_say_why() {
         ("hello", "rules.test.yaml"),
         ("- rule: x\n", "`name`"),
         ("- rules_files: [rules.yaml]\n- {rule: x, name: y, events: [], expect: sometimes}\n", "`expect`"),
-        ("- rules_files: [rules.yaml]\n- {rule: x, name: y, events: [{a: 1}], expect: none}\n", "no audit event"),
+        (
+            "- rules_files: [rules.yaml]\n- {rule: x, name: y, events: [{a: 1}], expect: none}\n",
+            "no audit event",
+        ),
         ("- rules_files: [absent.yaml]\n", "No such file"),
     ];
     for (cases, reason) in wrong {
@@ -72,7 +98,9 @@ fn cases_that_cannot_be_run_say_why() {
 
 #[test]
 fn a_compact_event_with_a_mistake_fails_its_case() {
-    let event = |event: &str| format!("- rules_files: [rules.yaml]\n- {{rule: x, name: y, events: [{event}], expect: none}}\n");
+    let event = |event: &str| {
+        format!("- rules_files: [rules.yaml]\n- {{rule: x, name: y, events: [{event}], expect: none}}\n")
+    };
     let wrong = [
         ("{evt: opennat, proc: {name: cat}}", "unknown event `opennat`"),
         ("{evt: openat, proc: {name: cat}, params: {path: /a}}", "no parameter `path`"),

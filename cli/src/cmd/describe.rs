@@ -20,10 +20,9 @@ pub struct Args {
 
 impl Args {
     pub(crate) fn run(self, out: &mut dyn Write) -> anyhow::Result<Verdict> {
-        let described = describe(&input::rules(&self.files, &options())?);
+        let described = describe(&input::load_good(&self.files, &options())?);
         if self.json {
-            serde_json::to_writer_pretty(&mut *out, &described)?;
-            writeln!(out)?;
+            writeln!(out, "{described:#}")?;
         } else {
             let rules = described["rules"].as_array().into_iter().flatten();
             let rows: Vec<_> = rules.map(|rule| row(&rule["info"])).collect();

@@ -3,9 +3,7 @@
 use std::io::Write;
 
 use clap::builder::PossibleValuesParser;
-use saker_rules::{
-    schema::{ArgRule, FieldSpec, Schema, field_flags},
-};
+use saker_rules::schema::{ArgRule, FieldSpec, Schema, field_flags};
 use serde_json::{Value, json};
 
 use crate::{Verdict, table};
@@ -28,11 +26,10 @@ fn sources() -> Vec<&'static str> {
 impl Args {
     pub(crate) fn run(self, out: &mut dyn Write) -> anyhow::Result<Verdict> {
         let schema = saker_events::schema();
-        let fields = schema.fields().iter().filter(|field| self.lists(schema, field));
+        let fields = schema.fields().iter().filter(|field| self.lists(&schema, field));
         if self.json {
-            let list: Vec<_> = fields.map(|field| describe(schema, field)).collect();
-            serde_json::to_writer_pretty(&mut *out, &list)?;
-            writeln!(out)?;
+            let list: Value = fields.map(|field| describe(&schema, field)).collect();
+            writeln!(out, "{list:#}")?;
         } else {
             let rows: Vec<_> = fields.map(row).collect();
             table::write(out, &rows)?;
@@ -42,7 +39,7 @@ impl Args {
 
     fn lists(&self, schema: &Schema, field: &FieldSpec) -> bool {
         let wanted = |name: &&str| self.source.as_deref().is_none_or(|source| source == *name);
-        !field.has(field_flags::HIDDEN) && sources_of(schema, field).iter().any(|name| wanted(name))
+        !field.has(field_flags::HIDDEN) && sources_of(schema, field).iter().any(wanted)
     }
 }
 

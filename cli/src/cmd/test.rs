@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use saker_engine::case::{self, Case, Suite};
 
-use crate::{Verdict, input, junit};
+use crate::{Verdict, input, junit, options};
 
 /// Run the test cases of rules: compact events in, expected alerts out
 ///
@@ -43,7 +43,8 @@ impl Args {
         let failed = all.iter().filter(|(_, wrong)| !wrong.is_empty()).count();
         writeln!(out, "{} of {} cases hold", all.len() - failed, all.len())?;
         if let Some(path) = self.junit {
-            fs::write(&path, junit::xml(&reports)).with_context(|| format!("cannot write {}", path.display()))?;
+            fs::write(&path, junit::xml(&reports))
+                .with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(Verdict::of(failed == 0))
     }
@@ -54,7 +55,7 @@ fn run(file: &Path) -> anyhow::Result<Report> {
     let suite = Suite::parse(&input::text(file)?).with_context(|| format!("{name} holds no test cases"))?;
     let beside = file.parent().unwrap_or(Path::new(""));
     let rules_files: Vec<_> = suite.rules_files.iter().map(|path| beside.join(path)).collect();
-    let rules = input::rules(&rules_files, &Default::default())?;
+    let rules = input::rules(&rules_files, &options())?;
     let judge = |case: Case| {
         let wrong = match case::run(&case, &rules) {
             Ok(mismatches) => mismatches.iter().map(ToString::to_string).collect(),

@@ -97,7 +97,10 @@ impl Suite {
         if text.len() > MAX_FILE_BYTES {
             return Err(CaseError::TooLarge(text.len()));
         }
-        let items: Vec<Item> = serde_saphyr::from_str(text).map_err(|e| CaseError::Yaml(e.to_string()))?;
+        // `no` and `off` are words here, not booleans.
+        let options = serde_saphyr::options! { strict_booleans: true };
+        let items: Vec<Item> =
+            serde_saphyr::from_str_with_options(text, options).map_err(|e| CaseError::Yaml(e.to_string()))?;
         let mut suite = Self { rules_files: Vec::new(), cases: Vec::new() };
         for (index, item) in items.into_iter().enumerate() {
             let name = item.name.clone().or_else(|| item.rule.clone()).unwrap_or_default();
@@ -142,4 +145,65 @@ fn event(value: Value) -> Result<CaseEvent, String> {
 
 fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, String> {
     serde_json::from_value(value).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use saker_events::Event;
+
+    use super::*;
+
+    fn suite(event: &str) -> Result<Suite, CaseError> {
+        Suite::parse(&format!(
+            "[{{rules_files: [a.yaml]}}, {{rule: r, name: n, events: [{event}], expect: none}}]"
+        ))
+    }
+
+    /// The parameters of a compact event's record, by position.
+    fn params(event: &str) -> Vec<Vec<u8>> {
+        let suite = suite(event).unwrap();
+        let [CaseEvent::Syscall(event)] = &suite.cases[0].events[..] else { panic!("no system call") };
+        let record = event.records(0).unwrap().event;
+        let event = Event::parse(&record).unwrap();
+        (0..event.param_count()).map(|i| event.param(i).unwrap_or_default().to_vec()).collect()
+    }
+
+    #[test]
+    fn a_compact_event_becomes_a_scap_record() {
+        let open = params("{evt: openat, proc: {name: cat}, params: {name: /a, flags: O_WRONLY|O_CREAT}}");
+        assert_eq!(open[0], 3_i64.to_le_bytes());
+        assert_eq!(open[1], (-100_i64).to_le_bytes());
+        assert_eq!(open[2], b"/a\0");
+        assert_eq!(open[3], 6_u32.to_le_bytes());
+        let exec = params("{evt: execve, proc: {name: a-name-of-many-letters, args: [a, 'b c'], tty: 7}}");
+        assert_eq!(exec[1], b"a-name-of-many-letters\0");
+        assert_eq!(exec[2], b"a\0b c\0");
+        assert_eq!(exec[13], b"a-name-of-many-\0");
+    }
+
+    #[test]
+    fn addresses_become_tuples() {
+        let tuple = |text: &str| {
+            params(&format!("{{evt: connect, proc: {{name: nc}}, params: {{tuple: '{text}'}}}}"))[1].clone()
+        };
+        assert_eq!(tuple("10.0.0.1:256->10.0.0.2:1"), [2, 10, 0, 0, 1, 0, 1, 10, 0, 0, 2, 1, 0]);
+        assert_eq!(tuple("[::1]:1->[::2]:2").len(), 37);
+        assert_eq!(tuple("->/run/a.sock").len(), 1 + 16 + "/run/a.sock\0".len());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in ".{0,200}") {
+            let _ = Suite::parse(&text);
+        }
+
+        #[test]
+        fn any_name_and_parameter_is_run_or_refused(name in "[a-z]{1,9}", param in "[a-z]{1,9}", value in any::<i64>()) {
+            let parsed = suite(&format!("{{evt: {name}, proc: {{name: x}}, params: {{{param}: {value}}}}}"));
+            if let [CaseEvent::Syscall(event)] = &parsed.unwrap().cases[0].events[..] {
+                prop_assert!(event.records(0).is_err() || saker_events::table::EVENTS.iter().any(|e| e.name == name));
+            }
+        }
+    }
 }

@@ -25,7 +25,7 @@ pub(super) struct Stamp {
 /// The newest row by which a system call is told when it returns.
 pub(super) fn exit_row(name: &str) -> Option<&'static EventRow> {
     let current = |row: &&EventRow| !row.any(event_flags::OLD_VERSION | event_flags::UNUSED);
-    EVENTS.iter().filter(|row| row.name == name).filter(current).next_back()
+    EVENTS.iter().filter(|row| row.name == name).rfind(current)
 }
 
 /// A record: the header and the encoded parameters.

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use saker_alert::Alert;
 use saker_events::{Event, users::Users};
 
-use super::{Case, CaseEvent, Mismatch, expect, syscall::{SyscallCase, UserCase}};
+use super::{
+    Case, CaseEvent, Mismatch, expect,
+    syscall::{SyscallCase, UserCase},
+};
 use crate::{AuditEngine, Options, RulesHandle, SyscallEngine};
 
 /// Runs a case and compares the alerts; an empty list says that it holds. The error says what is wrong with the
