@@ -20,3 +20,5 @@ pub const MAX_YAML_DEPTH: usize = 64;
 pub const MAX_CONDITION_BYTES: usize = 8 << 20;
 /// Bytes of a bundle's text.
 pub const MAX_BUNDLE_BYTES: usize = 64 << 20;
+/// Bytes read over and over to get along with the layout of one file.
+pub const MAX_REPARSED_BYTES: usize = 256 << 20;

@@ -3,12 +3,12 @@
 //! Scalars keep their raw text (`0777`, `yes` and `=` are strings, specification §1.1). Aliases share
 //! the node they name and count as many events as it has, so a bomb meets the limit early.
 
-use std::sync::Arc;
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use rustc_hash::FxHashMap;
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span};
 
-use crate::limits::{MAX_FILE_BYTES, MAX_YAML_DEPTH, MAX_YAML_EVENTS};
+use crate::limits::{MAX_FILE_BYTES, MAX_REPARSED_BYTES, MAX_YAML_DEPTH, MAX_YAML_EVENTS};
 
 /// A position in a file, counted from 0; columns in characters, the offset in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -90,14 +90,62 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Node>, YamlError> {
     if let Some(mark) = control_character(text) {
         return fail(mark, "control characters are not allowed: is this a text file?".to_owned());
     }
-    let mut builder = Builder::new(text);
-    for event in Parser::new_from_str(text) {
-        match event {
-            Ok((event, span)) => builder.event(event, span)?,
-            Err(error) => return fail(builder.mark(error.marker()), error.info().to_owned()),
+    let mut padded = Padded { text: text.into(), lines: BTreeMap::new(), parsed: 0 };
+    loop {
+        let mut builder = Builder::new(&padded);
+        match builder.run() {
+            Ok(()) => return Ok(builder.documents),
+            Err(failure) => match failure.outdented {
+                Some((line, columns)) => padded = padded.pad(line, columns).ok_or(failure.error)?,
+                None => return Err(failure.error),
+            },
         }
     }
-    Ok(builder.documents)
+}
+
+/// A text in which lines inside `[…]` and `{…}` were moved to the right. YAML wants such lines deeper
+/// than the key they belong to and `saphyr-parser` insists on it; yaml-cpp does not care, nor do the
+/// rules files that people have, which close a list below its key.
+struct Padded<'a> {
+    text: Cow<'a, str>,
+    /// Per line, how many blanks were put in front.
+    lines: BTreeMap<usize, usize>,
+    /// Bytes read in all attempts.
+    parsed: usize,
+}
+
+impl<'a> Padded<'a> {
+    /// Moves one more line, unless too much has been read already.
+    fn pad(mut self, line: usize, columns: usize) -> Option<Self> {
+        let start: usize = self.text.split_inclusive('\n').take(line).map(str::len).sum();
+        self.parsed = self.parsed.saturating_add(self.text.len());
+        if self.parsed > MAX_REPARSED_BYTES || self.lines.insert(line, columns).is_some() {
+            return None;
+        }
+        let (before, after) = self.text.split_at_checked(start)?;
+        self.text = Cow::Owned(format!("{before}{}{after}", " ".repeat(columns)));
+        Some(self)
+    }
+
+    /// The same place before anything was moved.
+    fn original(&self, mark: Mark) -> Mark {
+        let here = self.lines.get(&mark.line).copied().unwrap_or(0);
+        let all: usize = self.lines.range(..=mark.line).map(|(_, columns)| columns).sum();
+        let (column, offset) = (mark.column.saturating_sub(here), mark.offset.saturating_sub(all));
+        Mark { column, offset, ..mark }
+    }
+}
+
+/// Why a text could not be read, and the line to move, with how far, if that may help.
+struct Failure {
+    error: YamlError,
+    outdented: Option<(usize, usize)>,
+}
+
+impl From<YamlError> for Failure {
+    fn from(error: YamlError) -> Self {
+        Self { error, outdented: None }
+    }
 }
 
 /// Where the first character stands that YAML forbids. The parser would take NUL for the end.
@@ -113,10 +161,13 @@ struct Open {
     anchor: usize,
     events: usize,
     map: bool,
+    /// Whether it is written in brackets.
+    flow: bool,
     children: Vec<Node>,
 }
 
 struct Builder<'a> {
+    padded: &'a Padded<'a>,
     cursor: Cursor<'a>,
     open: Vec<Open>,
     anchors: FxHashMap<usize, Node>,
@@ -125,9 +176,34 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(text: &'a str) -> Self {
-        let cursor = Cursor { text, chars: 0, bytes: 0 };
-        Self { cursor, open: Vec::new(), anchors: FxHashMap::default(), events: 0, documents: Vec::new() }
+    fn new(padded: &'a Padded<'a>) -> Self {
+        let cursor = Cursor { text: &padded.text, chars: 0, bytes: 0 };
+        Self {
+            padded,
+            cursor,
+            open: Vec::new(),
+            anchors: FxHashMap::default(),
+            events: 0,
+            documents: Vec::new(),
+        }
+    }
+
+    fn run(&mut self) -> Result<(), Failure> {
+        for event in Parser::new_from_str(&self.padded.text) {
+            match event {
+                Ok((event, span)) => self.event(event, span)?,
+                Err(error) => return Err(self.failure(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn failure(&mut self, error: &ScanError) -> Failure {
+        let mark = self.mark(error.marker());
+        let inside =
+            self.open.last().filter(|open| open.flow && error.info().starts_with("invalid indentation"));
+        let outdented = inside.map(|open| (mark.line, open.mark.column.saturating_add(1)));
+        Failure { error: YamlError { message: error.info().to_owned(), mark }, outdented }
     }
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), YamlError> {
@@ -155,12 +231,13 @@ impl<'a> Builder<'a> {
             return Err(YamlError { message, mark });
         }
         self.count(1, mark)?;
-        self.open.push(Open { mark, anchor, events: 1, map, children: Vec::new() });
+        let flow = self.cursor.rest().starts_with(['[', '{']);
+        self.open.push(Open { mark, anchor, events: 1, map, flow, children: Vec::new() });
         Ok(())
     }
 
     fn end(&mut self) {
-        let Some(Open { mark, anchor, events, map, children }) = self.open.pop() else { return };
+        let Some(Open { mark, anchor, events, map, children, .. }) = self.open.pop() else { return };
         let value = if map { Value::Map(pairs(children)) } else { Value::Sequence(children.into()) };
         self.complete(Node { mark, value, events }, anchor);
     }
@@ -201,7 +278,7 @@ impl<'a> Builder<'a> {
 
     fn mark(&mut self, marker: &Marker) -> Mark {
         let offset = self.cursor.byte(marker.index());
-        Mark { line: marker.line().saturating_sub(1), column: marker.col(), offset }
+        self.padded.original(Mark { line: marker.line().saturating_sub(1), column: marker.col(), offset })
     }
 }
 
@@ -228,10 +305,15 @@ struct Cursor<'a> {
     bytes: usize,
 }
 
-impl Cursor<'_> {
+impl<'a> Cursor<'a> {
+    /// The text from the last mark on.
+    fn rest(&self) -> &'a str {
+        self.text.get(self.bytes..).unwrap_or_default()
+    }
+
     fn byte(&mut self, chars: usize) -> usize {
         while self.chars < chars {
-            let Some(next) = self.text.get(self.bytes..).and_then(|t| t.chars().next()) else { break };
+            let Some(next) = self.rest().chars().next() else { break };
             self.bytes = self.bytes.saturating_add(next.len_utf8());
             self.chars = self.chars.saturating_add(1);
         }
@@ -261,7 +343,8 @@ mod tests {
 
     #[test]
     fn scalars_keep_their_text_and_place() {
-        let docs = documents("# é\n- a: 0777\n  b: \"yes\"\n  é: =\n  n: ~\n  q: \"\"\n---\n---\n[x]\n").unwrap();
+        let docs =
+            documents("# é\n- a: 0777\n  b: \"yes\"\n  é: =\n  n: ~\n  q: \"\"\n---\n---\n[x]\n").unwrap();
         assert_eq!(docs.len(), 3);
         let Value::Sequence(items) = &docs[0].value else { panic!() };
         let item = &items[0];
@@ -270,7 +353,7 @@ mod tests {
         assert_eq!(item.get("a").unwrap().mark, Mark { line: 1, column: 5, offset: 10 });
         assert_eq!(scalar(item.get("b")), "yes");
         assert_eq!(scalar(item.get("é")), "=");
-        assert_eq!(item.get("é").unwrap().mark, Mark { line: 3, column: 5, offset: 34 });
+        assert_eq!(item.get("é").unwrap().mark, Mark { line: 3, column: 5, offset: 32 });
         assert!(item.get("n").unwrap().is_null());
         assert_eq!(scalar(item.get("q")), "");
         assert!(docs[1].is_null());
@@ -295,10 +378,23 @@ mod tests {
         assert_eq!(error("a\0b").mark.column, 1);
         assert_eq!(error("- a\n- b\u{1}").mark, Mark { line: 1, column: 3, offset: 7 });
         assert_eq!(error("- rule: x\n  desc: [a\n").mark.line, 2);
-        assert_eq!(error("- rule: x\n\tdesc: y: z\n").mark.line, 1);
+        assert_eq!(error("- rule: x\n\tdesc: y\n").mark.offset, 8);
         assert!(error(&"[".repeat(100_000)).message.len() < 200);
         assert!(error(&format!("{}x", "- ".repeat(100_000))).message.contains("nested deeper"));
         assert!(error(&"x".repeat(MAX_FILE_BYTES + 1)).message.contains("bytes"));
+    }
+
+    #[test]
+    fn brackets_may_close_below_their_key() {
+        let text = "- list: a\n  items: [\nx,\n  \"é\", y\n  ]\n- list: b\n  items: {k: v\n}\n- c\n";
+        let docs = documents(text).unwrap();
+        let Value::Sequence(items) = &docs[0].value else { panic!() };
+        assert_eq!(items.len(), 3);
+        let Value::Sequence(inner) = &items[0].get("items").unwrap().value else { panic!() };
+        assert_eq!(inner[0].mark, Mark { line: 2, column: 0, offset: 21 });
+        assert_eq!(inner[2].mark, Mark { line: 3, column: 7, offset: 32 });
+        assert_eq!(items[2].mark.offset, text.len() - 2);
+        assert!(error("- a: [\n- b: ]").message.len() > 5);
     }
 
     #[test]

@@ -93,7 +93,7 @@ fn conditions_compile() {
         let source = case.source.as_deref().unwrap_or("syscall");
         let compiled = compile(&case.condition, &schema, source);
         let compiled = compiled.unwrap_or_else(|e| panic!("{}: {e}", case.condition));
-        let warnings: Vec<_> = compiled.warnings().iter().map(|w| &w.1).collect();
+        let warnings: Vec<_> = compiled.warnings().iter().map(|w| &w.message).collect();
         assert_eq!(warnings.len(), case.warnings.len(), "{}: {warnings:?}", case.condition);
         for (got, wanted) in warnings.iter().zip(&case.warnings) {
             assert!(got.starts_with(wanted), "{}: {got}", case.condition);

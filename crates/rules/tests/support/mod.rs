@@ -1,5 +1,7 @@
 //! A schema read from the field and event tables, and records that are plain maps.
 
+#![allow(dead_code, reason = "every test file uses its part of this")]
+
 pub(crate) mod small;
 
 use std::{
