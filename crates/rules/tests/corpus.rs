@@ -3,13 +3,17 @@
 
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
-mod support;
+#[path = "support/record.rs"]
+mod record;
+#[path = "support/tables.rs"]
+mod tables;
 
 use std::{
     env, fs,
     path::{Path, PathBuf},
 };
 
+use record::MapRecord;
 use saker_rules::{
     compile::{Condition, too_many_event_types},
     diagnostic::TextError,
@@ -20,7 +24,6 @@ use saker_rules::{
     template::Template,
 };
 use serde_json::Value as Json;
-use support::MapRecord;
 
 const BLANKS: [&str; 4] = ["\t", "\n", "\r\n", "   "];
 
@@ -30,7 +33,7 @@ fn the_conformance_cases_hold() {
         println!("skipped: SAKER_FIXTURES not set");
         return;
     };
-    let schema = support::schema(&fixtures.join("../spec"));
+    let schema = tables::schema(&fixtures.join("../spec"));
     let cases = cases(&fixtures.join("corpus"));
     let mut failures = Vec::new();
     let mut count = 0;
@@ -52,7 +55,7 @@ fn the_recorded_conditions_hold() {
         println!("skipped: SAKER_FIXTURES not set");
         return;
     };
-    let schema = support::schema(&fixtures.join("../spec"));
+    let schema = tables::schema(&fixtures.join("../spec"));
     for name in ["busy", "audit"] {
         let conditions = lines(&fixtures.join(format!("captures/{name}.conditions.jsonl")));
         let events = lines(&fixtures.join(format!("captures/{name}.fields.jsonl")));
