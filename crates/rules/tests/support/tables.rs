@@ -8,7 +8,7 @@ use std::{
 
 use saker_rules::{
     schema::{
-        ArgKind, ArgRule, EventTypeSpec, FieldSpec, Quantifier, Record, Schema, SourceSpec, field_flags,
+        ArgKind, ArgRule, EventTypeSpec, FieldSpec, Quantifier, Schema, SourceSpec, field_flags,
     },
     value::FieldType,
 };
