@@ -5,8 +5,7 @@
 
 #[path = "support/record.rs"]
 mod record;
-#[path = "support/tables.rs"]
-mod tables;
+mod support;
 
 use std::{
     env, fs,
@@ -33,7 +32,7 @@ fn the_conformance_cases_hold() {
         println!("skipped: SAKER_FIXTURES not set");
         return;
     };
-    let schema = tables::schema(&fixtures.join("../spec"));
+    let schema = support::schema(&fixtures.join("../spec"));
     let cases = cases(&fixtures.join("corpus"));
     let mut failures = Vec::new();
     let mut count = 0;
@@ -55,7 +54,7 @@ fn the_recorded_conditions_hold() {
         println!("skipped: SAKER_FIXTURES not set");
         return;
     };
-    let schema = tables::schema(&fixtures.join("../spec"));
+    let schema = support::schema(&fixtures.join("../spec"));
     for name in ["busy", "audit"] {
         let conditions = lines(&fixtures.join(format!("captures/{name}.conditions.jsonl")));
         let events = lines(&fixtures.join(format!("captures/{name}.fields.jsonl")));
