@@ -11,13 +11,13 @@ pub struct RulesHandle(Arc<ArcSwap<RuleSet>>);
 
 impl RulesHandle {
     /// A handle on these rules.
-    pub fn new(rules: RuleSet) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(rules)))
+    pub fn new(rules: impl Into<Arc<RuleSet>>) -> Self {
+        Self(Arc::new(ArcSwap::new(rules.into())))
     }
 
     /// Puts other rules in force. Every event is evaluated against the old rules or the new, never both.
-    pub fn swap(&self, rules: RuleSet) {
-        self.0.store(Arc::new(rules));
+    pub fn swap(&self, rules: impl Into<Arc<RuleSet>>) {
+        self.0.store(rules.into());
     }
 
     /// The rules in force now.

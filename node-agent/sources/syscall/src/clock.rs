@@ -21,6 +21,11 @@ impl Clock {
     }
 }
 
+/// When the machine started, nanoseconds since the epoch, by the wall clock of now.
+pub fn boot_time() -> u64 {
+    Clock::sample().epoch(0)
+}
+
 /// Nanoseconds since boot, including sleep.
 #[expect(unsafe_code, reason = "the standard library does not offer this clock")]
 pub(crate) fn since_boot() -> u64 {

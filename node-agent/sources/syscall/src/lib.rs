@@ -43,6 +43,7 @@ mod scan;
 mod sequence;
 mod syscalls;
 
+pub use clock::boot_time;
 pub use counters::{Class, ClassCounters, Counters, CpuCounters};
 pub use delivery::Item;
 pub use probe::{Hook, HookState, Probe, ProbeError, RingBytes, Settings};
