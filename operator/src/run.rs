@@ -59,7 +59,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
     // An error only says that a provider is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let Args { namespace, agent_urls, listen } = args;
-    let client = Client::try_default().await.context("no credentials for a cluster: set KUBECONFIG or run in a pod")?;
+    let client = Client::try_default()
+        .await
+        .context("no credentials for a cluster: set KUBECONFIG or run in a pod")?;
     let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
     let metrics = Arc::new(Metrics::new()?);
     http::serve(listen, metrics.clone()).await?;
@@ -84,7 +86,10 @@ async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// Wakes the loop when a FalcoRule changes. The stream retries by itself.
-async fn follow<E: std::fmt::Display>(watch: impl Stream<Item = Result<watcher::Event<FalcoRule>, E>>, changed: Arc<Notify>) {
+async fn follow<E: std::fmt::Display>(
+    watch: impl Stream<Item = Result<watcher::Event<FalcoRule>, E>>,
+    changed: Arc<Notify>,
+) {
     let mut watch = std::pin::pin!(watch);
     while let Some(event) = watch.next().await {
         match event {

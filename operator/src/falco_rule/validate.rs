@@ -91,7 +91,10 @@ pub(super) fn validate(rules: Vec<Arc<FalcoRule>>, compiler: &Compiler) -> Valid
         }
         candidates.retain(|candidate| guilty.iter().all(|(verdict, _)| *verdict != candidate.verdict));
     }
-    Validated { verdicts, bundle: Bundle::new(candidates.into_iter().map(|candidate| candidate.file).collect()) }
+    Validated {
+        verdicts,
+        bundle: Bundle::new(candidates.into_iter().map(|candidate| candidate.file).collect()),
+    }
 }
 
 fn verdict(rule: Arc<FalcoRule>) -> Verdict {
@@ -123,7 +126,8 @@ fn guilty(compiler: &Compiler, candidates: &[Candidate]) -> Vec<(usize, String)>
     for Broken { file, reason } in broken.into_iter().filter(|b| !hopeless.contains(&b.file)) {
         let found = match candidates.iter().find(|candidate| candidate.file.name == file) {
             Some(own) if !loads_alone(compiler, own) => Some((own.verdict, reason)),
-            _ => culprit(compiler, candidates, &file).map(|c| (c.verdict, format!("it breaks {file}: {reason}"))),
+            _ => culprit(compiler, candidates, &file)
+                .map(|c| (c.verdict, format!("it breaks {file}: {reason}"))),
         };
         guilty.extend(found.filter(|(verdict, _)| guilty.iter().all(|(known, _)| known != verdict)));
     }
