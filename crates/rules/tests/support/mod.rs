@@ -7,9 +7,7 @@ use std::{
 };
 
 use saker_rules::{
-    schema::{
-        ArgKind, ArgRule, EventTypeSpec, FieldSpec, Quantifier, Schema, SourceSpec, field_flags,
-    },
+    schema::{ArgKind, ArgRule, EventTypeSpec, FieldSpec, Quantifier, Schema, SourceSpec, field_flags},
     value::FieldType,
 };
 
