@@ -1,1 +1,13 @@
-//! The operator: FalcoRules to bundles
+//! The operator: FalcoRules to a bundle in ConfigMaps, and back the word on which nodes run it.
+//!
+//! ```text
+//! FalcoRules ─ watch ─▶ dereference ─▶ validate ─▶ build ─▶ apply ─▶ update_status
+//!                       (client)       (pure)      (pure)   (client)  (pure, then client)
+//! ```
+
+pub mod agents;
+pub mod args;
+pub mod falco_rule;
+pub mod http;
+pub mod metrics;
+pub mod run;

@@ -1,3 +1,10 @@
-//! saker-operator
+//! `saker-operator`: see the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    saker_operator::run::main(saker_operator::args::Args::parse()).await
+}

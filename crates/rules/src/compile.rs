@@ -132,7 +132,12 @@ impl Compiler<'_> {
     }
 
     fn nodes(&mut self, members: &[Expr], depth: usize) -> Result<Vec<Node>, TextError> {
-        members.iter().map(|m| self.node(m, depth)).collect()
+        // A loop, because the frames of an iterator would multiply with the depth.
+        let mut nodes = Vec::with_capacity(members.len());
+        for member in members {
+            nodes.push(self.node(member, depth)?);
+        }
+        Ok(nodes)
     }
 
     fn atom(&mut self, check: &Check) -> Result<Node, TextError> {

@@ -1,6 +1,6 @@
 //! Caps on untrusted rule text. Each has an error that names it.
 
-/// Nesting of a condition (specification §1.6).
+/// Nesting of a condition (specification §1.6): open parentheses, and levels of `and`, `or`, `not` with all macros.
 pub const MAX_DEPTH: usize = 1000;
 /// Nesting of transformers.
 pub const MAX_TRANSFORM_DEPTH: usize = 100;

@@ -1,0 +1,47 @@
+# Saker. `make help` lists the targets.
+SHELL := /bin/bash
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+UNITDIR ?= /lib/systemd/system
+BINARIES := saker-agent saker-operator saker
+RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
+
+# Upstream's rule files and Falco's answers, where a checkout has them beside it.
+export SAKER_FIXTURES ?= $(abspath $(wildcard ../shared/fixtures))
+
+.PHONY: help run build test lint e2e bench install deps
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## start the agent with the default rules on this kernel, audit endpoint on 127.0.0.1:8765
+	exec $(RELEASE)/saker-agent
+
+build: deps ## build the release binaries into target/release
+	cargo build --release --bins
+
+test: deps ## run every test that this machine can run (live kernel tests need root and BTF)
+	tools/test.sh --workspace
+
+lint: deps ## rustfmt, clippy with warnings denied, cargo-deny, import directions and size budgets
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	tools/deny.sh
+	cargo test -q -p saker-house
+
+e2e: deps ## prove it on a real kube-apiserver and etcd on loopback (builds them when not cached)
+	tools/deps.sh e2e
+	e2e/run.sh
+
+bench: build ## measure what docs/performance.md states, ratios within one run
+	bench/run.sh
+
+install: ## install the built programs and the systemd unit (PREFIX, DESTDIR)
+	@for b in $(BINARIES); do test -x $(RELEASE)/$$b || { echo "$(RELEASE)/$$b is missing: run 'make build' first"; exit 1; }; done
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(SYSCONFDIR)/saker/rules.d $(DESTDIR)$(UNITDIR)
+	install -m 0755 $(BINARIES:%=$(RELEASE)/%) $(DESTDIR)$(PREFIX)/bin
+	sed 's#@BINDIR@#$(PREFIX)/bin#' deploy/saker-agent.service > $(DESTDIR)$(UNITDIR)/saker-agent.service
+	@echo "Start it with: systemctl daemon-reload && systemctl enable --now saker-agent"
+
+deps:
+	@tools/deps.sh

@@ -1,0 +1,119 @@
+//! The agent under test: started as a user would start it, its alerts read from standard output.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+/// A running agent with one rule more: it fires when a file `shot-N` of our folder is opened.
+pub struct Agent {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+    folder: PathBuf,
+}
+
+impl Agent {
+    /// Starts the agent with its default rules and ours; `folder` must be empty and lives as long as the agent.
+    pub fn start(binary: &Path, folder: &Path) -> Result<Self> {
+        let rules = folder.join("rules.yaml");
+        let prefix = folder.join("shot-");
+        fs::write(
+            &rules,
+            format!(
+                "- rule: Benchmark shot\n  desc: fires once per shot\n  priority: NOTICE\n  output: \"%fd.name;\"\n  \
+                 condition: evt.type in (open, openat) and fd.name startswith {}\n",
+                prefix.display()
+            ),
+        )?;
+        let mut child = Command::new(binary)
+            .args(["-o", &format!("rules_files[]={}", rules.display()), "-o", "webserver.enabled=false"])
+            .args(["-o", "log_level=error"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("starting {}", binary.display()))?;
+        let lines = BufReader::new(child.stdout.take().context("a piped stdout")?);
+        Ok(Self { child, lines, folder: folder.to_owned() })
+    }
+
+    /// Opens `shot-0` again and again until its alert is out: the time from now to detection.
+    pub fn wait_until_up(&mut self) -> Result<Duration> {
+        let (start, path) = (Instant::now(), self.shot(0));
+        File::create(&path)?;
+        let poker = std::thread::spawn(move || {
+            while start.elapsed() < Duration::from_secs(10) && path.exists() {
+                let _ = File::open(&path);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        self.wait_for(0)?;
+        let elapsed = start.elapsed();
+        fs::remove_file(self.shot(0))?;
+        poker.join().map_err(|_| anyhow::anyhow!("the opening thread panicked"))?;
+        Ok(elapsed)
+    }
+
+    /// Opens `shot-N` once and waits for its alert.
+    pub fn shoot(&mut self, number: usize) -> Result<Duration> {
+        let path = self.shot(number);
+        File::create(&path)?;
+        fs::remove_file(&path)?;
+        let start = Instant::now();
+        self.wait_for(number)?;
+        Ok(start.elapsed())
+    }
+
+    fn shot(&self, number: usize) -> PathBuf {
+        self.folder.join(format!("shot-{number}"))
+    }
+
+    fn wait_for(&mut self, number: usize) -> Result<()> {
+        let (wanted, mut line) = (format!("shot-{number};"), String::new());
+        while !line.contains(&wanted) {
+            line.clear();
+            if self.lines.read_line(&mut line)? == 0 {
+                bail!("the agent ended: {}", self.child.wait()?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Resident memory in KiB: all of it, and the part that is ring buffers.
+    pub fn memory(&self) -> Result<(u64, u64)> {
+        let (mut all, mut rings, mut in_ring) = (0, 0, false);
+        for line in fs::read_to_string(format!("/proc/{}/smaps", self.child.id()))?.lines() {
+            let mut words = line.split_whitespace();
+            match words.next() {
+                Some("Rss:") => {
+                    let kib: u64 = words.next().unwrap_or("0").parse()?;
+                    all += kib;
+                    rings += if in_ring { kib } else { 0 };
+                }
+                Some(word) if !word.ends_with(':') => in_ring = line.ends_with("bpf-map"),
+                _ => {}
+            }
+        }
+        Ok((all, rings))
+    }
+
+    /// Processor time used so far, in ticks of 10 ms.
+    pub fn cpu(&self) -> Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let fields = stat.rsplit(')').next().unwrap_or("").split_whitespace().skip(11).take(2);
+        let ticks: u64 = fields.filter_map(|f| f.parse::<u64>().ok()).sum();
+        Ok(Duration::from_millis(ticks * 10))
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,89 @@
+//! Runs the measurements in turn and prints medians; on and off are interleaved within one run.
+
+#![allow(clippy::print_stdout, reason = "the table is this program's output")]
+
+use std::{path::Path, time::Duration};
+
+use anyhow::Result;
+
+use crate::{agent::Agent, workload};
+
+const STARTS: usize = 5;
+const SHOTS: usize = 500;
+const ROUNDS: usize = 9;
+
+/// Measures the agent at `binary` and prints the table.
+pub fn print(binary: &Path) -> Result<()> {
+    println!("| figure | median | min | max |\n|---|---|---|---|");
+    starts(binary)?;
+    quiet(binary)?;
+    workload::ALL.iter().try_for_each(|w| overhead(binary, w))
+}
+
+fn starts(binary: &Path) -> Result<()> {
+    let mut times = Vec::new();
+    for _ in 0..STARTS {
+        let folder = tempfile::tempdir()?;
+        times.push(Agent::start(binary, folder.path())?.wait_until_up()?);
+    }
+    row("start to first alert, ms", times.iter().map(Duration::as_secs_f64).map(|s| s * 1e3));
+    Ok(())
+}
+
+/// Memory, idle processor time and alert latency on a quiet machine.
+fn quiet(binary: &Path) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut agent = Agent::start(binary, folder.path())?;
+    agent.wait_until_up()?;
+    let (all, rings) = agent.memory()?;
+    row("resident memory beside the rings, KiB", [all - rings].map(as_f64));
+    row("resident memory of the rings, KiB", [rings].map(as_f64));
+    let before = agent.cpu()?;
+    std::thread::sleep(Duration::from_secs(5));
+    row(
+        "idle processor time, % of a core",
+        [agent.cpu()?.saturating_sub(before).as_secs_f64() / 5.0 * 100.0],
+    );
+    let mut latencies = Vec::new();
+    for shot in 1..=SHOTS {
+        latencies.push(agent.shoot(shot)?.as_secs_f64() * 1e3);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    latencies.sort_by(f64::total_cmp);
+    row("alert latency, ms", latencies.iter().copied());
+    row("alert latency p99, ms", latencies.get(SHOTS * 99 / 100).copied());
+    Ok(())
+}
+
+/// One workload, off and on in turn; the ratio pair by pair.
+fn overhead(binary: &Path, work: &workload::Workload) -> Result<()> {
+    let (mut ratios, mut cpu) = (Vec::new(), Vec::new());
+    (work.run)()?;
+    for _ in 0..ROUNDS {
+        let off = (work.run)()?;
+        let folder = tempfile::tempdir()?;
+        let mut agent = Agent::start(binary, folder.path())?;
+        agent.wait_until_up()?;
+        let before = agent.cpu()?;
+        ratios.push((work.run)()?.as_secs_f64() / off.as_secs_f64());
+        cpu.push(agent.cpu()?.saturating_sub(before).as_secs_f64());
+    }
+    row(&format!("{}: wall, agent on / off", work.name), ratios);
+    row(&format!("{}: the agent's processor time, s", work.name), cpu);
+    Ok(())
+}
+
+#[allow(clippy::cast_precision_loss, reason = "KiB of a process fit in 52 bits")]
+fn as_f64(kib: u64) -> f64 {
+    kib as f64
+}
+
+fn row(name: &str, values: impl IntoIterator<Item = f64>) {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    if let (Some(min), Some(median), Some(max)) =
+        (values.first(), values.get(values.len() / 2), values.last())
+    {
+        println!("| {name} | {median:.3} | {min:.3} | {max:.3} |");
+    }
+}

@@ -1,0 +1,168 @@
+//! The cluster's rules: follows the bundle's manifest, and hands over each bundle that is what it claims to be.
+//!
+//! The last good one is kept on disk, so that a node starts with the cluster's rules while the API is away.
+//! Nothing here writes to the API.
+
+mod cache;
+mod fetch;
+
+use std::{path::PathBuf, time::Duration};
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api, Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+    runtime::{WatchStreamExt, watcher::watch_object},
+};
+use saker_crds::bundle::Manifest;
+use saker_rules::bundle::Bundle;
+use tokio::sync::mpsc;
+
+pub use cache::Cache;
+pub use fetch::FetchError;
+
+/// How long a bundle that could not be fetched waits for the next try, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// Updates that may wait; the newest bundle is all that counts, so the sender waits when there are more.
+const QUEUE: usize = 2;
+
+/// Where the cluster's rules are.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Credentials; none means those of the pod.
+    pub kubeconfig: Option<PathBuf>,
+    /// Namespace of the bundle.
+    pub namespace: String,
+    /// Name of the manifest's ConfigMap.
+    pub manifest: String,
+}
+
+/// What happened to the cluster's rules.
+#[derive(Debug)]
+pub enum Update {
+    /// A new bundle, complete and of the hash that was announced.
+    Bundle(Bundle),
+    /// The announced bundle is refused; the rules in force stay.
+    Refused(String),
+}
+
+/// Why the cluster's rules cannot be followed.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum CredentialsError {
+    #[error("cannot read the kubeconfig {0}: {1}")]
+    Kubeconfig(PathBuf, #[source] kube::config::KubeconfigError),
+    #[error("not in a pod ({0}): name a kubeconfig in kubernetes.kubeconfig")]
+    InCluster(#[from] kube::config::InClusterError),
+    #[error("cannot use the credentials: {0}")]
+    Client(#[from] kube::Error),
+}
+
+/// Follows the bundle in a task of its own until the receiver is dropped. The cached bundle, if any, is not sent again
+/// when it is still the current one: `running` is its hash.
+pub async fn follow(
+    source: Source,
+    cache: Cache,
+    running: Option<String>,
+) -> Result<mpsc::Receiver<Update>, CredentialsError> {
+    let api = Api::namespaced(client(&source).await?, &source.namespace);
+    let (updates, receiver) = mpsc::channel(QUEUE);
+    let follower = Follower { api, cache, running, updates, refused: None };
+    tokio::spawn(follower.run(source.manifest));
+    Ok(receiver)
+}
+
+async fn client(source: &Source) -> Result<Client, CredentialsError> {
+    // An error only says that a provider is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let config = match &source.kubeconfig {
+        Some(path) => {
+            let wrong = |e| CredentialsError::Kubeconfig(path.clone(), e);
+            let kubeconfig = Kubeconfig::read_from(path).map_err(wrong)?;
+            let options = KubeConfigOptions::default();
+            Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(wrong)?
+        }
+        None => Config::incluster()?,
+    };
+    Ok(Client::try_from(config)?)
+}
+
+struct Follower {
+    api: Api<ConfigMap>,
+    cache: Cache,
+    /// Hash of the bundle that was handed over last.
+    running: Option<String>,
+    updates: mpsc::Sender<Update>,
+    /// What was last said about a refused bundle, so that it is said once.
+    refused: Option<String>,
+}
+
+/// The receiver is gone.
+struct Stopped;
+
+impl Follower {
+    /// Watches the manifest; a bundle that could not be taken over is tried again, for its shards may be repaired.
+    async fn run(mut self, manifest: String) {
+        let mut watch = std::pin::pin!(watch_object(self.api.clone(), &manifest).default_backoff());
+        let mut pending: Option<ConfigMap> = None;
+        let mut pause = RETRY.0;
+        loop {
+            tokio::select! {
+                event = watch.next() => match event {
+                    Some(Ok(Some(map))) => (pending, pause) = (Some(map), RETRY.0),
+                    Some(Ok(None)) => tracing::info!(manifest, "the cluster has no bundle; the rules in force stay"),
+                    Some(Err(e)) => tracing::warn!("cannot watch the cluster's rules, trying again: {e}"),
+                    None => return,
+                },
+                () = tokio::time::sleep(pause), if pending.is_some() => pause = (pause * 2).min(RETRY.1),
+                () = self.updates.closed() => return,
+            }
+            let Some(map) = &pending else { continue };
+            match self.take_over(map).await {
+                Ok(true) => pending = None,
+                Ok(false) => {}
+                Err(Stopped) => return,
+            }
+        }
+    }
+
+    /// Whether the bundle that the manifest announces is handed over.
+    async fn take_over(&mut self, map: &ConfigMap) -> Result<bool, Stopped> {
+        let fetched = async {
+            let manifest = fetch::manifest(map)?;
+            if self.running.as_ref() == Some(&manifest.hash) {
+                return Ok(None);
+            }
+            fetch::bundle(&self.api, &manifest).await.map(|bundle| Some((manifest, bundle)))
+        };
+        match fetched.await {
+            Ok(None) => Ok(true),
+            Ok(Some((manifest, bundle))) => self.hand_over(manifest, bundle).await.map(|()| true),
+            Err(e) => self.refuse(e).await.map(|()| false),
+        }
+    }
+
+    async fn hand_over(&mut self, manifest: Manifest, bundle: Bundle) -> Result<(), Stopped> {
+        if let Err(e) = self.cache.store(&bundle) {
+            tracing::warn!("cannot keep the cluster's rules for the next start: {e}");
+        }
+        tracing::info!(hash = manifest.hash, generation = manifest.generation, "new rules from the cluster");
+        self.refused = None;
+        self.running = Some(manifest.hash);
+        self.updates.send(Update::Bundle(bundle)).await.map_err(|_| Stopped)
+    }
+
+    async fn refuse(&mut self, error: FetchError) -> Result<(), Stopped> {
+        let reason = error.to_string();
+        if self.refused.as_ref() == Some(&reason) {
+            return Ok(());
+        }
+        tracing::warn!("the cluster's rules are not taken over, the last good ones stay: {reason}");
+        self.refused = Some(reason.clone());
+        self.updates.send(Update::Refused(reason)).await.map_err(|_| Stopped)
+    }
+}
+
+#[cfg(test)]
+mod tests;

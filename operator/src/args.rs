@@ -1,0 +1,25 @@
+//! The command line.
+
+use std::net::SocketAddr;
+
+use clap::Parser;
+
+/// Turns FalcoRules into the bundle that the agents run, and tells in their status where they run.
+///
+/// Credentials are found as kubectl finds them: $KUBECONFIG, ~/.kube/config, or the pod's ServiceAccount.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "saker-operator", version)]
+pub struct Args {
+    /// Namespace for the bundle and of the agents; the namespace of the credentials if not given.
+    #[arg(long)]
+    pub namespace: Option<String>,
+
+    /// Base URL of an agent outside the cluster, for example http://127.0.0.1:8765. Repeatable; without it the
+    /// agents' pods in the namespace are asked.
+    #[arg(long = "agent-url", value_name = "URL")]
+    pub agent_urls: Vec<String>,
+
+    /// Address for /healthz and /metrics.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+}

@@ -1,0 +1,90 @@
+//! The reconcile: every FalcoRule of the cluster becomes one bundle, and each is told what became of it.
+
+mod apply;
+mod build;
+mod dereference;
+mod update_status;
+mod validate;
+
+use std::sync::Arc;
+
+use kube::{Client, runtime::events::Recorder, runtime::reflector::Store};
+use saker_crds::FalcoRule;
+
+pub use validate::Compiler;
+
+use crate::{agents::Agents, metrics::Metrics};
+
+/// The name under which the operator owns fields and reports events.
+pub const MANAGER: &str = "saker-operator";
+
+/// What a reconcile works with.
+pub struct Context {
+    /// The API.
+    pub client: Client,
+    /// Where the bundle goes.
+    pub namespace: String,
+    /// Every FalcoRule, as the watch last saw them.
+    pub rules: Store<FalcoRule>,
+    /// The nodes' agents.
+    pub agents: Agents,
+    /// Asks them.
+    pub http: reqwest::Client,
+    /// Checks rules.
+    pub compiler: Compiler,
+    /// Publishes Events.
+    pub recorder: Recorder,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The step that failed. An invalid FalcoRule is no error: its status says so.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "one variant per step")]
+pub enum Error {
+    #[error("failed to read the bundle in the cluster: {0}")]
+    Dereference(#[source] kube::Error),
+    #[error("failed to pack the bundle: {0}")]
+    Build(#[source] build::Error),
+    #[error("failed to apply the bundle: {0}")]
+    Apply(#[source] kube::Error),
+    #[error("failed to update the status of {0}: {1}")]
+    UpdateStatus(String, #[source] kube::Error),
+    #[error("failed to find the agents: {0}")]
+    AskAgents(#[source] kube::Error),
+}
+
+impl Error {
+    /// The step's name, for metrics.
+    pub fn step(&self) -> &'static str {
+        match self {
+            Self::Dereference(_) => "dereference",
+            Self::Build(_) => "build",
+            Self::Apply(_) => "apply",
+            Self::UpdateStatus(..) | Self::AskAgents(_) => "update_status",
+        }
+    }
+}
+
+/// Whether there is something to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Every node that answers runs the bundle.
+    Converged,
+    /// Some node is still on its way.
+    Waiting,
+}
+
+/// One round from the cluster's state to the bundle and the statuses.
+pub async fn reconcile(context: &Context) -> Result<Progress, Error> {
+    // client required
+    let found = dereference::dereference(context).await.map_err(Error::Dereference)?;
+    // pure
+    let validated = validate::validate(found.rules, &context.compiler);
+    // pure
+    let prepared = build::build(validated, found.cluster).map_err(Error::Build)?;
+    // client required
+    let applied = apply::apply(context, prepared).await.map_err(Error::Apply)?;
+    // client required
+    update_status::update_status(context, applied).await
+}

@@ -1,0 +1,139 @@
+//! What a FalcoRule's status must be. Pure.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use saker_crds::{
+    FalcoRuleStatus,
+    status::{FailingNode, MAX_FAILING, Nodes, condition},
+};
+
+use super::super::validate::{Outcome, Verdict};
+use crate::agents::Report;
+
+/// Bytes of what a node said.
+const MAX_SAID: usize = 512;
+
+/// How far the bundle got.
+pub(super) struct Rollout<'a> {
+    /// The bundle.
+    pub(super) hash: &'a str,
+    /// What each agent says.
+    pub(super) reports: &'a [Report],
+    /// The time of a change found now.
+    pub(super) now: jiff::Timestamp,
+}
+
+/// What one node does with one FalcoRule.
+enum OnNode {
+    Loaded,
+    OnTheWay,
+    Rejected(String),
+    Silent(String),
+}
+
+impl Rollout<'_> {
+    /// Whether an agent runs the bundle.
+    pub(super) fn is_current(&self, report: &Report) -> bool {
+        report.answer.as_ref().is_ok_and(|answer| answer.bundle.as_deref() == Some(self.hash))
+    }
+
+    fn on_node(&self, report: &Report, file: &str) -> OnNode {
+        let rules = match &report.answer {
+            Ok(answer) => &answer.rules,
+            Err(reason) => return OnNode::Silent(reason.clone()),
+        };
+        if !self.is_current(report) {
+            return rules.last_error.clone().map_or(OnNode::OnTheWay, OnNode::Rejected);
+        }
+        let rejected = rules.reasons.iter().find(|rejected| rejected.is_in(file));
+        rejected.map_or(OnNode::Loaded, |rejected| OnNode::Rejected(rejected.reason.clone()))
+    }
+
+    fn nodes(&self, file: &str) -> Nodes {
+        let mut nodes = Nodes { desired: count(self.reports.len()), ..Nodes::default() };
+        for report in self.reports {
+            let message = match self.on_node(report, file) {
+                OnNode::Loaded => {
+                    nodes.loaded += 1;
+                    continue;
+                }
+                OnNode::OnTheWay => continue,
+                OnNode::Rejected(message) => {
+                    nodes.rejected += 1;
+                    message
+                }
+                OnNode::Silent(message) => message,
+            };
+            if nodes.failing.len() < MAX_FAILING {
+                let message = super::cut(message, MAX_SAID);
+                nodes.failing.push(FailingNode { node: report.node.clone(), message });
+            }
+        }
+        nodes.summary = format!("{}/{}", nodes.loaded, nodes.desired);
+        nodes
+    }
+}
+
+/// The status of one FalcoRule; equal to what it has when nothing changed.
+pub(super) fn status(verdict: &Verdict, rollout: &Rollout) -> FalcoRuleStatus {
+    let distributed = verdict.outcome == Outcome::Accepted;
+    let nodes = distributed.then(|| rollout.nodes(&verdict.file));
+    let old = verdict.rule.status.as_ref();
+    let generation = verdict.rule.metadata.generation;
+    let conditions = [
+        (condition::ACCEPTED, accepted(&verdict.outcome)),
+        (condition::DISTRIBUTED, in_bundle(&verdict.outcome)),
+        (condition::LOADED, nodes.as_ref().map_or_else(|| in_bundle(&verdict.outcome), loaded)),
+    ];
+    let conditions = conditions.map(|(type_, (status, reason, message))| Condition {
+        last_transition_time: Time(changed(old, type_, status).unwrap_or(rollout.now)),
+        message,
+        observed_generation: generation,
+        reason: reason.to_owned(),
+        status: status.to_owned(),
+        type_: type_.to_owned(),
+    });
+    FalcoRuleStatus {
+        observed_generation: generation,
+        conditions: conditions.into(),
+        bundle_hash: distributed.then(|| rollout.hash.to_owned()),
+        nodes,
+    }
+}
+
+/// When the condition took this status, if it has it already.
+fn changed(old: Option<&FalcoRuleStatus>, type_: &str, status: &str) -> Option<jiff::Timestamp> {
+    let old = old?.conditions.iter().find(|c| c.type_ == type_ && c.status == status)?;
+    Some(old.last_transition_time.0)
+}
+
+type Said = (&'static str, &'static str, String);
+
+fn accepted(outcome: &Outcome) -> Said {
+    match outcome {
+        Outcome::Accepted => ("True", "Compiled", "compiles together with all other rules".to_owned()),
+        Outcome::Disabled => ("Unknown", "Disabled", "spec.enabled is false".to_owned()),
+        Outcome::Rejected(message) => ("False", "Rejected", message.clone()),
+    }
+}
+
+fn in_bundle(outcome: &Outcome) -> Said {
+    match outcome {
+        Outcome::Accepted => ("True", "InBundle", "the bundle in the cluster holds it".to_owned()),
+        Outcome::Disabled => ("False", "Disabled", "spec.enabled is false".to_owned()),
+        Outcome::Rejected(_) => ("False", "Rejected", "see the condition Accepted".to_owned()),
+    }
+}
+
+fn loaded(nodes: &Nodes) -> Said {
+    let message = format!("runs on {} nodes", nodes.summary);
+    match nodes {
+        Nodes { desired: 0, .. } => ("False", "NoAgents", "no agent was found".to_owned()),
+        Nodes { desired, loaded, .. } if desired == loaded => ("True", "Loaded", message),
+        Nodes { failing, .. } if failing.is_empty() => ("False", "Waiting", message),
+        Nodes { .. } => ("False", "NodesFailing", format!("{message}; status.nodes.failing says why")),
+    }
+}
+
+fn count(nodes: usize) -> i32 {
+    i32::try_from(nodes).unwrap_or(i32::MAX)
+}

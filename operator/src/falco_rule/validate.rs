@@ -1,0 +1,176 @@
+//! Step 2: which FalcoRules load, together with the default rules and all others. Pure.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use kube::ResourceExt;
+use saker_crds::FalcoRule;
+use saker_rules::{
+    bundle::Bundle,
+    diagnostic::Diagnostic,
+    load::{LoadOptions, Mode, SourceFile, load},
+};
+
+/// Bytes of a message in a status; a snippet of a huge line is cut.
+const MAX_MESSAGE: usize = 4096;
+
+/// The rules that every node has, and how rules are compiled: the same crate as in the agents.
+pub struct Compiler {
+    defaults: Vec<SourceFile>,
+    options: LoadOptions,
+}
+
+/// Every FalcoRule with what became of it, and the bundle of those that load.
+#[derive(Debug)]
+pub(super) struct Validated {
+    /// In the order of loading.
+    pub(super) verdicts: Vec<Verdict>,
+    /// The rules files that travel.
+    pub(super) bundle: Bundle,
+}
+
+/// What became of one FalcoRule.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    /// The resource.
+    pub(super) rule: Arc<FalcoRule>,
+    /// Name of its file in the bundle.
+    pub(super) file: String,
+    /// What became of it.
+    pub(super) outcome: Outcome,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It is in the bundle.
+    Accepted,
+    /// `enabled: false`.
+    Disabled,
+    /// It is not in the bundle, for this reason.
+    Rejected(String),
+}
+
+/// A FalcoRule on trial: its place among the verdicts and its file.
+struct Candidate {
+    verdict: usize,
+    file: SourceFile,
+}
+
+/// A rules file that does not load, and the first reason.
+struct Broken {
+    file: String,
+    reason: String,
+}
+
+impl Compiler {
+    /// Compiles against these rules.
+    pub fn new(defaults: Vec<SourceFile>, options: LoadOptions) -> Self {
+        Self { defaults, options: LoadOptions { mode: Mode::Quarantine, ..options } }
+    }
+
+    /// What does not load when these files follow the default rules.
+    fn broken<'a>(&self, files: impl Iterator<Item = &'a SourceFile>) -> Vec<Broken> {
+        let files: Vec<_> = self.defaults.iter().chain(files).cloned().collect();
+        let reports = load(&files, &self.options).files;
+        let broken = reports.into_iter().filter(|report| !report.successful());
+        broken.map(|report| Broken { reason: describe(&report.errors), file: report.name }).collect()
+    }
+}
+
+/// Leaves out the FalcoRules that do not load, one by one, until the rest does.
+pub(super) fn validate(rules: Vec<Arc<FalcoRule>>, compiler: &Compiler) -> Validated {
+    let mut verdicts: Vec<_> = rules.into_iter().map(verdict).collect();
+    let mut candidates = translate(&mut verdicts);
+    loop {
+        let guilty = guilty(compiler, &candidates);
+        if guilty.is_empty() {
+            break;
+        }
+        for (verdict, reason) in &guilty {
+            verdicts[*verdict].outcome = Outcome::Rejected(reason.clone());
+        }
+        candidates.retain(|candidate| guilty.iter().all(|(verdict, _)| *verdict != candidate.verdict));
+    }
+    Validated { verdicts, bundle: Bundle::new(candidates.into_iter().map(|candidate| candidate.file).collect()) }
+}
+
+fn verdict(rule: Arc<FalcoRule>) -> Verdict {
+    let file = format!("falcorule/{}/{}.yaml", rule.namespace().unwrap_or_default(), rule.name_any());
+    let outcome = if rule.spec.enabled { Outcome::Accepted } else { Outcome::Disabled };
+    Verdict { rule, file, outcome }
+}
+
+fn translate(verdicts: &mut [Verdict]) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    for (i, verdict) in verdicts.iter_mut().enumerate().filter(|(_, v)| v.outcome == Outcome::Accepted) {
+        match verdict.rule.spec.to_rules_file() {
+            Ok(text) => candidates.push(Candidate { verdict: i, file: SourceFile::new(&verdict.file, text) }),
+            Err(e) => verdict.outcome = Outcome::Rejected(format!("cannot be written as a rules file: {e}")),
+        }
+    }
+    candidates
+}
+
+/// Who must go, and why. Usually those whose own file does not load; but a file that loads without the others is not
+/// at fault, then it is the one that broke it.
+fn guilty(compiler: &Compiler, candidates: &[Candidate]) -> Vec<(usize, String)> {
+    let broken = compiler.broken(candidates.iter().map(|candidate| &candidate.file));
+    if broken.is_empty() {
+        return Vec::new();
+    }
+    let hopeless: BTreeSet<_> = compiler.broken([].into_iter()).into_iter().map(|b| b.file).collect();
+    let mut guilty: Vec<(usize, String)> = Vec::new();
+    for Broken { file, reason } in broken.into_iter().filter(|b| !hopeless.contains(&b.file)) {
+        let found = match candidates.iter().find(|candidate| candidate.file.name == file) {
+            Some(own) if !loads_alone(compiler, own) => Some((own.verdict, reason)),
+            _ => culprit(compiler, candidates, &file).map(|c| (c.verdict, format!("it breaks {file}: {reason}"))),
+        };
+        guilty.extend(found.filter(|(verdict, _)| guilty.iter().all(|(known, _)| known != verdict)));
+    }
+    guilty
+}
+
+fn loads_alone(compiler: &Compiler, candidate: &Candidate) -> bool {
+    compiler.broken([&candidate.file].into_iter()).iter().all(|b| b.file != candidate.file.name)
+}
+
+/// The first FalcoRule in the order of loading with which `file` no longer loads, by bisection.
+fn culprit<'a>(compiler: &Compiler, candidates: &'a [Candidate], file: &str) -> Option<&'a Candidate> {
+    let breaks = |count: usize| {
+        let tried = candidates.iter().enumerate().filter(|(i, c)| *i < count || c.file.name == file);
+        compiler.broken(tried.map(|(_, c)| &c.file)).iter().any(|b| b.file == file)
+    };
+    let (mut sound, mut unsound) = (0, candidates.len());
+    while unsound - sound > 1 {
+        let middle = usize::midpoint(sound, unsound);
+        if breaks(middle) { unsound = middle } else { sound = middle }
+    }
+    candidates.get(sound)
+}
+
+/// The first error for people: where, what, what to do; and how many more there are.
+fn describe(errors: &[Diagnostic]) -> String {
+    let Some(first) = errors.first() else { return String::new() };
+    let item = first.locations.iter().find(|l| !l.item_name.is_empty() && l.item_type != "file");
+    let place = first.locations.last().map(|l| &l.position);
+    let mut text = item.map(|l| format!("{} '{}': ", l.item_type, l.item_name)).unwrap_or_default();
+    text.extend(place.map(|p| format!("line {}, column {}: ", p.line + 1, p.column + 1)));
+    text.push_str(&first.message);
+    for more in [&first.help, &first.snippet].into_iter().filter(|more| !more.is_empty()) {
+        text.push('\n');
+        text.push_str(more.trim_end());
+    }
+    if errors.len() > 1 {
+        text.push_str(&format!("\n(and {} more)", errors.len() - 1));
+    }
+    cut(text, MAX_MESSAGE)
+}
+
+/// At most `limit` bytes, whole characters.
+pub(super) fn cut(mut text: String, limit: usize) -> String {
+    if text.len() > limit {
+        text.truncate(text.floor_char_boundary(limit - 4));
+        text.push_str(" ...");
+    }
+    text
+}

@@ -1,0 +1,127 @@
+//! Wiring: the client, the watch, the loop around the reconcile.
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use futures::{Stream, StreamExt};
+use kube::{
+    Api, Client,
+    runtime::{
+        WatchStreamExt,
+        events::{Recorder, Reporter},
+        reflector, watcher,
+    },
+};
+use saker_crds::FalcoRule;
+use tokio::sync::Notify;
+
+use crate::{
+    agents::{self, Agents},
+    args::Args,
+    falco_rule::{self, Context, MANAGER, Progress},
+    http,
+    metrics::Metrics,
+};
+
+/// Changes within this time are one reconcile.
+const DEBOUNCE: Duration = Duration::from_millis(50);
+/// How often the agents are asked while one of them is on its way to the bundle, at first.
+const ASK_SOON: Duration = Duration::from_millis(200);
+/// How often the agents are asked when all run the bundle.
+const ASK_SELDOM: Duration = Duration::from_secs(10);
+
+/// Runs until SIGTERM or Ctrl-C; what ends it earlier is logged.
+pub async fn main(args: Args) -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tokio::select! {
+        result = run(args) => match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(e) => {
+                tracing::error!("{e:#}");
+                ExitCode::FAILURE
+            }
+        },
+        () = asked_to_stop() => ExitCode::SUCCESS,
+    }
+}
+
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+async fn run(args: Args) -> anyhow::Result<()> {
+    // An error only says that a provider is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let Args { namespace, agent_urls, listen } = args;
+    let client = Client::try_default().await.context("no credentials for a cluster: set KUBECONFIG or run in a pod")?;
+    let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
+    let metrics = Arc::new(Metrics::new()?);
+    http::serve(listen, metrics.clone()).await?;
+
+    let (rules, writer) = reflector::store();
+    let changed = Arc::new(Notify::new());
+    let watch = watcher(Api::<FalcoRule>::all(client.clone()), watcher::Config::default());
+    tokio::spawn(follow(watch.default_backoff().reflect(writer), changed.clone()));
+    let context = Context {
+        agents: Agents::new(agent_urls, &client, &namespace),
+        http: agents::http_client()?,
+        recorder: Recorder::new(client.clone(), Reporter { controller: MANAGER.to_owned(), instance: None }),
+        client,
+        namespace,
+        rules,
+        metrics,
+    };
+    // Until the first whole list is there, nobody knows what the bundle must hold.
+    context.rules.wait_until_ready().await.context("the watch of FalcoRules ended")?;
+    tracing::info!(namespace = context.namespace, falco_rules = context.rules.len(), "watching FalcoRules");
+    reconcile_for_ever(&context, &changed).await
+}
+
+/// Wakes the loop when a FalcoRule changes. The stream retries by itself.
+async fn follow<E: std::fmt::Display>(watch: impl Stream<Item = Result<watcher::Event<FalcoRule>, E>>, changed: Arc<Notify>) {
+    let mut watch = std::pin::pin!(watch);
+    while let Some(event) = watch.next().await {
+        match event {
+            Ok(_) => changed.notify_one(),
+            Err(e) => tracing::warn!("the watch of FalcoRules broke, trying again: {e}"),
+        }
+    }
+}
+
+async fn reconcile_for_ever(context: &Context, changed: &Notify) -> anyhow::Result<()> {
+    let mut pause = ASK_SOON;
+    loop {
+        pause = match falco_rule::reconcile(context).await {
+            Ok(progress) => {
+                context.metrics.reconciles.inc();
+                next_pause(progress, pause)
+            }
+            Err(e) => {
+                context.metrics.errors.with_label_values(&[e.step()]).inc();
+                tracing::warn!("{e}; trying again");
+                next_pause(Progress::Waiting, pause)
+            }
+        };
+        tokio::select! {
+            () = changed.notified() => {
+                pause = ASK_SOON;
+                tokio::time::sleep(DEBOUNCE).await;
+            }
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Soon at first, then less and less often.
+fn next_pause(progress: Progress, last: Duration) -> Duration {
+    match progress {
+        Progress::Converged => ASK_SELDOM,
+        Progress::Waiting => (last * 5 / 4).min(ASK_SELDOM),
+    }
+}
