@@ -96,8 +96,8 @@ fn rule_json(compiled: &CompiledRule, names: &Names<'_>, schema: &Schema) -> Val
             "enabled": rule.enabled,
             "source": rule.source,
             "tags": rule.tags,
-            "capture": rule.capture,
-            "capture_duration": rule.capture_duration,
+            "capture": rule.capture.enabled,
+            "capture_duration": rule.capture.duration,
         },
         "details": rule_details(compiled, names, schema),
     })

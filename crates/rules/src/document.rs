@@ -18,7 +18,7 @@ use overrides::{Overrides, check_not_both, warn_append};
 use rule::RuleItem;
 
 /// Decoded keys, or what is wrong with them.
-pub(crate) type Decoded<T> = Result<T, Box<Diagnostic>>;
+pub(crate) type Decoded<T> = Result<T, Diagnostic>;
 
 /// One entry of a rules file.
 #[derive(Debug)]

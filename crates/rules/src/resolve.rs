@@ -139,7 +139,9 @@ fn move_operand(operand: &mut Operand, at: &Span) {
         Operand::Field { span, .. } => *span = at.clone(),
         Operand::Transform { args, span, .. } => {
             *span = at.clone();
-            args.iter_mut().for_each(|arg| move_argument(arg, at));
+            for arg in args {
+                move_argument(arg, at);
+            }
         }
     }
 }

@@ -114,7 +114,7 @@ struct Padded<'a> {
     parsed: usize,
 }
 
-impl<'a> Padded<'a> {
+impl Padded<'_> {
     /// Moves one more line, unless too much has been read already.
     fn pad(mut self, line: usize, columns: usize) -> Option<Self> {
         let start: usize = self.text.split_inclusive('\n').take(line).map(str::len).sum();
@@ -401,7 +401,8 @@ mod tests {
     fn an_alias_bomb_is_stopped() {
         let mut bomb = String::from("- &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for i in 1..9 {
-            bomb += &format!("- &a{i} [{}]\n", vec![format!("*a{}", i - 1); 10].join(", "));
+            let aliases = vec![format!("*a{}", i - 1); 10].join(", ");
+            bomb.extend(["- &a", &i.to_string(), " [", &aliases, "]\n"]);
         }
         assert!(error(&bomb).message.contains("aliases expanded"));
     }

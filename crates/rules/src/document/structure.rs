@@ -104,7 +104,8 @@ pub(crate) fn check(document: &Node) -> Vec<String> {
 impl Shape {
     fn check(&self, node: &Node, path: &mut String, found: &mut Vec<String>) {
         match (self, &node.value) {
-            (Self::Any, _) => {}
+            // Empty entries are skipped by the loader, too.
+            (Self::Any, _) | (Self::Object(_), Value::Null) => {}
             (Self::Array(shape), Value::Sequence(nodes)) => {
                 for (i, node) in nodes.iter().enumerate() {
                     within(path, &format!("[{i}]"), |path| shape.check(node, path, found));
@@ -112,8 +113,6 @@ impl Shape {
             }
             (Self::Object(object), Value::Map(_)) => object.check(node, path, found),
             (_, Value::Scalar(text)) if self.accepts(text) => {}
-            // Empty entries are skipped by the loader, too.
-            (Self::Object(_), Value::Null) => {}
             _ => found.push(format!("{path}: {} expected", self.name())),
         }
     }
@@ -148,7 +147,7 @@ impl Object {
         for (key, value) in node.entries() {
             match self.keys.iter().find(|(name, _)| *name == &*key.text) {
                 Some((name, shape)) => {
-                    within(path, &format!(".{name}"), |path| shape.check(value, path, found))
+                    within(path, &format!(".{name}"), |path| shape.check(value, path, found));
                 }
                 None => found.push(format!("{path}: unknown key '{}'", key.text)),
             }

@@ -82,7 +82,7 @@ impl Build<'_> {
         for (i, version) in versions.iter().enumerate().rev() {
             match compile(self, version) {
                 Ok(compiled) => return Ok(Some((i, compiled))),
-                Err(error) => self.log.fail(*error)?,
+                Err(error) => self.log.fail(error)?,
             }
         }
         Ok(None)
@@ -117,7 +117,7 @@ impl Build<'_> {
         let found = match self.resolved(parsed, entry.visibility) {
             Ok(tree) => Some((version, tree)),
             Err(error) => {
-                self.log.fail(*error)?;
+                self.log.fail(error)?;
                 let older = entry.versions.get(..version).unwrap_or_default();
                 if let Some(object) = entry.current() {
                     self.macros.set_tree(&object.name, None);
@@ -180,7 +180,7 @@ impl Build<'_> {
             let raw = template.fields().next().filter(|_| field.raw).cloned();
             extra.push((field.key, raw.map_or(ExtraField::Text(template), ExtraField::Raw)));
         }
-        let Some((tree, condition)) = self.condition(rule, condition, source)? else { return Ok(None) };
+        let Some((tree, condition)) = self.condition(rule, &condition, source)? else { return Ok(None) };
         self.warn_event_types(rule, source, &condition);
         Ok(Some(CompiledRule { rule: rule.clone(), output, template, extra, tree, condition, source }))
     }
@@ -204,17 +204,17 @@ impl Build<'_> {
     fn template(&self, rule: &Rule, format: &str, source: SourceId) -> Decoded<Template> {
         Template::compile(format, &self.options.schema, source).map_err(|error| {
             let output = Written::new(rule.output.clone());
-            Box::new(output.diagnostic("rule output expression", Code::LoadErrCompileOutput, error))
+            output.diagnostic("rule output expression", Code::LoadErrCompileOutput, error)
         })
     }
 
     fn condition(
         &mut self,
         rule: &Rule,
-        condition: Written,
+        condition: &Written,
         source: SourceId,
     ) -> Decoded<Option<(Expr, Condition)>> {
-        let parsed = self.parsed(&condition)?;
+        let parsed = self.parsed(condition)?;
         let tree = self.resolved(&parsed, usize::MAX)?;
         self.log.warnings.extend(lint::warnings(&tree).iter().map(|warning| parsed.warning(warning)));
         let condition = match Condition::compile(&tree, &self.options.schema, source) {
@@ -229,13 +229,13 @@ impl Build<'_> {
     }
 
     /// Turns an error into a warning if the rule asks for that and it is about an unknown name.
-    fn skip(&mut self, rule: &Rule, mut error: Box<Diagnostic>) -> Decoded<()> {
+    fn skip(&mut self, rule: &Rule, mut error: Diagnostic) -> Decoded<()> {
         let unknown = UNKNOWN.iter().any(|text| error.message.contains(text));
         if !rule.skip_if_unknown_filter || !unknown {
             return Err(error);
         }
         error.code = Code::LoadUnknownFilter;
-        self.log.warnings.push(*error);
+        self.log.warnings.push(error);
         Ok(())
     }
 
@@ -285,7 +285,7 @@ struct Parsed {
 impl Parsed {
     fn warning(&self, warning: &TextWarning) -> Diagnostic {
         let error = TextError::new(warning.message.clone(), warning.offset);
-        let mut diagnostic = *self.text.diagnostic(warning.code, error);
+        let mut diagnostic = self.text.diagnostic(warning.code, error);
         diagnostic.deprecated_field = warning.deprecated_field;
         diagnostic
     }
