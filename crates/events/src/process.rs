@@ -146,9 +146,8 @@ impl Process {
 
     /// The value of an environment variable.
     pub fn env(&self, name: &[u8]) -> Option<&[u8]> {
-        let value = |item: &'_ [u8]| item.strip_prefix(name)?.strip_prefix(b"=").map(<[u8]>::len);
-        let (item, len) = items(&self.image.env).find_map(|item| Some((item, value(item)?)))?;
-        item.get(item.len().saturating_sub(len)..).map(<[u8]>::trim_ascii)
+        let mut items = items(&self.image.env);
+        items.find_map(|item| item.strip_prefix(name)?.strip_prefix(b"=")).map(<[u8]>::trim_ascii)
     }
 }
 

@@ -191,7 +191,9 @@ fn leader<'a>(
 }
 
 fn age<'a>(r: &SyscallRecord, process: &Process) -> Option<Value<'a>> {
-    uint(r.header.ts.checked_sub(process.started).filter(|_| process.started != 0)?)
+    // Clocks are read apart: a process that just started may seem younger than its first event.
+    let age = r.header.ts.saturating_sub(process.started);
+    (process.started != 0).then_some(Value::Uint(age))
 }
 
 fn exe_flag<'a>(r: &SyscallRecord, flag: u64) -> Option<Value<'a>> {
