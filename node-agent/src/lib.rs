@@ -1,1 +1,26 @@
-//! The node agent: sources, engine, outputs on one node
+//! The node agent: sources, engine, outputs on one node.
+//!
+//! ```text
+//! run ─ config ─ outputs ─ rules (rules_source, reload, watch) ─ sources (syscalls, audit) ─ web
+//! events: ring or HTTP ─▶ engine ─▶ alerts ─▶ outputs         status is what all of them tell
+//! ```
+
+mod alerts;
+mod args;
+mod audit;
+mod bundle;
+mod config;
+mod drops;
+mod log;
+mod metrics;
+mod reload;
+mod rules_source;
+mod run;
+mod status;
+mod summary;
+mod syscalls;
+mod users;
+mod watch;
+mod web;
+
+pub use run::main;

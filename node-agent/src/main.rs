@@ -1,3 +1,7 @@
-//! saker-agent
+//! The `saker-agent` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    saker_agent::main()
+}

@@ -3,8 +3,10 @@
 //! Specification: rule-engine.md §5.2 (text) and §5.3 (JSON).
 
 mod priority;
+mod render;
 
 pub use priority::{Priority, UnknownPriority};
+pub use render::{Format, Renderer};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

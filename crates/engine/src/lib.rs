@@ -1,1 +1,33 @@
-//! Events to alerts: process table, evaluation; the same code live and in replay
+//! Events to alerts: process table, evaluation; the same code live and in replay.
+//!
+//! ```text
+//! Event ─ ProcessTable::before ─▶ SyscallRecord ─ RuleSet::evaluate ─▶ Alert ─ ProcessTable::after
+//! AuditEvent ────────────────────▶ AuditRecord  ─ RuleSet::evaluate ─▶ Alert
+//! ```
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+mod alerts;
+mod audit;
+mod hits;
+pub mod internal;
+mod options;
+pub mod process_table;
+mod rules;
+mod syscall;
+
+pub use audit::AuditEngine;
+pub use hits::Hits;
+pub use options::Options;
+pub use rules::RulesHandle;
+pub use saker_rules::ruleset::Matching;
+pub use syscall::SyscallEngine;

@@ -2,17 +2,68 @@
 //!
 //! A row is what users see (name, type, argument, description) and where the value comes from.
 
+mod container;
+mod evt;
+mod evt_syscall;
+mod fd;
+mod fdlist;
+mod fs_path;
+mod group;
+mod json;
+mod k8s;
+mod k8smeta;
+mod ka;
+mod prelude;
+mod proc;
+mod thread;
+mod user;
+mod util;
+
+use std::sync::OnceLock;
+
 use saker_rules::{
-    schema::{ArgKind, ArgRule, FieldArg, FieldSpec, Quantifier, SourceMask},
+    schema::{ArgKind, ArgRule, FieldArg, FieldId, FieldSpec, Quantifier, SourceMask},
     value::{FieldType, Value},
 };
 
 use crate::record::{AuditRecord, Header, SyscallRecord};
 
+/// The tables of all classes, in the order in which fields are listed.
+const CLASSES: &[&[FieldRow]] = &[
+    evt::ROWS,
+    evt_syscall::ROWS,
+    proc::ROWS,
+    thread::ROWS,
+    user::ROWS,
+    group::ROWS,
+    fd::ROWS,
+    fs_path::ROWS,
+    fdlist::ROWS,
+    util::ROWS,
+    container::ROWS,
+    k8s::ROWS,
+    k8smeta::ROWS,
+    json::ROWS,
+];
+
+/// Every field; a [`FieldId`] is a position here.
+pub fn rows() -> &'static [FieldRow] {
+    static ROWS: OnceLock<Vec<FieldRow>> = OnceLock::new();
+    ROWS.get_or_init(|| [CLASSES, ka::PARTS].concat().concat())
+}
+
+/// The row of a field.
+pub fn by_id(id: FieldId) -> Option<&'static FieldRow> {
+    rows().get(usize::from(id.0))
+}
+
 /// Bit of the source `syscall` in a row's sources.
 pub const SYSCALL: SourceMask = 1;
 /// Bit of the source `k8s_audit`.
 pub const K8S_AUDIT: SourceMask = 2;
+
+/// Takes a field's value out of an audit event.
+pub type AuditGetter = for<'a> fn(&'a AuditRecord, Option<&FieldArg>) -> Option<Value<'a>>;
 
 /// Where a field's value comes from.
 #[derive(Clone, Copy)]
@@ -22,7 +73,7 @@ pub enum Getter {
     /// From a syscall event and the process that made it.
     Syscall(for<'a> fn(&'a SyscallRecord<'a>, Option<&FieldArg>) -> Option<Value<'a>>),
     /// From a Kubernetes audit event.
-    Audit(for<'a> fn(&'a AuditRecord, Option<&FieldArg>) -> Option<Value<'a>>),
+    Audit(AuditGetter),
     /// From nowhere yet; rules that need it are reported blind.
     Unavailable,
 }

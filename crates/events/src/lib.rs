@@ -1,7 +1,30 @@
 //! The event model: event table, field table, records.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+mod args;
+pub mod audit;
+pub mod container;
 pub mod event;
+pub mod fd;
 pub mod fields;
+pub mod param;
+pub mod path;
+pub mod process;
 pub mod record;
+mod schema;
+pub mod table;
+pub mod users;
+pub mod write;
 
 pub use event::{Event, MalformedEvent, Origin};
+pub use schema::{K8S_AUDIT_SOURCE, SYSCALL_SOURCE, schema};

@@ -1,5 +1,22 @@
 //! Records: events in the form that compiled rules read, with what is known around them.
 
+use std::borrow::Cow;
+
+use saker_rules::{
+    schema::{EventTypeId, FieldArg, FieldId, Record},
+    value::Value,
+};
+
+use crate::{
+    Event,
+    fd::{Fd, Role, Socket, number_of, path_param, text_of},
+    fields::{self, Getter},
+    param, path,
+    process::{Process, Processes},
+    table::{self, Category, ERRNO, EventRow, ParamType, Source, code},
+    users::Users,
+};
+
 /// What every event has, whatever its source.
 #[derive(Debug, Clone, Default)]
 pub struct Header {
@@ -17,13 +34,16 @@ pub struct Header {
     pub previous_ts: u64,
 }
 
-/// A syscall event with the state around it.
-#[derive(Debug)]
-pub struct SyscallRecord<'a> {
-    /// What every event has.
-    pub header: Header,
-    /// The event itself.
-    pub event: crate::Event<'a>,
+impl Header {
+    /// Nanoseconds since the first event.
+    pub fn since_first(&self) -> u64 {
+        self.ts.saturating_sub(self.first_ts)
+    }
+
+    /// Nanoseconds since the event before.
+    pub fn since_previous(&self) -> u64 {
+        if self.previous_ts == 0 { 0 } else { self.ts.saturating_sub(self.previous_ts) }
+    }
 }
 
 /// A Kubernetes audit event.
@@ -32,5 +52,235 @@ pub struct AuditRecord {
     /// What every event has.
     pub header: Header,
     /// The whole event as JSON.
-    pub json: serde_json::Value,
+    pub json: crate::audit::Json,
+}
+
+/// A syscall event with the state around it.
+#[derive(Debug, Clone)]
+pub struct SyscallRecord<'a> {
+    /// What every event has.
+    pub header: &'a Header,
+    /// The event itself.
+    pub event: Event<'a>,
+    /// Its row of the event table.
+    pub row: &'static EventRow,
+    /// Where its process and the process's parents are found.
+    pub processes: &'a dyn Processes,
+    /// Names of users and groups.
+    pub users: &'a Users,
+    process: Option<&'a Process>,
+    fd: Option<Fd<'a>>,
+}
+
+impl<'a> SyscallRecord<'a> {
+    /// Puts an event together with what is known around it; `None` for codes newer than the table.
+    pub fn new(
+        header: &'a Header,
+        event: Event<'a>,
+        process: Option<&'a Process>,
+        processes: &'a dyn Processes,
+        users: &'a Users,
+    ) -> Option<Self> {
+        let row = EventRow::of(event.code)?;
+        let fd = Fd::of(&event, row, process);
+        Some(Self { header, event, row, processes, users, process, fd })
+    }
+
+    /// The process that made the event, if anything is known of it.
+    pub fn process(&self) -> Option<&'a Process> {
+        self.process
+    }
+
+    /// The process's parent.
+    pub fn parent(&self) -> Option<&'a Process> {
+        crate::process::lineage(self.process, self.processes).nth(1)
+    }
+
+    /// Whether the first thread of the process made the event.
+    pub fn is_main_thread(&self) -> Option<bool> {
+        Some(self.process?.pid() == self.event.tid)
+    }
+
+    /// The descriptor that the event makes or uses.
+    pub fn fd(&self) -> Option<&Fd<'a>> {
+        self.fd.as_ref()
+    }
+
+    /// The IP connection that the event makes or uses.
+    pub fn socket(&self) -> Option<&Socket> {
+        self.fd()?.socket.as_ref()
+    }
+
+    /// The same event with its path as the kernel resolved it, where that differs from the path's text: a
+    /// second view for rules that symbolic links and `..` would blind.
+    pub fn resolved_view(&self) -> Option<Self> {
+        let fd = self.fd.as_ref().filter(|fd| fd.num >= 0)?;
+        let resolved = self.resolved_path().filter(|path| *path != &*fd.name)?;
+        let fd = Some(fd.clone().renamed(resolved));
+        Some(Self { fd, ..self.clone() })
+    }
+
+    /// The path of the file that was opened, as the kernel's own file has it.
+    pub fn resolved_path(&self) -> Option<&'a [u8]> {
+        Some(text_of(&self.event, self.row, "resolved")).filter(|path| !path.is_empty())
+    }
+
+    /// What `evt.type` shows.
+    pub fn type_name(&self) -> Option<&'static str> {
+        let EventTypeId(id) = self.event_type();
+        table::event_types().get(usize::from(id)).map(|t| t.name)
+    }
+
+    /// Whether a system call made the event.
+    pub fn is_syscall(&self) -> bool {
+        self.row.source == Source::Syscall
+    }
+
+    /// What `evt.category` shows: reading and writing count for what is read or written.
+    pub fn category(&self) -> &'static str {
+        match self.row.category {
+            Category::IoRead | Category::IoWrite | Category::IoOther => {
+                match self.fd().and_then(|fd| fd.kind) {
+                    Some(kind) if kind.is_file() => "file",
+                    Some(kind) if kind.is_socket() => "net",
+                    _ => "unknown",
+                }
+            }
+            other => other.name(),
+        }
+    }
+
+    /// The result of the call; absent for events that have none.
+    pub fn result(&self) -> Option<i64> {
+        if self.row.enter || self.row.is_generic() {
+            return None;
+        }
+        let first = self.row.params.first()?;
+        Some(param::number(first.ty, self.event.param(0)?)?.signed())
+    }
+
+    /// Whether the call returned an error.
+    pub fn failed(&self) -> bool {
+        self.result().is_some_and(|r| r < 0)
+    }
+
+    /// `SUCCESS` or the name of the error.
+    pub fn result_name(&self) -> Option<&'static str> {
+        let result = self.result()?;
+        if result >= 0 { Some("SUCCESS") } else { errno_name(result) }
+    }
+
+    /// A parameter that is a number, by name.
+    pub fn number(&self, name: &str) -> Option<u64> {
+        number_of(&self.event, self.row, name)
+    }
+
+    /// Flags of a call that opens a file; `creat` has none.
+    pub fn open_flags(&self) -> Option<u64> {
+        let opens = matches!(
+            self.event.code,
+            code::SYSCALL_OPEN_X
+                | code::SYSCALL_OPENAT_2_X
+                | code::SYSCALL_OPENAT2_X
+                | code::SYSCALL_OPEN_BY_HANDLE_AT_X
+        );
+        self.number("flags").filter(|_| opens)
+    }
+
+    /// Whether the call is `creat`.
+    pub fn is_creat(&self) -> bool {
+        self.event.code == code::SYSCALL_CREAT_X
+    }
+
+    /// The data that was read or written.
+    pub fn buffer(&self) -> Option<&'a [u8]> {
+        let (index, _) = self.row.param("data").filter(|(_, p)| p.ty == ParamType::Bytebuf)?;
+        self.event.param(index)
+    }
+
+    /// Bytes read or written: the result of calls that move data.
+    pub fn buffer_length(&self) -> Option<u64> {
+        let io = matches!(self.row.category, Category::IoRead | Category::IoWrite | Category::IoOther);
+        let known = self.fd().is_some_and(|fd| fd.kind.is_some());
+        u64::try_from(self.result().filter(|_| io && known)?).ok()
+    }
+
+    /// `evt.abspath`: of calls with two paths `src` or `dst`.
+    pub fn abspath(&self, arg: Option<&FieldArg>) -> Option<Value<'_>> {
+        let names: &[(&str, &str)] = match arg.map(|a| a.text.as_str()) {
+            None | Some("") => &[("dirfd", "name"), ("dirfd", "path"), ("linkdirfd", "linkpath")],
+            Some("src") => &[("olddirfd", "oldpath"), ("olddir", "oldpath")],
+            Some("dst") => &[("newdirfd", "newpath"), ("newdir", "newpath")],
+            Some(_) => return None,
+        };
+        let (dirfd, name) = names.iter().find(|(d, n)| self.row.param(d).and(self.row.param(n)).is_some())?;
+        let path = text_of(&self.event, self.row, name);
+        let at_cwd = self.number(dirfd)?.cast_signed() == i64::from(libc::AT_FDCWD);
+        let base: &[u8] = if at_cwd { self.cwd() } else { b"<UNKNOWN>" };
+        Some(Value::Text(path::join(base, path)))
+    }
+
+    /// One of `fs.path.*`, made absolute. Only calls that succeeded have these, but for failed opens.
+    pub fn fs_path(&self, role: Role) -> Option<Value<'_>> {
+        let raw = self.fs_path_text(role)?;
+        if let Some(fd) = self.fd().filter(|_| self.open_flags().is_some()) {
+            return Some(Value::text(&*fd.name));
+        }
+        Some(Value::Text(if raw.starts_with(b"/") {
+            Cow::Borrowed(raw)
+        } else {
+            path::join(self.cwd(), raw)
+        }))
+    }
+
+    /// One of `fs.path.*raw`.
+    pub fn fs_path_raw(&self, role: Role) -> Option<Value<'_>> {
+        self.fs_path_text(role).map(Value::text)
+    }
+
+    fn fs_path_text(&self, role: Role) -> Option<&'a [u8]> {
+        let name = path_param(self.row.name, role).filter(|_| !self.row.enter)?;
+        let worked = self.open_flags().is_some() || self.result() == Some(0);
+        Some(text_of(&self.event, self.row, name)).filter(|path| worked && !path.is_empty())
+    }
+
+    /// The working directory, ending in a slash.
+    pub(crate) fn cwd(&self) -> &'a [u8] {
+        self.process.map_or(b"", |p| &p.cwd)
+    }
+}
+
+/// The name of a negative result.
+pub(crate) fn errno_name(result: i64) -> Option<&'static str> {
+    let errno = result.checked_neg().and_then(|n| u64::try_from(n).ok())?;
+    ERRNO.iter().find(|s| s.value == errno).map(|s| s.name)
+}
+
+impl Record for SyscallRecord<'_> {
+    fn event_type(&self) -> EventTypeId {
+        table::event_type(&self.event)
+    }
+
+    fn field<'a>(&'a self, field: FieldId, arg: Option<&FieldArg>) -> Option<Value<'a>> {
+        match fields::by_id(field)?.get {
+            Getter::Header(get) => get(self.header, arg),
+            Getter::Syscall(get) => get(self, arg),
+            Getter::Audit(_) | Getter::Unavailable => None,
+        }
+    }
+}
+
+impl Record for AuditRecord {
+    /// Audit events are of one type.
+    fn event_type(&self) -> EventTypeId {
+        EventTypeId(0)
+    }
+
+    fn field<'a>(&'a self, field: FieldId, arg: Option<&FieldArg>) -> Option<Value<'a>> {
+        match fields::by_id(field)?.get {
+            Getter::Header(get) => get(&self.header, arg),
+            Getter::Audit(get) => get(self, arg),
+            Getter::Syscall(_) | Getter::Unavailable => None,
+        }
+    }
 }

@@ -87,7 +87,8 @@ pub enum Transformer {
 #[allow(missing_docs, reason = "one variant per form of the grammar")]
 pub enum TransformArg {
     Operand(Operand),
-    Text(String),
+    /// Unescaped; bytes, because of `\xHH`.
+    Text(Vec<u8>),
     /// As written: decimal or hexadecimal.
     Number(String),
     List(Vec<TransformArg>),
@@ -108,6 +109,37 @@ pub enum Right {
     Operand(Operand),
     /// `oneof|anyof|allof (list)` behind a text operator.
     Modified(Modifier, Vec<Vec<u8>>),
+    /// `oneof|anyof|allof name`: a list that was not substituted.
+    ModifiedName(Modifier, Name),
+}
+
+impl Transformer {
+    /// Every transformer but `val`, which stands on the right side only.
+    pub const ALL: [Self; 8] = [
+        Self::ToLower,
+        Self::ToUpper,
+        Self::B64,
+        Self::Basename,
+        Self::Len,
+        Self::Join,
+        Self::Concat,
+        Self::GetOpt,
+    ];
+
+    /// As conditions write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ToLower => "tolower",
+            Self::ToUpper => "toupper",
+            Self::B64 => "b64",
+            Self::Basename => "basename",
+            Self::Len => "len",
+            Self::Join => "join",
+            Self::Concat => "concat",
+            Self::GetOpt => "getopt",
+            Self::Val => "val",
+        }
+    }
 }
 
 /// How the values of a list combine (specification §3.3).
@@ -143,4 +175,96 @@ pub enum Op {
     In,
     Intersects,
     PMatch,
+}
+
+impl Modifier {
+    /// Every modifier.
+    pub const ALL: [Self; 3] = [Self::OneOf, Self::AnyOf, Self::AllOf];
+
+    /// As conditions write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OneOf => "oneof",
+            Self::AnyOf => "anyof",
+            Self::AllOf => "allof",
+        }
+    }
+}
+
+impl Op {
+    /// Every operator, in the order in which the parser tries them (specification §2).
+    pub const ALL: [Self; 20] = [
+        Self::Exists,
+        Self::Le,
+        Self::Lt,
+        Self::Ge,
+        Self::Gt,
+        Self::EqEq,
+        Self::Eq,
+        Self::Ne,
+        Self::Glob,
+        Self::IGlob,
+        Self::Contains,
+        Self::IContains,
+        Self::BContains,
+        Self::StartsWith,
+        Self::BStartsWith,
+        Self::EndsWith,
+        Self::Regex,
+        Self::Intersects,
+        Self::In,
+        Self::PMatch,
+    ];
+
+    /// As conditions write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exists => "exists",
+            Self::Eq => "=",
+            Self::EqEq => "==",
+            Self::Ne => "!=",
+            Self::Lt => "<",
+            Self::Le => "<=",
+            Self::Gt => ">",
+            Self::Ge => ">=",
+            Self::Contains => "contains",
+            Self::IContains => "icontains",
+            Self::BContains => "bcontains",
+            Self::StartsWith => "startswith",
+            Self::BStartsWith => "bstartswith",
+            Self::EndsWith => "endswith",
+            Self::Glob => "glob",
+            Self::IGlob => "iglob",
+            Self::Regex => "regex",
+            Self::In => "in",
+            Self::Intersects => "intersects",
+            Self::PMatch => "pmatch",
+        }
+    }
+
+    /// `<`, `<=`, `>`, `>=`.
+    pub const fn is_order(self) -> bool {
+        matches!(self, Self::Lt | Self::Le | Self::Gt | Self::Ge)
+    }
+
+    /// `in`, `intersects`, `pmatch`: a list on the right.
+    pub const fn takes_list(self) -> bool {
+        matches!(self, Self::In | Self::Intersects | Self::PMatch)
+    }
+
+    /// Operators spelled with letters that need a blank behind them.
+    pub const fn needs_blank(self) -> bool {
+        matches!(
+            self,
+            Self::Glob
+                | Self::IGlob
+                | Self::Contains
+                | Self::IContains
+                | Self::BContains
+                | Self::StartsWith
+                | Self::BStartsWith
+                | Self::EndsWith
+                | Self::Regex
+        )
+    }
 }

@@ -81,3 +81,16 @@ pub struct TextError {
     /// What to do next, or empty.
     pub help: String,
 }
+
+impl TextError {
+    /// An error without help.
+    pub fn new(message: impl Into<String>, offset: usize) -> Self {
+        Self { message: message.into(), offset, help: String::new() }
+    }
+
+    /// The same error with a help text.
+    #[must_use]
+    pub fn help(self, help: impl Into<String>) -> Self {
+        Self { help: help.into(), ..self }
+    }
+}

@@ -2,6 +2,8 @@
 
 /// Nesting of a condition (specification §1.6).
 pub const MAX_DEPTH: usize = 1000;
+/// Nesting of transformers.
+pub const MAX_TRANSFORM_DEPTH: usize = 100;
 /// Bytes of one rules file.
 pub const MAX_FILE_BYTES: usize = 32 << 20;
 /// Nodes of one condition after macro expansion.

@@ -1,0 +1,75 @@
+//! A match becomes an alert (specification §5.2, §5.3).
+
+use std::sync::Arc;
+
+use saker_alert::{Alert, Priority};
+use saker_events::{fields, record::Header};
+use saker_rules::{
+    render,
+    ruleset::{ExtraField, Rule},
+    schema::{FieldArg, FieldId, Record},
+};
+use serde_json::{Map, Value};
+
+use crate::hits::Hits;
+
+/// Writes the alerts of one source.
+#[derive(Debug)]
+pub(crate) struct Alerts {
+    pub(crate) hits: Arc<Hits>,
+    pub(crate) iso8601: bool,
+}
+
+impl Alerts {
+    /// The alert of a rule that an event matched; counts the match.
+    pub(crate) fn alert(&self, rule: &Rule, record: &dyn Record, header: &Header) -> Alert {
+        self.hits.add(&rule.info.name);
+        let mut message = String::new();
+        rule.output.render(record, &mut message);
+        Alert {
+            time: header.ts,
+            rule: rule.info.name.clone(),
+            priority: priority(rule.info.priority),
+            source: header.source.to_owned(),
+            message,
+            output_fields: self.output_fields(rule, record, header),
+            tags: rule.info.tags.clone(),
+            hostname: header.hostname.as_ref().to_owned(),
+        }
+    }
+
+    /// The time that stands before the message, the output's fields, and what was added to them.
+    fn output_fields(&self, rule: &Rule, record: &dyn Record, header: &Header) -> Map<String, Value> {
+        let mut all = Map::new();
+        let time = if self.iso8601 { "evt.time.iso8601" } else { "evt.time" };
+        all.insert(time.to_owned(), header.ts.into());
+        for field in rule.output.fields() {
+            all.insert(field.key.clone(), json(field.id, field.arg.as_ref(), record, header));
+        }
+        for (key, extra) in &rule.extra_fields {
+            let value = match extra {
+                ExtraField::Raw(field) => json(field.id, field.arg.as_ref(), record, header),
+                ExtraField::Text(template) => {
+                    let mut text = String::new();
+                    template.render(record, &mut text);
+                    text.into()
+                }
+            };
+            all.insert(key.clone(), value);
+        }
+        all
+    }
+}
+
+/// A field as JSON; the readable times are nanoseconds there.
+fn json(id: FieldId, arg: Option<&FieldArg>, record: &dyn Record, header: &Header) -> Value {
+    let Some(row) = fields::by_id(id) else { return Value::Null };
+    if row.spec.name.starts_with("evt.time") || row.spec.name.starts_with("evt.datetime") {
+        return header.ts.into();
+    }
+    record.field(id, arg).map_or(Value::Null, |value| render::json(&value, row.spec.ty))
+}
+
+fn priority(number: u8) -> Priority {
+    Priority::ALL.get(usize::from(number)).copied().unwrap_or(Priority::Debug)
+}

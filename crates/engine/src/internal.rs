@@ -1,0 +1,62 @@
+//! Alerts about Saker itself, source `internal` (specification §5.3).
+
+use saker_alert::{Alert, Priority};
+use serde_json::Map;
+
+/// Name of the rule that reports lost syscall events.
+pub const SYSCALL_EVENT_DROP: &str = "Falco internal: syscall event drop";
+
+/// Events that never reached the rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drops<'a> {
+    /// When the loss was found, nanoseconds since the Unix epoch.
+    pub time: u64,
+    /// Name of the node.
+    pub hostname: &'a str,
+    /// Events lost, by cause.
+    pub lost: &'a [(&'a str, u64)],
+}
+
+impl Drops<'_> {
+    /// How many events were lost.
+    pub fn total(&self) -> u64 {
+        self.lost.iter().fold(0, |sum, (_, n)| sum.saturating_add(*n))
+    }
+
+    /// The alert that says so.
+    pub fn alert(&self) -> Alert {
+        let mut output_fields = Map::new();
+        output_fields.insert("n_drops".to_owned(), self.total().into());
+        for (cause, n) in self.lost {
+            output_fields.insert(format!("n_drops_{cause}"), (*n).into());
+        }
+        let shown: Vec<String> = output_fields.iter().map(|(key, n)| format!("{key}=\"{n}\"")).collect();
+        Alert {
+            time: self.time,
+            rule: SYSCALL_EVENT_DROP.to_owned(),
+            priority: Priority::Debug,
+            source: "internal".to_owned(),
+            message: format!("{SYSCALL_EVENT_DROP} ({})", shown.join(" ")),
+            output_fields,
+            tags: Vec::new(),
+            hostname: self.hostname.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_are_told_with_their_causes() {
+        let drops = Drops { time: 5, hostname: "node-1", lost: &[("buffer", 3), ("table", 4)] };
+        let alert = drops.alert();
+        assert_eq!(
+            alert.message,
+            "Falco internal: syscall event drop (n_drops=\"7\" n_drops_buffer=\"3\" n_drops_table=\"4\")"
+        );
+        assert_eq!(alert.source, "internal");
+        assert_eq!(alert.output_fields["n_drops"], 7);
+    }
+}

@@ -1,0 +1,42 @@
+//! How events are evaluated and alerts written.
+
+use std::sync::Arc;
+
+use saker_events::users::Users;
+use saker_rules::ruleset::Matching;
+
+use crate::{hits::Hits, process_table::DEFAULT_CAPACITY};
+
+/// What an engine is told once.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Whether an event is reported by the first rule it matches or by all.
+    pub matching: Matching,
+    /// Name of the node.
+    pub hostname: Arc<str>,
+    /// Whether times are written as ISO 8601 in UTC; otherwise as local time of day.
+    pub iso8601: bool,
+    /// When the machine started, nanoseconds since the Unix epoch.
+    pub boot_time: u64,
+    /// Processes kept.
+    pub max_processes: usize,
+    /// Names of users and groups.
+    pub users: Arc<Users>,
+    /// Counts matches; share one among all engines.
+    pub hits: Arc<Hits>,
+}
+
+impl Options {
+    /// The defaults of a node of this name.
+    pub fn new(hostname: impl Into<Arc<str>>) -> Self {
+        Self {
+            matching: Matching::default(),
+            hostname: hostname.into(),
+            iso8601: false,
+            boot_time: 0,
+            max_processes: DEFAULT_CAPACITY,
+            users: Arc::default(),
+            hits: Arc::default(),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Every process of the machine, as far as events told: state behind `proc.*` and the rest.
+//!
+//! Order of arrival does not matter: a record of another CPU may come early. A process is named by id and
+//! start time, its parent is looked up by id and time when it is asked for, and an exec carries the whole
+//! identity. Ended processes stay for a while, because their children still name them.
+
+mod update;
+
+use std::{collections::VecDeque, sync::Arc};
+
+use rustc_hash::FxHashMap;
+use saker_events::{
+    Event, Origin,
+    process::{Image, Process, ProcessKey, Processes},
+};
+use smallvec::SmallVec;
+
+/// Living and ended processes kept, unless told otherwise.
+pub const DEFAULT_CAPACITY: usize = 262_144;
+/// Ended processes kept at most.
+pub const MAX_ENDED: usize = 16_384;
+
+/// What happened to the table, counted from the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Processes not kept because the table was full of living ones.
+    pub refused: u64,
+    /// Ended processes forgotten to make room.
+    pub forgotten: u64,
+    /// Events by processes that the table does not know.
+    pub unknown: u64,
+    /// Processes whose end was never reported; found when their id was given to another.
+    pub missed_exits: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    process: Process,
+    /// Its fork was seen, so `ppid` is who started it and not who adopted it.
+    forked: bool,
+    ended: bool,
+}
+
+/// The table. Times are nanoseconds, ids those of the initial pid namespace.
+#[derive(Debug)]
+pub struct ProcessTable {
+    /// By id, oldest first; more than one only while ended ones are kept.
+    by_pid: FxHashMap<u32, SmallVec<[Box<Entry>; 1]>>,
+    ended: VecDeque<ProcessKey>,
+    len: usize,
+    capacity: usize,
+    /// When the machine started, nanoseconds since the Unix epoch.
+    boot_time: u64,
+    counters: Counters,
+}
+
+impl ProcessTable {
+    /// An empty table for at most `capacity` processes on a machine started at `boot_time`.
+    pub fn new(capacity: usize, boot_time: u64) -> Self {
+        Self {
+            by_pid: FxHashMap::default(),
+            ended: VecDeque::new(),
+            len: 0,
+            capacity,
+            boot_time,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Living and ended processes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing is known yet.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The process that made an event. Captures name threads only: there the newest process of that id counts.
+    pub fn of_event(&self, event: &Event) -> Option<&Process> {
+        self.entry(self.key_of(event)?).map(|e| &e.process)
+    }
+
+    fn key_of(&self, event: &Event) -> Option<ProcessKey> {
+        match event.origin {
+            Some(origin) => Some(key(origin)),
+            None => self.by_pid(event.tid).map(|p| p.key),
+        }
+    }
+
+    fn entry(&self, key: ProcessKey) -> Option<&Entry> {
+        self.by_pid.get(&key.pid)?.iter().map(AsRef::as_ref).find(|e| e.process.key == key)
+    }
+
+    fn entry_mut(&mut self, key: ProcessKey) -> Option<&mut Entry> {
+        self.by_pid.get_mut(&key.pid)?.iter_mut().map(AsMut::as_mut).find(|e| e.process.key == key)
+    }
+
+    /// The entry of this key, made by `new` if there is none; `None` if the table is full.
+    fn entry_or(&mut self, key: ProcessKey, new: impl FnOnce(&Self) -> Process) -> Option<&mut Entry> {
+        if self.entry(key).is_none() {
+            self.make_room()?;
+            let process = new(self);
+            self.insert(Entry { process, forked: false, ended: false });
+            self.end_older(key.pid);
+        }
+        self.entry_mut(key)
+    }
+
+    fn insert(&mut self, entry: Entry) {
+        let same_pid = self.by_pid.entry(entry.process.key.pid).or_default();
+        let at = same_pid.partition_point(|e| e.process.key < entry.process.key);
+        same_pid.insert(at, Box::new(entry));
+        self.len = self.len.saturating_add(1);
+    }
+
+    fn make_room(&mut self) -> Option<()> {
+        while self.len >= self.capacity {
+            if !self.forget_oldest() {
+                self.counters.refused = self.counters.refused.saturating_add(1);
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    /// Of several processes with one id only the newest can be alive, whether or not an end was reported.
+    fn end_older(&mut self, pid: u32) {
+        let same_pid = self.by_pid.get(&pid).map(SmallVec::as_slice).unwrap_or_default();
+        let older = same_pid.split_last().map(|(_, older)| older).unwrap_or_default();
+        let alive = older.iter().filter(|e| !e.ended).map(|e| e.process.key);
+        for missed in alive.collect::<SmallVec<[ProcessKey; 2]>>() {
+            self.counters.missed_exits = self.counters.missed_exits.saturating_add(1);
+            self.end(missed);
+        }
+    }
+
+    /// Marks a process as ended. Its environment is of no use to its children and often large.
+    fn end(&mut self, key: ProcessKey) {
+        let Some(entry) = self.entry_mut(key).filter(|e| !e.ended) else { return };
+        entry.ended = true;
+        if let Some(image) = Arc::get_mut(&mut entry.process.image) {
+            image.env = Box::default();
+        }
+        self.ended.push_back(key);
+        if self.ended.len() > MAX_ENDED {
+            self.forget_oldest();
+        }
+    }
+
+    /// Forgets the process that ended first; `false` if none has ended.
+    fn forget_oldest(&mut self) -> bool {
+        let Some(key) = self.ended.pop_front() else { return false };
+        if let Some(same_pid) = self.by_pid.get_mut(&key.pid) {
+            same_pid.retain(|e| e.process.key != key);
+            if same_pid.is_empty() {
+                self.by_pid.remove(&key.pid);
+            }
+        }
+        self.len = self.len.saturating_sub(1);
+        self.counters.forgotten = self.counters.forgotten.saturating_add(1);
+        true
+    }
+}
+
+impl Processes for ProcessTable {
+    fn at(&self, pid: u32, time: u64) -> Option<&Process> {
+        let same_pid = self.by_pid.get(&pid)?;
+        same_pid.iter().rev().map(|e| &e.process).find(|p| p.key.start <= time)
+    }
+}
+
+fn key(origin: Origin) -> ProcessKey {
+    ProcessKey { pid: origin.tgid, start: origin.start }
+}
+
+/// The program of a process of which no exec was seen: what its parent ran, or what the record says.
+fn inherited(parent: Option<&Process>, exe: &[u8], args: &[u8]) -> Arc<Image> {
+    match parent {
+        Some(parent) => Arc::clone(&parent.image),
+        None => Arc::new(Image { exe: exe.into(), args: args.into(), ..Image::default() }),
+    }
+}

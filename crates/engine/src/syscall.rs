@@ -1,0 +1,143 @@
+//! Syscall events to alerts.
+
+use std::sync::Arc;
+
+use saker_alert::Alert;
+use saker_events::{
+    Event, SYSCALL_SOURCE,
+    process::{Process, ProcessKey, Processes},
+    record::{Header, SyscallRecord},
+    users::Users,
+};
+use saker_rules::ruleset::{Matching, Rule, RuleSet, Scratch};
+use smallvec::SmallVec;
+
+use crate::{
+    alerts::Alerts,
+    options::Options,
+    process_table::{Counters, ProcessTable},
+    rules::RulesHandle,
+};
+
+/// The output field with the path as the kernel resolved it, where it differs from `fd.name`.
+const RESOLVED_PATH: &str = "evasion.resolved_path";
+
+/// Evaluates the syscall events of one machine or file, in their order.
+#[derive(Debug)]
+pub struct SyscallEngine {
+    rules: RulesHandle,
+    processes: ProcessTable,
+    users: Arc<Users>,
+    header: Header,
+    alerts: Alerts,
+    matching: Matching,
+    scratch: Scratch,
+}
+
+impl SyscallEngine {
+    /// An engine that knows no process yet.
+    pub fn new(rules: RulesHandle, options: &Options) -> Self {
+        Self {
+            rules,
+            processes: ProcessTable::new(options.max_processes, options.boot_time),
+            users: Arc::clone(&options.users),
+            header: Header {
+                source: "syscall",
+                hostname: Arc::clone(&options.hostname),
+                ..Header::default()
+            },
+            alerts: Alerts { hits: Arc::clone(&options.hits), iso8601: options.iso8601 },
+            matching: options.matching,
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Takes note of an event without evaluating rules: what existed before the first event.
+    pub fn scan(&mut self, event: &Event) {
+        self.processes.before(event);
+        self.processes.after(event);
+    }
+
+    /// Evaluates the rules on an event and hands over what they say.
+    pub fn event(&mut self, event: &Event, sink: &mut dyn FnMut(Alert)) {
+        self.advance(event);
+        self.processes.before(event);
+        self.evaluate(event, sink);
+        self.processes.after(event);
+    }
+
+    /// Replaces the names of users and groups.
+    pub fn set_users(&mut self, users: Arc<Users>) {
+        self.users = users;
+    }
+
+    /// Processes known.
+    pub fn processes(&self) -> usize {
+        self.processes.len()
+    }
+
+    /// What the bounds of the process table did so far.
+    pub fn counters(&self) -> Counters {
+        self.processes.counters()
+    }
+
+    fn advance(&mut self, event: &Event) {
+        let header = &mut self.header;
+        header.previous_ts = header.ts;
+        header.num = event.num;
+        header.ts = event.ts;
+        if header.first_ts == 0 {
+            header.first_ts = event.ts;
+        }
+    }
+
+    fn evaluate(&mut self, event: &Event, sink: &mut dyn FnMut(Alert)) {
+        let known = self.processes.of_event(event);
+        let origin = event.origin.filter(|_| known.is_none());
+        let unknown = origin.map(|o| Process::unknown(ProcessKey { pid: o.tgid, start: o.start }));
+        let process = known.or(unknown.as_ref());
+        let processes: &dyn Processes = &self.processes;
+        let Some(record) = SyscallRecord::new(&self.header, *event, process, processes, &self.users) else {
+            return;
+        };
+        let rules = self.rules.load();
+        let pass = Pass { rules: &rules, matching: self.matching, alerts: &self.alerts };
+        pass.views(&record, &mut self.scratch, sink);
+    }
+}
+
+/// The evaluation of one event.
+struct Pass<'a> {
+    rules: &'a RuleSet,
+    matching: Matching,
+    alerts: &'a Alerts,
+}
+
+impl Pass<'_> {
+    /// Evaluates both views of an event. A rule that holds in either alerts once, with both paths; if only the
+    /// resolved path made it hold, the message says so.
+    fn views(&self, record: &SyscallRecord, scratch: &mut Scratch, sink: &mut dyn FnMut(Alert)) {
+        let resolved = record.resolved_view();
+        let path = resolved.as_ref().and_then(SyscallRecord::resolved_path).map(String::from_utf8_lossy);
+        let mut told: SmallVec<[*const Rule; 4]> = SmallVec::new();
+        self.rules.evaluate(SYSCALL_SOURCE, record, self.matching, scratch, |rule| {
+            told.push(rule);
+            let mut alert = self.alerts.alert(rule, record, record.header);
+            if let Some(path) = &path {
+                alert.output_fields.insert(RESOLVED_PATH.to_owned(), path.as_ref().into());
+            }
+            sink(alert);
+        });
+        let (Some(view), Some(path)) = (&resolved, &path) else { return };
+        self.rules.evaluate(SYSCALL_SOURCE, view, self.matching, scratch, |rule| {
+            if told.contains(&std::ptr::from_ref(rule)) {
+                return;
+            }
+            let mut alert = self.alerts.alert(rule, record, record.header);
+            alert.message.push_str(" evasion_resolved_path=");
+            alert.message.push_str(path);
+            alert.output_fields.insert(RESOLVED_PATH.to_owned(), path.as_ref().into());
+            sink(alert);
+        });
+    }
+}

@@ -1,0 +1,171 @@
+//! The process table under streams of forks, execs and exits, in and out of order.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use saker_engine::process_table::{DEFAULT_CAPACITY, ProcessTable};
+use saker_events::{
+    Event, Origin,
+    process::{Processes, lineage},
+    table::{EventRow, code},
+    write,
+};
+use serde_json::{Value, json};
+
+const BOOT: u64 = 1_700_000_000_000_000_000;
+
+/// An event as the probe sends it, owned.
+#[derive(Debug, Clone)]
+struct Sent {
+    origin: Origin,
+    bytes: Vec<u8>,
+}
+
+fn sent(code: u16, pid: u32, start: u64, named: &Value) -> Sent {
+    let row = EventRow::of(code).expect("a row");
+    let params = write::params(row, named.as_object().expect("an object")).expect("parameters");
+    let bytes = write::event(BOOT + start, pid.into(), code, &params);
+    Sent { origin: Origin { tgid: pid, start }, bytes }
+}
+
+fn fork(pid: u32, start: u64, ppid: u32) -> Sent {
+    let named =
+        json!({"res": 0, "pid": pid, "tid": pid, "ptid": ppid, "flags": 0, "comm": "sh", "exe": "-sh"});
+    sent(code::SYSCALL_CLONE_20_X, pid, start, &named)
+}
+
+fn exec(pid: u32, start: u64, ppid: u32, comm: &str) -> Sent {
+    let exepath = format!("/bin/{comm}");
+    let named = json!({"res": 0, "pid": pid, "tid": pid, "ptid": ppid, "comm": comm, "exe": comm,
+        "args": ["-a", "b"], "trusted_exepath": exepath, "uid": 0, "cwd": "/root", "vpid": pid});
+    sent(code::SYSCALL_EXECVE_19_X, pid, start, &named)
+}
+
+fn exit(pid: u32, start: u64) -> Sent {
+    sent(code::PROCEXIT_1_E, pid, start, &json!({"status": 0}))
+}
+
+fn feed(table: &mut ProcessTable, stream: &[Sent]) {
+    for Sent { origin, bytes } in stream {
+        let mut event = Event::parse(bytes).expect("an event");
+        event.origin = Some(*origin);
+        table.before(&event);
+        table.after(&event);
+    }
+}
+
+fn table(stream: &[Sent]) -> ProcessTable {
+    let mut table = ProcessTable::new(DEFAULT_CAPACITY, BOOT);
+    feed(&mut table, stream);
+    table
+}
+
+fn names(table: &ProcessTable, pid: u32) -> Vec<String> {
+    let all = lineage(table.at(pid, u64::MAX), table);
+    all.map(|p| String::from_utf8_lossy(&p.comm).into_owned()).collect()
+}
+
+#[test]
+fn a_child_inherits_and_its_exec_replaces() {
+    let table = table(&[exec(10, 1, 1, "bash"), fork(20, 2, 10), fork(30, 3, 20), exec(30, 3, 20, "cat")]);
+    assert_eq!(names(&table, 30), ["cat", "sh", "bash"]);
+    let child = table.at(20, u64::MAX).expect("known");
+    assert_eq!(&*child.image.exepath, b"/bin/bash", "a fork runs its parent's program");
+    assert_eq!(child.started, BOOT + 2);
+    assert_eq!(&*table.at(30, u64::MAX).expect("known").cwd, b"/root/");
+}
+
+#[test]
+fn ancestry_survives_the_end_of_the_parent() {
+    let stream = [exec(10, 1, 1, "bash"), fork(20, 2, 10), exec(20, 2, 10, "nohup"), exit(10, 1)];
+    let mut table = table(&stream);
+    assert_eq!(names(&table, 20), ["nohup", "bash"]);
+    feed(&mut table, &[exec(20, 2, 1, "daemon")]);
+    assert_eq!(names(&table, 20), ["daemon", "bash"], "who adopted it is not who started it");
+}
+
+#[test]
+fn an_id_used_again_is_another_process() {
+    let table = table(&[
+        exec(10, 1, 1, "old"),
+        fork(20, 2, 10),
+        exit(10, 1),
+        fork(10, 5, 1),
+        exec(10, 5, 1, "new"),
+        fork(30, 6, 10),
+    ]);
+    assert_eq!(names(&table, 20), ["sh", "old"]);
+    assert_eq!(names(&table, 30), ["sh", "new"]);
+    assert_eq!(table.counters().missed_exits, 0);
+}
+
+#[test]
+fn a_missed_exit_is_found_when_the_id_returns() {
+    let table = table(&[exec(10, 1, 1, "old"), exec(10, 5, 1, "new")]);
+    assert_eq!(table.counters().missed_exits, 1);
+    assert_eq!(names(&table, 10), ["new"]);
+}
+
+#[test]
+fn an_exec_alone_is_enough() {
+    let table = table(&[exec(20, 2, 10, "cat")]);
+    assert_eq!(names(&table, 20), ["cat"]);
+    assert_eq!(table.at(20, u64::MAX).expect("known").ppid, 10);
+}
+
+#[test]
+fn the_table_keeps_to_its_bound() {
+    let mut small = ProcessTable::new(2, BOOT);
+    feed(&mut small, &[fork(1, 1, 0), fork(2, 2, 1), fork(3, 3, 1)]);
+    assert_eq!((small.len(), small.counters().refused), (2, 1));
+    feed(&mut small, &[exit(2, 2), fork(4, 4, 1)]);
+    assert_eq!((small.len(), small.counters().forgotten), (2, 1));
+    assert!(small.at(2, u64::MAX).is_none());
+    assert!(small.at(4, u64::MAX).is_some());
+}
+
+#[test]
+fn a_thread_is_no_process() {
+    let named = json!({"res": 0, "pid": 10, "tid": 11, "ptid": 1, "flags": 8192, "comm": "worker"});
+    let thread = sent(code::SYSCALL_CLONE_20_X, 10, 1, &named);
+    let table = table(&[exec(10, 1, 1, "bash"), thread]);
+    assert_eq!(table.len(), 1);
+    assert_eq!(names(&table, 10), ["bash"]);
+}
+
+/// A family tree of forks and execs, in order and shuffled; ids return when their process has ended.
+fn streams() -> impl Strategy<Value = (Vec<Sent>, Vec<Sent>)> {
+    let births = prop::collection::vec((0..100usize, 1..12u32, any::<bool>()), 1..40);
+    births.prop_map(|births| family(&births)).prop_flat_map(|s| (Just(s.clone()), Just(s).prop_shuffle()))
+}
+
+fn family(births: &[(usize, u32, bool)]) -> Vec<Sent> {
+    let mut stream = Vec::new();
+    let mut alive: BTreeMap<u32, u64> = BTreeMap::new();
+    for (start, (parent, pid, execs)) in (1..).zip(births) {
+        if let Some(start) = alive.remove(pid) {
+            stream.push(exit(*pid, start));
+        }
+        let parent = alive.keys().nth(parent % alive.len().max(1)).copied().unwrap_or(1000);
+        stream.push(fork(*pid, start, parent));
+        if *execs {
+            stream.push(exec(*pid, start, parent, &format!("p{start}")));
+        }
+        alive.insert(*pid, start);
+    }
+    stream
+}
+
+proptest! {
+    #[test]
+    fn order_does_not_change_who_started_whom((ordered, shuffled) in streams()) {
+        let (a, b) = (table(&ordered), table(&shuffled));
+        for sent in &ordered {
+            let parent = |t: &ProcessTable| {
+                let process = t.at(sent.origin.tgid, sent.origin.start)?;
+                Some((process.ppid, t.parent(process).map(|p| p.key)))
+            };
+            prop_assert_eq!(parent(&a), parent(&b));
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! `evt.arg`, `evt.rawarg` and `evt.args`: parameters with their meaning (scap-format.md §9).
+
+use saker_rules::{schema::FieldArg, value::Value};
+
+use crate::{
+    param::{self, Number},
+    path,
+    record::{SyscallRecord, errno_name},
+    table::{self, Link, Param, ParamType, SIGNAL, Symbol},
+};
+
+impl SyscallRecord<'_> {
+    /// `evt.arg[N]`, `evt.arg.name`: the meaning if there is one, else the plain text.
+    pub fn arg_text(&self, arg: &FieldArg) -> Option<Value<'_>> {
+        let (index, param) = self.find_param(arg)?;
+        let bytes = self.event.param(index).unwrap_or_default();
+        let meaning = self.meaning(param, bytes).filter(|text| !text.is_empty());
+        Some(Value::owned(meaning.unwrap_or_else(|| raw(param, bytes))))
+    }
+
+    /// `evt.rawarg`: a parameter in its own type.
+    pub fn arg_value(&self, arg: &FieldArg) -> Option<Value<'_>> {
+        let (index, param) = self.find_param(arg)?;
+        param::value(param, self.event.param(index)?)
+    }
+
+    /// `evt.args`: every parameter of the table as `name=plain` or `name=plain(meaning)`.
+    pub fn args_text(&self) -> Vec<u8> {
+        if self.row.is_generic() {
+            return Vec::new();
+        }
+        let params = self.row.params.iter().enumerate().filter(|(_, p)| !p.extension);
+        let shown: Vec<Vec<u8>> = params.map(|(index, param)| self.named(index, param)).collect();
+        shown.join(&b' ')
+    }
+
+    fn named(&self, index: usize, param: &Param) -> Vec<u8> {
+        let bytes = self.event.param(index).unwrap_or_default();
+        let mut out = [param.name.as_bytes(), b"=", &raw(param, bytes)].concat();
+        if let Some(meaning) = self.meaning(param, bytes).filter(|text| !text.is_empty()) {
+            out.push(b'(');
+            out.extend(meaning);
+            out.push(b')');
+        }
+        out
+    }
+
+    /// By position among the table's own parameters, or by the name of any.
+    fn find_param(&self, arg: &FieldArg) -> Option<(usize, &'static Param)> {
+        match arg.index {
+            Some(index) => {
+                let index = usize::try_from(index).ok()?;
+                Some((index, self.row.params.get(index).filter(|p| !p.extension)?))
+            }
+            None => self.row.param(&arg.text),
+        }
+    }
+
+    /// What a parameter's value stands for; `None` where the plain text says it all.
+    fn meaning(&self, param: &Param, bytes: &[u8]) -> Option<Vec<u8>> {
+        use ParamType as T;
+        if bytes.is_empty() {
+            return None;
+        }
+        let (param, bytes) = param::concrete(param, bytes);
+        match param.ty {
+            T::Fspath | T::Fsrelpath => return self.full_path(&param, param::text(bytes)),
+            T::Fd | T::Fd32 | T::Pid | T::Pid32 | T::Errno => {}
+            _ => return plain_meaning(&param, param::number(param.ty, bytes)?, self),
+        }
+        let number = param::number(param.ty, bytes)?.signed();
+        match param.ty {
+            T::Pid | T::Pid32 => self.process_name(number),
+            T::Fd | T::Fd32 if number >= 0 => self.fd_name(number),
+            T::Fd | T::Fd32 if number == i64::from(libc::AT_FDCWD) => Some(b"AT_FDCWD".to_vec()),
+            _ => errno_name(number).map(Into::into),
+        }
+    }
+
+    fn full_path(&self, param: &Param, path: &[u8]) -> Option<Vec<u8>> {
+        if path.is_empty() || path.starts_with(b"/") {
+            return None;
+        }
+        let dirfd = match param.link {
+            Link::Dirfd(index) => {
+                let found = self.row.params.get(usize::from(index))?;
+                param::number(found.ty, self.event.param(usize::from(index))?)?.signed()
+            }
+            _ => i64::from(libc::AT_FDCWD),
+        };
+        self.process()?;
+        let base = if dirfd == i64::from(libc::AT_FDCWD) { self.cwd() } else { b"" };
+        Some(path::join(base, path).into_owned())
+    }
+
+    fn process_name(&self, pid: i64) -> Option<Vec<u8>> {
+        Some(self.processes.by_pid(pid)?.comm.to_vec())
+    }
+
+    /// `<f>/etc/passwd`, `<4t>1.2.3.4:5->6.7.8.9:10`.
+    fn fd_name(&self, number: i64) -> Option<Vec<u8>> {
+        let fd = self.fd().filter(|fd| fd.num == number && fd.kind.is_some())?;
+        let protocol = match fd.l4proto() {
+            "<NA>" => "",
+            known => known.get(..1).unwrap_or_default(),
+        };
+        let kind = format!("<{}{protocol}>", fd.type_char());
+        Some([kind.as_bytes(), &fd.name].concat())
+    }
+}
+
+fn raw(param: &Param, bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    param::raw(param, bytes, &mut out);
+    out
+}
+
+/// Meanings that need nothing but the number and the name tables.
+fn plain_meaning(param: &Param, number: Number, record: &SyscallRecord) -> Option<Vec<u8>> {
+    use ParamType as T;
+    let bits = number.bits();
+    let id = u32::try_from(bits).unwrap_or(u32::MAX);
+    let text = match param.ty {
+        T::Uid | T::Gid if id == u32::MAX => "<NONE>".to_owned(),
+        T::Uid => record.users.user_name(id).to_owned(),
+        T::Gid => record.users.group_name(id).to_owned(),
+        T::Sigtype => SIGNAL.iter().find(|s| s.value == bits)?.name.to_owned(),
+        T::Reltime if bits == u64::MAX => return None,
+        T::Reltime => param::seconds(bits),
+        T::Syscallid => table::syscall(u16::try_from(bits).ok()?)?.name.to_owned(),
+        T::Flags8 | T::Flags16 | T::Flags32 => flag_names(param.symbols(), bits, false),
+        T::Mode => flag_names(param.symbols(), bits, true),
+        T::Enumflags8 | T::Enumflags16 | T::Enumflags32 => {
+            let same = param.symbols().iter().filter(|s| s.value == bits);
+            same.map(|s| s.name).collect::<Vec<_>>().join("|")
+        }
+        _ => return None,
+    };
+    Some(text.into())
+}
+
+/// Names of the set bits in the order of the table; a symbol that equals the whole value ends the walk.
+/// Bits that no symbol names are left out.
+fn flag_names(symbols: &[Symbol], value: u64, mode: bool) -> String {
+    let mut left = value;
+    let mut names = Vec::new();
+    for symbol in symbols {
+        let whole = symbol.value == value;
+        let zero = symbol.value == 0 && value == 0;
+        let bits = symbol.value != 0 && left != 0 && left & symbol.value == symbol.value;
+        if zero || bits || (mode && whole) {
+            names.push(symbol.name);
+            left &= !symbol.value;
+        }
+        if whole {
+            break;
+        }
+    }
+    names.join("|")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::{CHMOD_MODE, FILE_FLAGS};
+
+    #[test]
+    fn flags_by_name() {
+        assert_eq!(flag_names(FILE_FLAGS, 1, false), "O_RDONLY");
+        assert_eq!(flag_names(FILE_FLAGS, 4097, false), "O_RDONLY|O_CLOEXEC");
+        assert_eq!(flag_names(FILE_FLAGS, 3, false), "O_RDWR");
+        assert_eq!(flag_names(FILE_FLAGS, 0, false), "O_NONE");
+        let names = "O_DIRECTORY|O_NONBLOCK|O_RDONLY|O_CLOEXEC|O_TMPFILE";
+        assert_eq!(flag_names(FILE_FLAGS, 13377, false), names);
+        assert_eq!(flag_names(CHMOD_MODE, 0o700, true), "S_IXUSR|S_IWUSR|S_IRUSR");
+    }
+}

@@ -1,0 +1,114 @@
+//! Which container a process is in, read from the paths of its cgroups (scap-format.md §6).
+
+/// Hex digits of a container id.
+const FULL_ID: usize = 64;
+/// Hex digits that `container.id` shows.
+const SHORT_ID: usize = 12;
+/// Longest id of a container that containerd named by hand.
+const MAX_NAME: usize = 64;
+
+/// A container as the cgroups tell it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Container {
+    /// The whole id.
+    pub full_id: String,
+    /// Who runs it.
+    pub engine: Engine,
+}
+
+/// A container runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the names are the runtimes'")]
+pub enum Engine {
+    Podman,
+    Docker,
+    Crio,
+    Containerd,
+    Lxc,
+}
+
+impl Engine {
+    /// What `container.type` shows.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Podman => "podman",
+            Self::Docker => "docker",
+            Self::Crio => "cri-o",
+            Self::Containerd => "containerd",
+            Self::Lxc => "lxc",
+        }
+    }
+}
+
+/// What runtimes write before the id in the last words of a cgroup path; `.scope` may follow.
+///
+/// Monitors (`crio-conmon-…`, `libpod-conmon-…`) are host processes and match nothing.
+const PREFIXES: &[(&str, Engine)] = &[
+    ("libpod-payload-", Engine::Podman),
+    ("libpod-", Engine::Podman),
+    ("docker-", Engine::Docker),
+    ("cri-containerd-", Engine::Containerd),
+    ("nerdctl-", Engine::Containerd),
+    ("crio-", Engine::Crio),
+];
+
+impl Container {
+    /// The container that the cgroups (`subsystem=path`, separated by NUL) name; `None` on the host.
+    pub fn of(cgroups: &[u8]) -> Option<Self> {
+        let mut paths = crate::process::items(cgroups).filter_map(path);
+        paths.find_map(Self::of_path)
+    }
+
+    /// What `container.id` shows.
+    pub fn id(&self) -> &str {
+        let short = self.full_id.get(..SHORT_ID).filter(|_| self.full_id.len() == FULL_ID);
+        short.unwrap_or(&self.full_id)
+    }
+
+    /// Of nested containers the innermost; what systemd inside a container adds to the path is passed over.
+    fn of_path(path: &str) -> Option<Self> {
+        let by_id = path.rsplit('/').find_map(|c| with_id(c, path));
+        let found = by_id.or_else(|| lxc(path)).or_else(|| named_by_containerd(path));
+        found.map(|(engine, id)| Self { full_id: id.to_owned(), engine })
+    }
+}
+
+/// A component that ends in a full id.
+fn with_id<'a>(component: &'a str, path: &str) -> Option<(Engine, &'a str)> {
+    let component = component.strip_suffix(".scope").unwrap_or(component);
+    let (prefix, id) = component.split_at_checked(component.len().checked_sub(FULL_ID)?)?;
+    let engine = match prefix {
+        // Plain cgroupfs drivers write no runtime's name, but Kubernetes writes its own.
+        "" if path.contains("kubepods") => Engine::Containerd,
+        "" => Engine::Docker,
+        p if p.ends_with(":cri-containerd:") => Engine::Containerd,
+        p => PREFIXES.iter().find(|(known, _)| *known == p)?.1,
+    };
+    is_full_id(id).then_some((engine, id))
+}
+
+/// `/lxc/NAME`, `/lxc.payload/NAME`, `/lxc.payload.NAME`.
+fn lxc(path: &str) -> Option<(Engine, &str)> {
+    let after = |prefix| path.split_once(prefix).map(|(_, rest)| rest);
+    let rest = ["/lxc/", "/lxc.payload/", "/lxc.payload."].into_iter().find_map(after)?;
+    let name = rest.split('/').next().filter(|name| !name.is_empty())?;
+    Some((Engine::Lxc, name))
+}
+
+/// `ctr` puts containers under `/NAMESPACE/ID`, with any text for an id.
+fn named_by_containerd(path: &str) -> Option<(Engine, &str)> {
+    const SYSTEMD: [&str; 3] = [".service", ".slice", ".scope"];
+    let (namespace, id) = path.strip_prefix('/')?.split_once('/')?;
+    let plain = !namespace.is_empty() && !id.is_empty() && id.len() <= MAX_NAME && !id.contains('/');
+    let unit = path.split('/').any(|c| SYSTEMD.iter().any(|s| c.ends_with(s)));
+    (plain && !unit).then_some((Engine::Containerd, id))
+}
+
+fn is_full_id(text: &str) -> bool {
+    text.len() == FULL_ID && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+fn path(item: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(item).ok()?;
+    text.split_once('=').map(|(_, path)| path)
+}

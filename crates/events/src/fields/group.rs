@@ -1,0 +1,9 @@
+//! `group.*`: the group that the process acts for.
+
+use super::prelude::*;
+
+#[rustfmt::skip]
+pub(super) const ROWS: &[FieldRow] = &[
+    row("group.gid", Uint32, SYSCALL, S(|r, _| uint(r.process()?.gid.into())), "Group id"),
+    row("group.name", CharBuf, SYSCALL, S(|r, _| text(r.users.group_name(r.process()?.gid))), "Group name"),
+];

@@ -1,0 +1,209 @@
+//! `proc.*`: the process that made the event, and its parents.
+
+use super::prelude::*;
+use crate::process::{Process, items, join, lineage};
+
+#[rustfmt::skip]
+pub(super) const ROWS: &[FieldRow] = &[
+    row("proc.exe", CharBuf, SYSCALL, S(|r, _| exe(r.process()?)), "First word of the command line, `argv[0]`, as the caller chose it"),
+    row("proc.pexe", CharBuf, SYSCALL, S(|r, _| exe(r.parent()?)), "`proc.exe` of the parent"),
+    row("proc.aexe", CharBuf, SYSCALL, S(|r, arg| ancestors(r, arg, exe)), "`proc.exe` of an ancestor, or of any").takes(Index).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER),
+    row("proc.exepath", CharBuf, SYSCALL, S(|r, _| exepath(r.process()?)), "Path of the executable as the kernel knows it"),
+    row("proc.pexepath", CharBuf, SYSCALL, S(|r, _| exepath(r.parent()?)), "`proc.exepath` of the parent"),
+    row("proc.aexepath", CharBuf, SYSCALL, S(|r, arg| ancestors(r, arg, exepath)), "`proc.exepath` of an ancestor, or of any").takes(Index).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER),
+    row("proc.name", CharBuf, SYSCALL, S(|r, _| name(r.process()?)), "The task's name, at most 15 bytes; the process can change it"),
+    row("proc.pname", CharBuf, SYSCALL, S(|r, _| name(r.parent()?)), "`proc.name` of the parent"),
+    row("proc.aname", CharBuf, SYSCALL, S(|r, arg| ancestors(r, arg, name)), "`proc.name` of an ancestor, or of any").takes(Index).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER),
+    row("proc.args", CharBuf, SYSCALL, S(args), "The command line without its first word, or one word of it, counted from 0").takes(Index),
+    row("proc.aargs", CharBuf, SYSCALL, S(|r, arg| ancestors(r, arg, |p| owned(p.args()))), "`proc.args` of an ancestor, or of any").takes(Index).quantifier(Any),
+    row("proc.cmdline", CharBuf, SYSCALL, S(|r, _| cmdline(r.process()?)), "`proc.name` and `proc.args`"),
+    row("proc.pcmdline", CharBuf, SYSCALL, S(|r, _| cmdline(r.parent()?)), "`proc.cmdline` of the parent"),
+    row("proc.acmdline", CharBuf, SYSCALL, S(|r, arg| ancestors(r, arg, cmdline)), "`proc.cmdline` of an ancestor, or of any").takes(Index).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER),
+    row("proc.cmdnargs", Uint64, SYSCALL, S(|r, _| size(items(&r.process()?.image.args).count())), "Number of arguments"),
+    row("proc.cmdlenargs", Uint64, SYSCALL, S(|r, _| size(items(&r.process()?.image.args).map(<[u8]>::len).sum())), "Bytes of all arguments together"),
+    row("proc.exeline", CharBuf, SYSCALL, S(|r, _| owned(r.process()?.exeline())), "`proc.exe` and `proc.args`"),
+    row("proc.env", CharBuf, SYSCALL, S(env), "The environment, or one variable of it").takes(Key),
+    row("proc.aenv", CharBuf, SYSCALL, S(aenv), "The environment of an ancestor or of any; by name, the nearest ancestor's value").takes(IndexOrKey).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER),
+    row("proc.cwd", CharBuf, SYSCALL, S(|r, _| text(&*r.process()?.cwd)), "Working directory, with a slash at its end"),
+    row("proc.loginshellid", Int64, SYSCALL, S(login_shell), "Process id of the oldest shell among the process and its ancestors"),
+    row("proc.tty", Uint32, SYSCALL, S(|r, _| uint(r.process()?.tty.into())), "Controlling terminal; 0 without one"),
+    row("proc.pid", Int64, SYSCALL, S(|r, _| id(r.process()?.pid())), "Process id"),
+    row("proc.ppid", Int64, SYSCALL, S(|r, _| uint_id(r.process()?.ppid)), "Process id of the parent"),
+    row("proc.apid", Int64, SYSCALL, S(|r, arg| ancestors(r, arg, |p| id(p.pid()))), "Process id of an ancestor, or of any").takes(Index).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER),
+    row("proc.vpid", Int64, SYSCALL, S(|r, _| id(r.process()?.vpid)), "Process id inside its pid namespace"),
+    row("proc.pvpid", Int64, SYSCALL, S(|r, _| id(r.parent()?.vpid)), "`proc.vpid` of the parent"),
+    row("proc.sid", Int64, SYSCALL, S(|r, _| int(r.process()?.sid)), "Session id"),
+    row("proc.sname", CharBuf, SYSCALL, S(|r, _| leader(r, session, name)), "Name of the session's leader, or of the oldest ancestor in the session"),
+    row("proc.sid.exe", CharBuf, SYSCALL, S(|r, _| leader(r, session, exe)), "`proc.exe` of the session's leader"),
+    row("proc.sid.exepath", CharBuf, SYSCALL, S(|r, _| leader(r, session, exepath)), "`proc.exepath` of the session's leader"),
+    row("proc.vpgid", Int64, SYSCALL, S(|r, _| int(r.process()?.vpgid)), "Process group id inside its pid namespace"),
+    row("proc.vpgid.name", CharBuf, SYSCALL, S(|r, _| leader(r, virtual_group, name)), "Name of the process group's leader, by the id inside the pid namespace"),
+    row("proc.vpgid.exe", CharBuf, SYSCALL, S(|r, _| leader(r, virtual_group, exe)), "`proc.exe` of the process group's leader, by the id inside the pid namespace"),
+    row("proc.vpgid.exepath", CharBuf, SYSCALL, S(|r, _| leader(r, virtual_group, exepath)), "`proc.exepath` of the process group's leader, by the id inside the pid namespace"),
+    row("proc.pgid", Int64, SYSCALL, S(|r, _| int(r.process()?.pgid)), "Process group id"),
+    row("proc.pgid.name", CharBuf, SYSCALL, S(|r, _| leader(r, group, name)), "Name of the process group's leader"),
+    row("proc.pgid.exe", CharBuf, SYSCALL, S(|r, _| leader(r, group, exe)), "`proc.exe` of the process group's leader"),
+    row("proc.pgid.exepath", CharBuf, SYSCALL, S(|r, _| leader(r, group, exepath)), "`proc.exepath` of the process group's leader"),
+    row("proc.duration", RelTime, SYSCALL, S(|r, _| age(r, r.process()?)), "Nanoseconds since the process was started"),
+    row("proc.ppid.duration", RelTime, SYSCALL, S(|r, _| age(r, r.parent()?)), "Nanoseconds since the parent was started"),
+    row("proc.pid.ts", RelTime, SYSCALL, S(|r, _| nonzero(r.process()?.started)), "When the process was started, nanoseconds since the Unix epoch"),
+    row("proc.ppid.ts", RelTime, SYSCALL, S(|r, _| nonzero(r.parent()?.started)), "When the parent was started, nanoseconds since the Unix epoch"),
+    row("proc.is_exe_writable", Bool, SYSCALL, S(|r, _| exe_flag(r, 1)), "Whether its user may write its executable"),
+    row("proc.is_exe_upper_layer", Bool, SYSCALL, S(|r, _| exe_flag(r, 2)), "Whether its executable is in the writable layer of an overlay, so was not in the image"),
+    row("proc.is_exe_lower_layer", Bool, SYSCALL, S(|r, _| exe_flag(r, 8)), "Whether its executable is in a read-only layer of an overlay"),
+    row("proc.is_exe_from_memfd", Bool, SYSCALL, S(|r, _| exe_flag(r, 4)), "Whether its executable exists in memory only"),
+    row("proc.is_sid_leader", Bool, SYSCALL, S(|r, _| r.process().and_then(|p| boolean(p.sid == p.vpid))), "Whether it leads its session"),
+    row("proc.is_vpgid_leader", Bool, SYSCALL, S(|r, _| r.process().and_then(|p| boolean(p.vpgid == p.vpid))), "Whether it leads its process group, by the ids inside the pid namespace"),
+    row("proc.is_pgid_leader", Bool, SYSCALL, S(|r, _| r.process().and_then(|p| boolean(p.pgid == p.pid()))), "Whether it leads its process group"),
+    row("proc.exe_ino", Int64, SYSCALL, S(|r, _| nonzero(r.process()?.image.ino).map(signed)), "Inode of its executable"),
+    row("proc.exe_ino.ctime", AbsTime, SYSCALL, S(|r, _| nonzero(r.process()?.image.ctime)), "When the executable's inode changed, nanoseconds since the Unix epoch"),
+    row("proc.exe_ino.mtime", AbsTime, SYSCALL, S(|r, _| nonzero(r.process()?.image.mtime)), "When the executable's content changed, nanoseconds since the Unix epoch"),
+    row("proc.exe_ino.ctime_duration_proc_start", AbsTime, SYSCALL, S(|r, _| since_ctime(r, |p| p.started)), "Nanoseconds from the change of the executable's inode to the start of the process"),
+    row("proc.exe_ino.ctime_duration_pidns_start", AbsTime, SYSCALL, S(|r, _| before_ctime(r, |p| p.pidns_start)), "Nanoseconds from the start of the pid namespace to the change of the executable's inode"),
+    row("proc.pidns_init_start_ts", Uint64, SYSCALL, S(|r, _| nonzero(r.process()?.pidns_start)), "When its pid namespace was started, nanoseconds since the Unix epoch"),
+    row("proc.fdopencount", Uint64, SYSCALL, NONE, "Number of open file descriptors"),
+    row("proc.fdlimit", Int64, SYSCALL, S(|r, _| id(r.process()?.fdlimit)), "Number of file descriptors it may open"),
+    row("proc.fdusage", Double, SYSCALL, NONE, "Open file descriptors in relation to the limit"),
+    row("proc.vmsize", Uint64, SYSCALL, S(|r, _| uint(r.process()?.memory.size)), "Virtual memory in kilobytes, at its last fork or exec"),
+    row("proc.vmrss", Uint64, SYSCALL, S(|r, _| uint(r.process()?.memory.rss)), "Resident memory in kilobytes, at its last fork or exec"),
+    row("proc.vmswap", Uint64, SYSCALL, S(|r, _| uint(r.process()?.memory.swap)), "Swapped memory in kilobytes, at its last fork or exec"),
+    row("proc.nthreads", Uint64, SYSCALL, NONE, "Number of its threads"),
+    row("proc.nchilds", Uint64, SYSCALL, NONE, "Number of its threads without the first"),
+    row("proc.stdin.type", CharBuf, SYSCALL, NONE, "Type of file descriptor 0"),
+    row("proc.stdout.type", CharBuf, SYSCALL, NONE, "Type of file descriptor 1"),
+    row("proc.stderr.type", CharBuf, SYSCALL, NONE, "Type of file descriptor 2"),
+    row("proc.stdin.name", CharBuf, SYSCALL, NONE, "Name of file descriptor 0"),
+    row("proc.stdout.name", CharBuf, SYSCALL, NONE, "Name of file descriptor 1"),
+    row("proc.stderr.name", CharBuf, SYSCALL, NONE, "Name of file descriptor 2"),
+    row("proc.is_container_healthcheck", Bool, SYSCALL, NONE, "Whether it is the container's health check").flags(DEPRECATED),
+    row("proc.is_container_liveness_probe", Bool, SYSCALL, NONE, "Whether it is the container's liveness probe").flags(DEPRECATED),
+    row("proc.is_container_readiness_probe", Bool, SYSCALL, NONE, "Whether it is the container's readiness probe").flags(DEPRECATED),
+];
+
+/// Generations that `proc.aenv[NAME]` looks at.
+const AENV_DEPTH: usize = 20;
+
+fn exe(process: &Process) -> Option<Value<'_>> {
+    text(&*process.image.exe)
+}
+
+fn exepath(process: &Process) -> Option<Value<'_>> {
+    text(&*process.image.exepath)
+}
+
+fn name(process: &Process) -> Option<Value<'_>> {
+    text(&*process.comm)
+}
+
+fn cmdline(process: &Process) -> Option<Value<'_>> {
+    owned(process.cmdline())
+}
+
+/// Ids below zero are unknown.
+fn id<'a>(id: i64) -> Option<Value<'a>> {
+    (id >= 0).then_some(Value::Int(id))
+}
+
+/// 0 is no process.
+fn uint_id<'a>(pid: u32) -> Option<Value<'a>> {
+    (pid != 0).then_some(Value::Int(pid.into()))
+}
+
+fn signed(value: Value<'_>) -> Value<'_> {
+    match value {
+        Value::Uint(n) => Value::Int(n.cast_signed()),
+        other => other,
+    }
+}
+
+/// With an index that generation, 0 being the process itself; without, all from the parent upwards.
+fn ancestors<'a>(
+    r: &'a SyscallRecord<'a>,
+    arg: Option<&FieldArg>,
+    value: fn(&'a Process) -> Option<Value<'a>>,
+) -> Option<Value<'a>> {
+    let mut all = lineage(r.process(), r.processes);
+    let Some(arg) = arg else { return list(all.skip(1).filter_map(value)) };
+    all.nth(usize::try_from(arg.index?).ok()?).and_then(value)
+}
+
+fn list<'a>(values: impl Iterator<Item = Value<'a>>) -> Option<Value<'a>> {
+    let values: Vec<_> = values.collect();
+    (!values.is_empty()).then_some(Value::List(values))
+}
+
+fn args<'a>(r: &'a SyscallRecord<'a>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
+    let process = r.process()?;
+    let Some(arg) = arg else { return owned(process.args()) };
+    items(&process.image.args).nth(usize::try_from(arg.index?).ok()?).map(Value::text)
+}
+
+fn env<'a>(r: &'a SyscallRecord<'a>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
+    let process = r.process()?;
+    let Some(arg) = arg else { return owned(join(&process.image.env)) };
+    text(process.env(arg.text.as_bytes()).unwrap_or_default())
+}
+
+fn aenv<'a>(r: &'a SyscallRecord<'a>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
+    match arg {
+        Some(FieldArg { index: None, text: name }) => {
+            let mut all = lineage(r.process(), r.processes).skip(1).take(AENV_DEPTH);
+            all.find_map(|p| p.env(name.as_bytes())).map(Value::text)
+        }
+        _ => ancestors(r, arg, |p| owned(join(&p.image.env))),
+    }
+}
+
+fn login_shell<'a>(r: &'a SyscallRecord<'a>, _: Option<&FieldArg>) -> Option<Value<'a>> {
+    let shells = lineage(r.process(), r.processes).filter(|p| p.comm.ends_with(b"sh"));
+    int(shells.last()?.pid())
+}
+
+/// A kind of process group: the id, and whether it is that of a pid namespace.
+type Group = fn(&Process) -> (i64, bool);
+
+fn session(process: &Process) -> (i64, bool) {
+    (process.sid, process.in_pid_namespace())
+}
+
+fn virtual_group(process: &Process) -> (i64, bool) {
+    (process.vpgid, process.in_pid_namespace())
+}
+
+fn group(process: &Process) -> (i64, bool) {
+    (process.pgid, false)
+}
+
+/// The process with the group's id, or else the oldest ancestor in the group (scap-format.md §8).
+fn leader<'a>(
+    r: &'a SyscallRecord<'a>,
+    group: Group,
+    value: fn(&'a Process) -> Option<Value<'a>>,
+) -> Option<Value<'a>> {
+    let process = r.process()?;
+    let (id, virtual_id) = group(process);
+    if id < 0 {
+        return text("");
+    }
+    let by_id = r.processes.by_pid(id).filter(|_| !virtual_id);
+    let oldest = || lineage(Some(process), r.processes).take_while(|p| group(p).0 == id).last();
+    by_id.or_else(oldest).map_or_else(|| text(""), value)
+}
+
+fn age<'a>(r: &SyscallRecord, process: &Process) -> Option<Value<'a>> {
+    uint(r.header.ts.checked_sub(process.started).filter(|_| process.started != 0)?)
+}
+
+fn exe_flag<'a>(r: &SyscallRecord, flag: u64) -> Option<Value<'a>> {
+    boolean(r.process()?.image.flags & flag != 0)
+}
+
+fn since_ctime<'a>(r: &SyscallRecord, start: fn(&Process) -> u64) -> Option<Value<'a>> {
+    let process = r.process()?;
+    uint(start(process).checked_sub(process.image.ctime).filter(|_| process.image.ctime != 0)?)
+}
+
+fn before_ctime<'a>(r: &SyscallRecord, start: fn(&Process) -> u64) -> Option<Value<'a>> {
+    let process = r.process()?;
+    uint(process.image.ctime.checked_sub(start(process)).filter(|_| start(process) != 0)?)
+}

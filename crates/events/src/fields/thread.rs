@@ -1,0 +1,65 @@
+//! `thread.*`: the thread that made the event.
+
+use super::prelude::*;
+use crate::{
+    process::{items, join},
+    table::{CAPABILITY, Symbol},
+};
+
+#[rustfmt::skip]
+pub(super) const ROWS: &[FieldRow] = &[
+    row("thread.cap_permitted", CharBuf, SYSCALL, S(|r, _| capabilities(r.process()?.caps.permitted)), "Capabilities it may use"),
+    row("thread.cap_inheritable", CharBuf, SYSCALL, S(|r, _| capabilities(r.process()?.caps.inheritable)), "Capabilities that programs it runs may keep"),
+    row("thread.cap_effective", CharBuf, SYSCALL, S(|r, _| capabilities(r.process()?.caps.effective)), "Capabilities in force"),
+    row("thread.pfmajor", Uint64, SYSCALL, S(|r, _| uint(r.process()?.memory.faults_major)), "Page faults that read a disk, at its last fork or exec"),
+    row("thread.pfminor", Uint64, SYSCALL, S(|r, _| uint(r.process()?.memory.faults_minor)), "Page faults served from memory, at its last fork or exec"),
+    row("thread.tid", Int64, SYSCALL, S(|r, _| int(r.event.tid)), "Thread id"),
+    row("thread.ismain", Bool, SYSCALL, S(|r, _| boolean(r.is_main_thread()?)), "Whether it is the first thread of its process"),
+    row("thread.vtid", Int64, SYSCALL, S(vtid), "Thread id inside its pid namespace"),
+    row("thread.nametid", CharBuf, SYSCALL, S(nametid), "The process's name followed by the thread id").flags(HIDDEN),
+    row("thread.exectime", RelTime, SYSCALL, NONE, "CPU time of the last slice, nanoseconds"),
+    row("thread.totexectime", RelTime, SYSCALL, NONE, "CPU time since the first event, nanoseconds"),
+    row("thread.cgroups", CharBuf, SYSCALL, S(|r, _| owned(join(&r.process()?.cgroups))), "Its control groups as `subsystem=path`"),
+    row("thread.cgroup", CharBuf, SYSCALL, S(cgroup), "Its control group in one subsystem").needs(Key).flags(DOTTED_ARG),
+    row("thread.cpu", Double, SYSCALL, NONE, "Share of a CPU it used in the last second, percent"),
+    row("thread.cpu.user", Double, SYSCALL, NONE, "Share of a CPU it used for itself in the last second, percent"),
+    row("thread.cpu.system", Double, SYSCALL, NONE, "Share of a CPU the kernel used for it in the last second, percent"),
+    row("thread.vmsize", Uint64, SYSCALL, S(|r, _| memory(r, |m| m.size)), "Virtual memory in kilobytes for the first thread, 0 for others"),
+    row("thread.vmrss", Uint64, SYSCALL, S(|r, _| memory(r, |m| m.rss)), "Resident memory in kilobytes for the first thread, 0 for others"),
+    row("thread.vmsize.b", Uint64, SYSCALL, S(|r, _| memory(r, |m| m.size.saturating_mul(1024))), "Virtual memory in bytes for the first thread, 0 for others").flags(HIDDEN),
+    row("thread.vmrss.b", Uint64, SYSCALL, S(|r, _| memory(r, |m| m.rss.saturating_mul(1024))), "Resident memory in bytes for the first thread, 0 for others").flags(HIDDEN),
+];
+
+fn capabilities<'a>(set: u64) -> Option<Value<'a>> {
+    let names: Vec<&str> =
+        CAPABILITY.iter().filter(|c: &&Symbol| set & c.value != 0).map(|c| c.name).collect();
+    owned(names.join(" "))
+}
+
+fn vtid<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
+    let process = r.process()?;
+    let vtid = if r.is_main_thread()? {
+        process.vpid
+    } else if process.in_pid_namespace() {
+        return None;
+    } else {
+        r.event.tid
+    };
+    (vtid >= 0).then_some(Value::Int(vtid))
+}
+
+fn nametid<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
+    let name = &*r.process()?.comm;
+    owned([name, r.event.tid.to_string().as_bytes()].concat())
+}
+
+fn cgroup<'a>(r: &'a SyscallRecord<'a>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
+    let subsystem = arg?.text.as_bytes();
+    let path = |item: &'a [u8]| item.strip_prefix(subsystem)?.strip_prefix(b"=");
+    items(&r.process()?.cgroups).find_map(path).map(Value::text)
+}
+
+fn memory<'a>(r: &SyscallRecord, part: fn(&crate::process::Memory) -> u64) -> Option<Value<'a>> {
+    let of_process = part(&r.process()?.memory);
+    uint(if r.is_main_thread()? { of_process } else { 0 })
+}

@@ -1,0 +1,322 @@
+//! Bytes of a parameter as a value and as plain text (scap-format.md §4 and §9).
+
+use std::{
+    fmt::Write,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+use saker_rules::value::Value;
+
+use crate::table::{Format, Link, Param, ParamType, SIGNAL, Symbol};
+
+/// A number with the sign its type has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Number {
+    /// Of a signed type.
+    Int(i64),
+    /// Of an unsigned type.
+    Uint(u64),
+}
+
+impl Number {
+    /// The number; unsigned ones above the maximum wrap.
+    pub fn signed(self) -> i64 {
+        match self {
+            Self::Int(n) => n,
+            Self::Uint(n) => n.cast_signed(),
+        }
+    }
+
+    /// The number's bits.
+    pub fn bits(self) -> u64 {
+        match self {
+            Self::Int(n) => n.cast_unsigned(),
+            Self::Uint(n) => n,
+        }
+    }
+}
+
+/// Size of a type's numbers in bytes and whether they have a sign; `None` for what is no number.
+pub(crate) const fn layout(ty: ParamType) -> Option<(usize, bool)> {
+    use ParamType as T;
+    Some(match ty {
+        T::Int16 => (2, true),
+        T::Int32 | T::Fd32 | T::Pid32 => (4, true),
+        T::Int64 | T::Errno | T::Fd | T::Pid => (8, true),
+        T::Uint8 | T::Flags8 | T::Enumflags8 | T::Sigtype => (1, false),
+        T::Uint16 | T::Flags16 | T::Enumflags16 | T::Port | T::Syscallid => (2, false),
+        T::Uint32 | T::Flags32 | T::Enumflags32 | T::Mode | T::Uid | T::Gid | T::Sigset | T::Ipv4addr => {
+            (4, false)
+        }
+        T::Uint64 | T::Reltime | T::Abstime | T::Charbufarray | T::CharbufPairArray => (8, false),
+        _ => return None,
+    })
+}
+
+/// The number in a parameter; `None` for other types and wrong sizes.
+pub fn number(ty: ParamType, bytes: &[u8]) -> Option<Number> {
+    let (size, signed) = layout(ty)?;
+    if bytes.len() != size {
+        return None;
+    }
+    let mut wide = [0; 8];
+    wide.get_mut(..size)?.copy_from_slice(bytes);
+    let bits = u64::from_le_bytes(wide);
+    let unused = u32::try_from(size).ok()?.checked_mul(8).and_then(|used| 64u32.checked_sub(used))?;
+    Some(if signed {
+        Number::Int(bits.checked_shl(unused)?.cast_signed().checked_shr(unused)?)
+    } else {
+        Number::Uint(bits)
+    })
+}
+
+/// Text without its closing NUL; `(NULL)` is how old captures write nothing.
+pub fn text(bytes: &[u8]) -> &[u8] {
+    let text = bytes.strip_suffix(b"\0").unwrap_or(bytes);
+    if text == b"(NULL)" { b"" } else { text }
+}
+
+/// What a `Dyn` parameter holds this time.
+fn choice<'a>(param: &Param, bytes: &'a [u8]) -> Option<(Param, &'a [u8])> {
+    let (index, rest) = bytes.split_first()?;
+    let Link::Choices(choices) = param.link else { return None };
+    let inner = choices.get(usize::from(*index))?;
+    Some((Param { format: param.format, ..*inner }, rest))
+}
+
+/// The parameter with the type it has on this event, and its bytes.
+pub fn concrete<'a>(param: &Param, bytes: &'a [u8]) -> (Param, &'a [u8]) {
+    choice(param, bytes).unwrap_or((*param, bytes))
+}
+
+/// The parameter as a value of its own type; `None` if it is empty or malformed.
+pub fn value<'a>(param: &Param, bytes: &'a [u8]) -> Option<Value<'a>> {
+    let (param, bytes) = concrete(param, bytes);
+    if let Some(number) = number(param.ty, bytes) {
+        return Some(match number {
+            Number::Uint(n) if param.ty == ParamType::Ipv4addr => Value::Ip(ipv4(n)),
+            Number::Int(n) => Value::Int(n),
+            Number::Uint(n) => Value::Uint(n),
+        });
+    }
+    match param.ty {
+        ParamType::Charbuf | ParamType::Fspath | ParamType::Fsrelpath => Some(Value::text(text(bytes))),
+        ParamType::Bytebuf | ParamType::Fdlist => Some(Value::Bytes(bytes.into())),
+        ParamType::Sockaddr | ParamType::Socktuple => {
+            let mut shown = Vec::new();
+            raw(&param, bytes, &mut shown);
+            Some(Value::owned(shown))
+        }
+        ParamType::Ipv6addr => Some(Value::Ip(Ipv6Addr::from(*bytes.first_chunk()?).into())),
+        _ => None,
+    }
+}
+
+fn ipv4(bits: u64) -> IpAddr {
+    let [a, b, c, d, ..] = bits.to_le_bytes();
+    Ipv4Addr::new(a, b, c, d).into()
+}
+
+/// Appends the plain text of a parameter, as `evt.args` shows it before the brackets.
+pub fn raw(param: &Param, bytes: &[u8], out: &mut Vec<u8>) {
+    use ParamType as T;
+    let (param, bytes) = concrete(param, bytes);
+    if bytes.is_empty() {
+        let null = matches!(param.ty, T::Bytebuf | T::Socktuple | T::Fdlist | T::Dyn);
+        return out.extend_from_slice(if null { b"NULL" } else { b"<NA>" });
+    }
+    if let Some(number) = number(param.ty, bytes) {
+        return raw_number(&param, number, out);
+    }
+    match param.ty {
+        T::Charbuf | T::Fspath | T::Fsrelpath => match text(bytes) {
+            [] => out.extend_from_slice(b"<NA>"),
+            text => out.extend_from_slice(text),
+        },
+        T::Bytebuf => out.extend(bytes.iter().map(|b| printable(*b))),
+        T::Sockaddr => show(out, Address::parse(bytes).map(Address::into_text)),
+        T::Socktuple => show(out, Tuple::parse(bytes).map(|t| t.into_text())),
+        T::Fdlist => fd_list(bytes, out),
+        _ => out.extend_from_slice(b"<NA>"),
+    }
+}
+
+fn show(out: &mut Vec<u8>, text: Option<Vec<u8>>) {
+    out.extend(text.unwrap_or_else(|| b"<NA>".to_vec()));
+}
+
+fn printable(byte: u8) -> u8 {
+    if byte.is_ascii_graphic() || byte == b' ' { byte } else { b'.' }
+}
+
+fn raw_number(param: &Param, number: Number, out: &mut Vec<u8>) {
+    use ParamType as T;
+    let (bits, signed) = (number.bits(), number.signed());
+    let shown = match (param.ty, param.format) {
+        (T::Flags8 | T::Flags16 | T::Flags32 | T::Enumflags8 | T::Enumflags16 | T::Enumflags32, _) => {
+            bits.to_string()
+        }
+        (T::Uid | T::Gid, _) if bits == u64::from(u32::MAX) => "-1".to_owned(),
+        (T::Reltime, _) if bits == u64::MAX => "none".to_owned(),
+        (T::Abstime, _) => local_time(bits),
+        (T::Sigset, _) => signal_names(bits),
+        (T::Ipv4addr, _) => ipv4(bits).to_string(),
+        (_, Format::Hex) => format!("{bits:X}"),
+        (_, Format::Oct) if bits != 0 => format!("0{bits:o}"),
+        (T::Uint32, _) => u32::try_from(bits).map_or(0, u32::cast_signed).to_string(),
+        _ => signed.to_string(),
+    };
+    out.extend_from_slice(shown.as_bytes());
+}
+
+fn local_time(ts: u64) -> String {
+    let time = jiff::Timestamp::from_nanosecond(ts.into());
+    time.map_or_else(
+        |_| ts.to_string(),
+        |t| t.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S.%9f").to_string(),
+    )
+}
+
+fn signal_names(set: u64) -> String {
+    let bit = |s: &&Symbol| s.value.checked_sub(1).and_then(|n| 1u64.checked_shl(u32::try_from(n).ok()?));
+    let names: Vec<_> =
+        SIGNAL.iter().filter(|s| bit(s).is_some_and(|b| set & b != 0)).map(|s| s.name).collect();
+    names.join(" ")
+}
+
+/// `fd:<events in hex>` for every descriptor; their types are not known here.
+fn fd_list(bytes: &[u8], out: &mut Vec<u8>) {
+    let entries = bytes.get(2..).unwrap_or_default().as_chunks::<10>().0;
+    let shown: Vec<String> = entries
+        .iter()
+        .filter_map(|e| Some((e.first_chunk().copied()?, e.last_chunk().copied()?)))
+        .map(|(fd, events)| format!("{}:?{:x}", i64::from_le_bytes(fd), u16::from_le_bytes(events)))
+        .collect();
+    out.extend_from_slice(shown.join(" ").as_bytes());
+}
+
+/// Nanoseconds as seconds with six significant digits (C's `%g`).
+pub fn seconds(nanoseconds: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "six digits are shown")]
+    let value = nanoseconds as f64 / 1e9;
+    let scientific = format!("{value:.5e}");
+    let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let mut shown = String::new();
+    let written = if (-4..6).contains(&exponent) {
+        let decimals = usize::try_from(5i32.saturating_sub(exponent)).unwrap_or(0);
+        shown.push_str(trim_zeros(&format!("{value:.decimals$}")));
+        Ok(())
+    } else {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        write!(shown, "{}e{sign}{:02}", trim_zeros(digits), exponent.unsigned_abs())
+    };
+    if written.is_err() {
+        return scientific;
+    }
+    shown.push('s');
+    shown
+}
+
+fn trim_zeros(digits: &str) -> &str {
+    if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { digits }
+}
+
+/// One end of a socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address<'a> {
+    /// IPv4 or IPv6.
+    Ip(SocketAddr),
+    /// A Unix socket's path; abstract names without their NUL.
+    Unix(&'a [u8]),
+    /// A family of which only the number is known.
+    Other(u8),
+}
+
+/// Both ends of a socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tuple<'a> {
+    /// Source and destination.
+    Ip(SocketAddr, SocketAddr),
+    /// Kernel addresses of source and destination, and the path.
+    Unix(u64, u64, &'a [u8]),
+    /// A family of which only the number is known.
+    Other(u8),
+}
+
+const AF_UNIX: u8 = 1;
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+
+impl<'a> Address<'a> {
+    /// Reads a `Sockaddr` parameter.
+    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (family, rest) = bytes.split_first()?;
+        match *family {
+            AF_INET | AF_INET6 => Some(Self::Ip(end(*family, rest)?.0)),
+            AF_UNIX => Some(Self::Unix(rest.strip_suffix(b"\0")?)),
+            other => Some(Self::Other(other)),
+        }
+    }
+
+    /// As `evt.args` shows it.
+    pub fn into_text(self) -> Vec<u8> {
+        match self {
+            Self::Ip(end) => ip_text(end).into_bytes(),
+            Self::Unix(path) => path.to_vec(),
+            Self::Other(family) => format!("family {family}").into_bytes(),
+        }
+    }
+}
+
+impl<'a> Tuple<'a> {
+    /// Reads a `Socktuple` parameter.
+    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (family, rest) = bytes.split_first()?;
+        match *family {
+            AF_INET | AF_INET6 => {
+                let (source, rest) = end(*family, rest)?;
+                let (destination, _) = end(*family, rest)?;
+                Some(Self::Ip(source, destination))
+            }
+            AF_UNIX => {
+                let (source, rest) = rest.split_first_chunk()?;
+                let (destination, path) = rest.split_first_chunk()?;
+                let path = path.strip_suffix(b"\0")?;
+                Some(Self::Unix(u64::from_le_bytes(*source), u64::from_le_bytes(*destination), path))
+            }
+            other => Some(Self::Other(other)),
+        }
+    }
+
+    /// As `fd.name` shows it.
+    pub fn into_text(&self) -> Vec<u8> {
+        match self {
+            Self::Ip(source, destination) => {
+                format!("{}->{}", ip_text(*source), ip_text(*destination)).into_bytes()
+            }
+            Self::Unix(source, destination, path) => {
+                [format!("{source:x}->{destination:x} ").as_bytes(), path].concat()
+            }
+            Self::Other(family) => format!("family {family}").into_bytes(),
+        }
+    }
+}
+
+/// Address and port at the start of the bytes, and what follows. IPv4 inside IPv6 becomes IPv4.
+fn end(family: u8, bytes: &[u8]) -> Option<(SocketAddr, &[u8])> {
+    let (ip, rest): (IpAddr, _) = if family == AF_INET {
+        let (ip, rest) = bytes.split_first_chunk::<4>()?;
+        (Ipv4Addr::from(*ip).into(), rest)
+    } else {
+        let (ip, rest) = bytes.split_first_chunk::<16>()?;
+        (Ipv6Addr::from(*ip).to_canonical(), rest)
+    };
+    let (port, rest) = rest.split_first_chunk()?;
+    Some((SocketAddr::new(ip, u16::from_le_bytes(*port)), rest))
+}
+
+/// `ip:port`, for IPv6 too without brackets.
+fn ip_text(end: SocketAddr) -> String {
+    format!("{}:{}", end.ip(), end.port())
+}

@@ -1,0 +1,244 @@
+//! What is known of a process: pure data, kept by the engine's process table.
+
+use std::{fmt, sync::Arc};
+
+use crate::container::Container;
+
+/// Names a process for as long as the machine runs: process ids are used again, start times are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct ProcessKey {
+    /// Process id in the initial pid namespace.
+    pub pid: u32,
+    /// Start of its first thread, nanoseconds since boot.
+    pub start: u64,
+}
+
+/// One process.
+#[derive(Debug, Clone, Default)]
+pub struct Process {
+    /// Its name in the table.
+    pub key: ProcessKey,
+    /// Process id of who started it, recorded at the fork: it stays when the parent ends first. 0 if unknown.
+    pub ppid: u32,
+    /// When it was started, nanoseconds since the Unix epoch; 0 if unknown.
+    pub started: u64,
+    /// The program it runs; shared with the processes it forked.
+    pub image: Arc<Image>,
+    /// Name of the task, at most 15 bytes.
+    pub comm: Arc<[u8]>,
+    /// Working directory, ending in `/`; empty if unknown.
+    pub cwd: Arc<[u8]>,
+    /// `subsystem=path`, separated by NUL.
+    pub cgroups: Arc<[u8]>,
+    /// The container that the cgroups name.
+    pub container: Option<Arc<Container>>,
+    /// Effective user.
+    pub uid: u32,
+    /// Effective group.
+    pub gid: u32,
+    /// Who logged in; `u32::MAX` if nobody.
+    pub loginuid: u32,
+    /// Controlling terminal, 0 if none.
+    pub tty: u32,
+    /// Session, or -1.
+    pub sid: i64,
+    /// Process group in the initial pid namespace, or -1.
+    pub pgid: i64,
+    /// Process group in its own pid namespace, or -1.
+    pub vpgid: i64,
+    /// Process id in its own pid namespace, or -1.
+    pub vpid: i64,
+    /// Start of its pid namespace, nanoseconds since the Unix epoch; 0 if unknown.
+    pub pidns_start: u64,
+    /// Capabilities, a bit each as in the table `capability`.
+    pub caps: Capabilities,
+    /// Largest number of open files, or -1.
+    pub fdlimit: i64,
+    /// Memory and page faults at its last fork or exec.
+    pub memory: Memory,
+}
+
+/// A program and how it was called.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Image {
+    /// `argv[0]`.
+    pub exe: Box<[u8]>,
+    /// Path of the executable as the kernel knows it.
+    pub exepath: Box<[u8]>,
+    /// `argv[1..]`, separated by NUL.
+    pub args: Box<[u8]>,
+    /// `NAME=value`, separated by NUL.
+    pub env: Box<[u8]>,
+    /// Bits of the table `execve_flags`.
+    pub flags: u64,
+    /// Inode of the executable, 0 if unknown.
+    pub ino: u64,
+    /// When its inode changed, nanoseconds since the Unix epoch.
+    pub ctime: u64,
+    /// When its content changed, nanoseconds since the Unix epoch.
+    pub mtime: u64,
+}
+
+/// Sets of capabilities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(missing_docs, reason = "the names are the kernel's")]
+pub struct Capabilities {
+    pub inheritable: u64,
+    pub permitted: u64,
+    pub effective: u64,
+}
+
+/// Memory of a process, kilobytes, and its page faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(missing_docs, reason = "the names are the fields'")]
+pub struct Memory {
+    pub size: u64,
+    pub rss: u64,
+    pub swap: u64,
+    pub faults_major: u64,
+    pub faults_minor: u64,
+}
+
+impl Process {
+    /// A process of which nothing but its key is known: rules see `<NA>` for its names (scap-format.md §6).
+    pub fn unknown(key: ProcessKey) -> Self {
+        let image = Image { exe: (*b"<NA>").into(), ..Image::default() };
+        Self {
+            key,
+            image: Arc::new(image),
+            comm: Arc::from(*b"<NA>"),
+            uid: u32::MAX,
+            gid: u32::MAX,
+            loginuid: u32::MAX,
+            sid: -1,
+            pgid: -1,
+            vpgid: -1,
+            vpid: -1,
+            fdlimit: -1,
+            ..Self::default()
+        }
+    }
+
+    /// Process id in the initial pid namespace.
+    pub fn pid(&self) -> i64 {
+        i64::from(self.key.pid)
+    }
+
+    /// Whether it lives in a pid namespace of its own.
+    pub fn in_pid_namespace(&self) -> bool {
+        self.vpid >= 0 && self.vpid != self.pid()
+    }
+
+    /// `argv[1..]` as Falco shows it: joined by one blank.
+    pub fn args(&self) -> Vec<u8> {
+        join(&self.image.args)
+    }
+
+    /// `comm` and arguments.
+    pub fn cmdline(&self) -> Vec<u8> {
+        command(&self.comm, &self.image.args)
+    }
+
+    /// `argv[0]` and arguments.
+    pub fn exeline(&self) -> Vec<u8> {
+        command(&self.image.exe, &self.image.args)
+    }
+
+    /// The value of an environment variable.
+    pub fn env(&self, name: &[u8]) -> Option<&[u8]> {
+        let value = |item: &'_ [u8]| item.strip_prefix(name)?.strip_prefix(b"=").map(<[u8]>::len);
+        let (item, len) = items(&self.image.env).find_map(|item| Some((item, value(item)?)))?;
+        item.get(item.len().saturating_sub(len)..).map(<[u8]>::trim_ascii)
+    }
+}
+
+/// The items of a NUL-separated list; the last NUL may be missing.
+pub fn items(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let list = list.strip_suffix(b"\0").unwrap_or(list);
+    let absent = list.is_empty();
+    list.split(|b| *b == 0).skip(usize::from(absent))
+}
+
+/// The items of a NUL-separated list with a blank between them.
+pub fn join(list: &[u8]) -> Vec<u8> {
+    let list = list.strip_suffix(b"\0").unwrap_or(list);
+    list.iter().map(|b| if *b == 0 { b' ' } else { *b }).collect()
+}
+
+fn command(first: &[u8], args: &[u8]) -> Vec<u8> {
+    if args.is_empty() {
+        return first.to_vec();
+    }
+    [first, &join(args)].join(&b' ')
+}
+
+/// Looks processes up: what a record needs of the engine's table.
+pub trait Processes: fmt::Debug {
+    /// The process that had this id at a time, nanoseconds since boot: the last one started before it.
+    fn at(&self, pid: u32, time: u64) -> Option<&Process>;
+
+    /// The process that has this id now.
+    fn by_pid(&self, pid: i64) -> Option<&Process> {
+        self.at(u32::try_from(pid).ok()?, u64::MAX)
+    }
+
+    /// Who started a process; alive or ended a short while ago.
+    fn parent(&self, process: &Process) -> Option<&Process> {
+        let older = self.at(process.ppid, process.key.start)?;
+        (older.key != process.key).then_some(older)
+    }
+}
+
+/// No processes at all.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoProcesses;
+
+impl Processes for NoProcesses {
+    fn at(&self, _: u32, _: u64) -> Option<&Process> {
+        None
+    }
+}
+
+/// Generations that a look upwards goes at most.
+const MAX_ANCESTORS: usize = 256;
+
+/// The process and its parents, oldest last, until the first that is not known.
+pub fn lineage<'a>(
+    process: Option<&'a Process>,
+    processes: &'a dyn Processes,
+) -> impl Iterator<Item = &'a Process> {
+    std::iter::successors(process, |p| processes.parent(p)).take(MAX_ANCESTORS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(comm: &str, args: &[u8], env: &[u8]) -> Process {
+        let image = Image { args: args.into(), env: env.into(), ..Image::default() };
+        Process { comm: comm.as_bytes().into(), image: Arc::new(image), ..Process::default() }
+    }
+
+    #[test]
+    fn command_lines_join_by_blanks() {
+        assert_eq!(process("cat", b"", b"").cmdline(), b"cat");
+        assert_eq!(process("cat", b"-n\0/etc/passwd\0", b"").cmdline(), b"cat -n /etc/passwd");
+        assert_eq!(process("cat", b"a\0\0b\0", b"").cmdline(), b"cat a  b");
+    }
+
+    #[test]
+    fn environment_by_name() {
+        let process = process("sh", b"", b"HOME=/root\0HOM= x \0EMPTY=\0");
+        assert_eq!(process.env(b"HOME"), Some(&b"/root"[..]));
+        assert_eq!(process.env(b"HOM"), Some(&b"x"[..]));
+        assert_eq!(process.env(b"EMPTY"), Some(&b""[..]));
+        assert_eq!(process.env(b"OTHER"), None);
+    }
+
+    #[test]
+    fn an_empty_list_has_no_items() {
+        assert_eq!(items(b"").count(), 0);
+        assert_eq!(items(b"a\0").count(), 1);
+        assert_eq!(items(b"a\0\0b").count(), 3);
+    }
+}

@@ -1,0 +1,367 @@
+//! The event table: one row per event code, from `tables/*.tsv`.
+//!
+//! The rows are those of the scap format (scap-format.md §3–§5), so that live records and capture files share
+//! one decoder. Parameters that only our own probe adds come last and are marked as extensions.
+
+use std::sync::OnceLock;
+
+use rustc_hash::FxHashMap;
+use saker_rules::schema::{EventTypeId, EventTypeSpec};
+
+use crate::Event;
+
+/// One event of the table.
+#[derive(Debug)]
+pub struct EventRow {
+    /// The number in an event's header.
+    pub code: u16,
+    /// What `evt.type` shows, except for generic events.
+    pub name: &'static str,
+    /// Taken when the call starts; otherwise when it returns.
+    pub enter: bool,
+    /// What it works on.
+    pub category: Category,
+    /// Who makes it.
+    pub source: Source,
+    /// [`event_flags`], or-ed together.
+    pub flags: u16,
+    /// Index of the parameter that is the event's file descriptor.
+    pub fd_param: Option<u8>,
+    /// Parameters in their order; extensions last.
+    pub params: &'static [Param],
+}
+
+/// Properties of an event.
+#[allow(missing_docs, reason = "the names are the scap format's")]
+pub mod event_flags {
+    pub const CREATES_FD: u16 = 1;
+    pub const USES_FD: u16 = 2;
+    pub const DESTROYS_FD: u16 = 4;
+    pub const READS_FROM_FD: u16 = 8;
+    pub const WRITES_TO_FD: u16 = 16;
+    pub const WAITS: u16 = 32;
+    pub const MODIFIES_STATE: u16 = 64;
+    pub const LARGE_PAYLOAD: u16 = 128;
+    pub const CONVERTER: u16 = 256;
+    pub const OLD_VERSION: u16 = 512;
+    pub const UNUSED: u16 = 1024;
+    pub const SKIPPARSERESET: u16 = 2048;
+}
+
+/// What an event works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the scap format's")]
+pub enum Category {
+    Unknown,
+    Other,
+    File,
+    Net,
+    Ipc,
+    Memory,
+    Process,
+    Sleep,
+    System,
+    Signal,
+    User,
+    Time,
+    IoRead,
+    IoWrite,
+    IoOther,
+    Wait,
+    Scheduler,
+    Internal,
+}
+
+impl Category {
+    /// The word that `evt.category` shows.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Other => "other",
+            Self::File => "file",
+            Self::Net => "net",
+            Self::Ipc => "IPC",
+            Self::Memory => "memory",
+            Self::Process => "process",
+            Self::Sleep => "sleep",
+            Self::System => "system",
+            Self::Signal => "signal",
+            Self::User => "user",
+            Self::Time => "time",
+            Self::Wait => "wait",
+            Self::Scheduler => "scheduler",
+            Self::Internal => "internal",
+            Self::Unknown | Self::IoRead | Self::IoWrite | Self::IoOther => "unknown",
+        }
+    }
+}
+
+/// Who makes an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the scap format's")]
+pub enum Source {
+    None,
+    Syscall,
+    Tracepoint,
+    Plugin,
+    Meta,
+    Iter,
+}
+
+/// One parameter of an event.
+#[derive(Debug, Clone, Copy)]
+pub struct Param {
+    /// What `evt.arg` calls it.
+    pub name: &'static str,
+    /// How its bytes are read.
+    pub ty: ParamType,
+    /// How a number is printed.
+    pub format: Format,
+    /// What else its text needs.
+    pub link: Link,
+    /// Not in the scap table: our probe adds it.
+    pub extension: bool,
+}
+
+/// Encodings of a parameter (scap-format.md §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the scap format's")]
+pub enum ParamType {
+    Int16,
+    Int32,
+    Int64,
+    Uint8,
+    Uint16,
+    Uint32,
+    Uint64,
+    Flags8,
+    Flags16,
+    Flags32,
+    Enumflags8,
+    Enumflags16,
+    Enumflags32,
+    Mode,
+    Errno,
+    Fd,
+    Fd32,
+    Pid,
+    Pid32,
+    Uid,
+    Gid,
+    Port,
+    Sigtype,
+    Sigset,
+    Syscallid,
+    Reltime,
+    Abstime,
+    Ipv4addr,
+    Ipv6addr,
+    Charbuf,
+    Fspath,
+    Fsrelpath,
+    Bytebuf,
+    Sockaddr,
+    Socktuple,
+    Fdlist,
+    Dyn,
+    Charbufarray,
+    CharbufPairArray,
+}
+
+/// How a number is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Format {
+    Na,
+    Dec,
+    Hex,
+    Oct,
+}
+
+/// What a parameter's text needs beside its bytes.
+#[derive(Debug, Clone, Copy)]
+pub enum Link {
+    /// Nothing.
+    None,
+    /// Names of the bits or numbers.
+    Symbols(&'static [Symbol]),
+    /// What a `Dyn` parameter may be, by its first byte.
+    Choices(&'static [Param]),
+    /// The parameter with the directory that a path is relative to.
+    Dirfd(u8),
+}
+
+/// A name of a number or bit.
+#[derive(Debug, Clone, Copy)]
+pub struct Symbol {
+    /// `O_CREAT`.
+    pub name: &'static str,
+    /// As the event carries it; for flags not the kernel's own value.
+    pub value: u64,
+}
+
+/// A system call.
+#[derive(Debug)]
+pub struct SyscallRow {
+    /// Its name.
+    pub name: &'static str,
+    /// Its number inside `Syscallid` parameters, the same on every machine.
+    pub id: u16,
+    /// Its number on x86_64.
+    pub x86_64: Option<u16>,
+    /// Its number on aarch64.
+    pub aarch64: Option<u16>,
+    /// Code of the event made when it returns; [`code::GENERIC_X`] for calls without their own.
+    pub exit_event: u16,
+}
+
+mod rows {
+    #![allow(clippy::unreadable_literal, reason = "generated from the tables")]
+    use super::{
+        Category, EventRow, Format, Link, Param, ParamType, Source, Symbol, SyscallRow, event_flags,
+    };
+
+    include!(concat!(env!("OUT_DIR"), "/tables.rs"));
+}
+
+pub use rows::*;
+
+impl EventRow {
+    /// The row of a code; `None` for codes newer than the table.
+    pub fn of(code: u16) -> Option<&'static Self> {
+        EVENTS.get(usize::from(code))
+    }
+
+    /// Whether any of the given [`event_flags`] is set.
+    pub fn any(&self, flags: u16) -> bool {
+        self.flags & flags != 0
+    }
+
+    /// Whether it stands for calls that have no event of their own.
+    pub fn is_generic(&self) -> bool {
+        self.code <= code::GENERIC_X
+    }
+
+    /// Position and row of a parameter.
+    pub fn param(&self, name: &str) -> Option<(usize, &'static Param)> {
+        self.params.iter().enumerate().find(|(_, p)| p.name == name)
+    }
+}
+
+impl Param {
+    /// The names of its bits or numbers.
+    pub fn symbols(&self) -> &'static [Symbol] {
+        match self.link {
+            Link::Symbols(symbols) => symbols,
+            _ => &[],
+        }
+    }
+}
+
+/// The value of a symbol, or 0 if the table has none of that name.
+pub fn symbol_value(symbols: &[Symbol], name: &str) -> u64 {
+    symbols.iter().find(|s| s.name == name).map_or(0, |s| s.value)
+}
+
+/// The system call with this number inside an event.
+pub fn syscall(id: u16) -> Option<&'static SyscallRow> {
+    static BY_ID: OnceLock<FxHashMap<u16, &'static SyscallRow>> = OnceLock::new();
+    BY_ID.get_or_init(|| SYSCALLS.iter().map(|s| (s.id, s)).collect()).get(&id).copied()
+}
+
+/// Names of `evt.type` and their numbers.
+struct EventTypes {
+    specs: Vec<EventTypeSpec>,
+    by_code: Vec<EventTypeId>,
+    by_syscall: FxHashMap<u16, EventTypeId>,
+}
+
+impl EventTypes {
+    fn new() -> Self {
+        let mut types = Self { specs: Vec::new(), by_code: Vec::new(), by_syscall: FxHashMap::default() };
+        let mut by_name = FxHashMap::default();
+        for row in &EVENTS {
+            let id = types.add(&mut by_name, row.name, u16::from(!row.any(event_flags::UNUSED)));
+            types.by_code.push(id);
+        }
+        for call in &SYSCALLS {
+            let known = by_name.contains_key(call.name);
+            let id = types.add(&mut by_name, call.name, if known { 0 } else { 2 });
+            types.by_syscall.insert(call.id, id);
+        }
+        types
+    }
+
+    fn add(
+        &mut self,
+        by_name: &mut FxHashMap<&'static str, EventTypeId>,
+        name: &'static str,
+        codes: u16,
+    ) -> EventTypeId {
+        let next = EventTypeId(u16::try_from(self.specs.len()).unwrap_or(u16::MAX));
+        let id = *by_name.entry(name).or_insert(next);
+        if id == next {
+            self.specs.push(EventTypeSpec { name, codes });
+        } else if let Some(spec) = self.specs.get_mut(usize::from(id.0)) {
+            spec.codes = spec.codes.saturating_add(codes);
+        }
+        id
+    }
+
+    fn get() -> &'static Self {
+        static TYPES: OnceLock<EventTypes> = OnceLock::new();
+        TYPES.get_or_init(Self::new)
+    }
+}
+
+/// Every value of `evt.type`: names of events, then of the calls that share the generic ones.
+pub fn event_types() -> &'static [EventTypeSpec] {
+    &EventTypes::get().specs
+}
+
+/// The type of an event: its row's, or its system call's if it is generic.
+pub fn event_type(event: &Event) -> EventTypeId {
+    let types = EventTypes::get();
+    let call = (event.code <= code::GENERIC_X).then(|| event.param(0)).flatten();
+    let id = call.and_then(|b| b.first_chunk()).map(|b| u16::from_le_bytes(*b));
+    let found = id.and_then(|id| types.by_syscall.get(&id));
+    found.or_else(|| types.by_code.get(usize::from(event.code))).copied().unwrap_or(EventTypeId(u16::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_stand_at_their_codes() {
+        assert_eq!(EVENTS.len(), 454);
+        for (code, row) in EVENTS.iter().enumerate() {
+            assert_eq!(usize::from(row.code), code);
+            assert_eq!(row.enter, code % 2 == 0, "{}", row.name);
+            let extensions = row.params.iter().skip_while(|p| !p.extension);
+            assert!(extensions.clone().all(|p| p.extension), "{}: extensions come last", row.name);
+        }
+    }
+
+    #[test]
+    fn every_fd_and_dirfd_points_at_a_descriptor() {
+        for row in &EVENTS {
+            let links = row.params.iter().filter_map(|p| match p.link {
+                Link::Dirfd(index) => Some(index),
+                _ => None,
+            });
+            for index in links.chain(row.fd_param) {
+                let ty = row.params[usize::from(index)].ty;
+                assert!(matches!(ty, ParamType::Fd | ParamType::Fd32), "{} {index}", row.name);
+            }
+        }
+    }
+
+    #[test]
+    fn event_types_are_unique_and_count_their_codes() {
+        let names: std::collections::BTreeSet<_> = event_types().iter().map(|t| t.name).collect();
+        assert_eq!(names.len(), event_types().len());
+        let codes = |name| event_types().iter().find(|t| t.name == name).map(|t| t.codes);
+        assert_eq!(codes("openat"), Some(4), "both directions of both versions");
+        assert_eq!(codes("madvise"), Some(2), "the two generic events");
+    }
+}

@@ -1,0 +1,279 @@
+//! Tree to a condition that can be evaluated.
+
+use std::{collections::BTreeSet, ops::Range};
+
+use crate::{
+    ast::{Check, Expr, Op, Operand, Right, Transformer},
+    check::{self, FieldRef, Resolver, Side},
+    diagnostic::{Code, TextError},
+    evaluate::{Against, Atom, Cache, Memory},
+    event_types::{self, EventTypeSet, TYPE_FIELD},
+    limits::{MAX_DEPTH, MAX_NODES},
+    ops::{Combine, Test, pattern},
+    parse,
+    schema::{Record, Schema, SourceId},
+    suggest,
+    value::FieldType,
+};
+
+/// A compiled condition.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    pub(crate) root: Node,
+    fields: Vec<FieldRef>,
+    operators: BTreeSet<&'static str>,
+    event_types: EventTypeSet,
+    warnings: Vec<(Code, String)>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Node {
+    And(Vec<Node>),
+    Or(Vec<Node>),
+    Not(Box<Node>),
+    /// With its printed form, which tells equal comparisons of several rules.
+    Atom(Box<(String, Atom)>),
+}
+
+impl Condition {
+    /// Compiles a condition without macros.
+    pub fn compile(expr: &Expr, schema: &Schema, source: SourceId) -> Result<Self, TextError> {
+        let fields = Resolver { schema, source, fields: Vec::new() };
+        let typed = is_typed(schema, source);
+        let mut compiler =
+            Compiler { fields, typed, operators: BTreeSet::new(), warnings: Vec::new(), nodes: 0 };
+        let root = compiler.node(expr, 0)?;
+        let event_types = if typed { event_types::of(expr, schema) } else { EventTypeSet::all(schema) };
+        Ok(Self {
+            root,
+            fields: compiler.fields.fields,
+            operators: compiler.operators,
+            event_types,
+            warnings: compiler.warnings,
+        })
+    }
+
+    /// What an author may have meant differently.
+    pub fn warnings(&self) -> &[(Code, String)] {
+        &self.warnings
+    }
+
+    /// The event types on which the condition can be true; all for a source without event types.
+    pub fn event_types(&self) -> &EventTypeSet {
+        &self.event_types
+    }
+
+    /// Every field that the condition reads.
+    pub fn fields(&self) -> &[FieldRef] {
+        &self.fields
+    }
+
+    /// The operators that the condition uses, sorted by name.
+    pub fn operators(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.operators.iter().copied()
+    }
+
+    /// Whether the condition holds for one event.
+    pub fn matches(&self, record: &dyn Record) -> bool {
+        self.root.holds(&mut Cache::new(record, &self.fields, Memory::default()))
+    }
+}
+
+/// Whether more event codes can match than is good, for `LOAD_NO_EVTTYPE`; an empty set is no reason to warn.
+pub fn too_many_event_types(condition: &Condition, schema: &Schema, source: SourceId) -> bool {
+    let codes = condition.event_types.codes(schema);
+    is_typed(schema, source) && codes > event_types::MAX_EVENT_CODES
+}
+
+fn is_typed(schema: &Schema, source: SourceId) -> bool {
+    schema.sources().get(usize::from(source.0)).is_some_and(|s| s.typed)
+}
+
+impl Node {
+    fn holds(&self, cache: &mut Cache<'_>) -> bool {
+        match self {
+            Self::And(members) => members.iter().all(|m| m.holds(cache)),
+            Self::Or(members) => members.iter().any(|m| m.holds(cache)),
+            Self::Not(inner) => !inner.holds(cache),
+            Self::Atom(atom) => atom.1.holds(cache),
+        }
+    }
+}
+
+struct Compiler<'s> {
+    fields: Resolver<'s>,
+    /// The source has event types.
+    typed: bool,
+    operators: BTreeSet<&'static str>,
+    warnings: Vec<(Code, String)>,
+    nodes: usize,
+}
+
+impl Compiler<'_> {
+    fn node(&mut self, expr: &Expr, depth: usize) -> Result<Node, TextError> {
+        self.nodes = self.nodes.saturating_add(1);
+        if depth > MAX_DEPTH || self.nodes > MAX_NODES {
+            let message = format!(
+                "the condition is too large with its macros: at most {MAX_DEPTH} levels and {MAX_NODES} parts"
+            );
+            return Err(TextError::new(message, 0));
+        }
+        let below = depth.saturating_add(1);
+        match expr {
+            Expr::And(members) => self.nodes(members, below).map(Node::And),
+            Expr::Or(members) => self.nodes(members, below).map(Node::Or),
+            Expr::Not(inner) => self.node(inner, below).map(|n| Node::Not(Box::new(n))),
+            Expr::Check(check) => self.atom(check),
+            Expr::Macro(name) => {
+                let message = format!("Undefined macro '{}' used in filter.", name.text);
+                Err(TextError::new(message, name.span.start))
+            }
+        }
+    }
+
+    fn nodes(&mut self, members: &[Expr], depth: usize) -> Result<Vec<Node>, TextError> {
+        members.iter().map(|m| self.node(m, depth)).collect()
+    }
+
+    fn atom(&mut self, check: &Check) -> Result<Node, TextError> {
+        self.operators.insert(check.op.name());
+        let left = self.fields.side(&check.left)?;
+        if !check::allowed(check.op, left.ty, left.list) {
+            return Err(self.not_allowed(check, &left));
+        }
+        self.warn(check);
+        let right = match &check.right {
+            Right::Operand(right) => self.against_side(check, &left, right)?,
+            _ => Against::Test(self.test(check, &left)?),
+        };
+        let atom = Atom::new(left.read, left.combine, right);
+        Ok(Node::Atom(Box::new((check.to_string(), atom))))
+    }
+
+    fn not_allowed(&self, check: &Check, left: &Side) -> TextError {
+        let op = check.op.name();
+        let kind = if left.list { "a list".to_owned() } else { format!("of type {:?}", left.ty) };
+        let possible = Op::ALL.iter().filter(|o| check::allowed(**o, left.ty, left.list));
+        let names: Vec<_> = possible.map(|o| o.name()).collect();
+        let message = format!("operator '{op}' is not possible: '{}' is {kind}", check.left);
+        TextError::new(message, check.span.start).help(format!("use one of {}", names.join(" ")))
+    }
+
+    fn against_side(&mut self, check: &Check, left: &Side, right: &Operand) -> Result<Against, TextError> {
+        let error = |message: String| TextError::new(format!("filter error: {message}"), check.span.start);
+        let right_side = self.fields.side(right)?;
+        if matches!(check.op, Op::Regex | Op::PMatch) {
+            return Err(error(format!("'{}' cannot be compared with another field", check.op.name())));
+        }
+        if !left.comparable || !right_side.comparable || self.is_event_type(&check.left) {
+            return Err(error(format!("'{}' cannot be compared with '{right}'", check.left)));
+        }
+        if (left.ty, left.list) != (right_side.ty, right_side.list) {
+            return Err(error(format!("'{}' and '{right}' have different types", check.left)));
+        }
+        Ok(Against::Side(check.op, right_side.read))
+    }
+
+    fn is_event_type(&self, operand: &Operand) -> bool {
+        self.typed && matches!(operand, Operand::Field { name, .. } if name == TYPE_FIELD)
+    }
+
+    fn test(&self, check: &Check, left: &Side) -> Result<Test, TextError> {
+        if self.is_event_type(&check.left) {
+            self.known_event_types(check)?;
+        }
+        let one = |text: &[u8]| Test::with_literal(check.op, text, left.ty);
+        let test = match &check.right {
+            Right::None | Right::Operand(_) => Ok(Test::Exists),
+            Right::Literal(text) => one(text),
+            Right::List(texts) => Test::with_list(check.op, visible(texts, left), left.ty),
+            Right::ListName(name) => one(name.text.as_bytes()),
+            Right::Modified(modifier, texts) => texts
+                .iter()
+                .map(|t| one(t))
+                .collect::<Result<_, _>>()
+                .map(|tests| Test::Modified(*modifier, tests)),
+            Right::ModifiedName(modifier, name) => {
+                one(name.text.as_bytes()).map(|test| Test::Modified(*modifier, vec![test]))
+            }
+        };
+        test.map_err(|message| TextError::new(message, check.span.start))
+    }
+
+    fn known_event_types(&self, check: &Check) -> Result<(), TextError> {
+        let schema = self.fields.schema;
+        for text in literals(&check.right) {
+            let name = String::from_utf8_lossy(text);
+            if schema.find_event_type(&name).is_none() {
+                let known = schema.event_types().iter().map(|e| e.name);
+                let error = TextError::new(format!("unknown event type {name}"), check.span.start);
+                return Err(error.help(suggest::did_you_mean(&name, known)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Warnings of specification §1.6 and §3.6.
+    fn warn(&mut self, check: &Check) {
+        for text in literals(&check.right) {
+            if text == b"<NA>" && is_unsafe_na(check) {
+                let message = "comparing a field with '<NA>' is unsafe: use 'exists'";
+                self.warnings.push((Code::LoadUnsafeNaCheck, message.to_owned()));
+            }
+            let Ok(text) = std::str::from_utf8(text) else { continue };
+            if let Some(message) = self.misused(check.op, text) {
+                self.warnings.push((Code::LoadCompileCondition, message));
+            }
+        }
+    }
+
+    fn misused(&self, op: Op, text: &str) -> Option<String> {
+        let is_transformer =
+            |t: &Transformer| text.strip_prefix(t.name()).is_some_and(|rest| rest.starts_with('('));
+        if Transformer::ALL.iter().any(is_transformer) || text.starts_with("val(") {
+            return Some(format!(
+                "'{text}' may be a valid field transformer misused as a const string value"
+            ));
+        }
+        if self.is_field(text) {
+            return Some(format!("'{text}' may be a valid field misused as a const string value"));
+        }
+        (op == Op::Regex && pattern::is_simple(text)).then(|| {
+            format!(
+                "regex check with '{text}' may be optimized with simpler operators such as '=', 'contains', 'startswith', 'endswith'"
+            )
+        })
+    }
+
+    fn is_field(&self, text: &str) -> bool {
+        let Ok((Operand::Field { name, arg, span }, _)) = parse::operand_prefix(text, true) else {
+            return false;
+        };
+        let whole: Range<usize> = 0..text.len();
+        let Resolver { schema, source, .. } = self.fields;
+        span == whole && check::find_field(schema, source, &name, arg.as_deref()).is_ok()
+    }
+}
+
+/// `fd.net in (a, b)` looks at the first network only (specification §3.3).
+fn visible<'t>(texts: &'t [Vec<u8>], left: &Side) -> &'t [Vec<u8>] {
+    let first_only = left.combine == Combine::Endpoints && left.ty == FieldType::IpNet;
+    if first_only { texts.get(..1).unwrap_or(texts) } else { texts }
+}
+
+fn is_unsafe_na(check: &Check) -> bool {
+    let Operand::Field { name, .. } = &check.left else { return false };
+    let op = matches!(check.op, Op::Eq | Op::EqEq | Op::Ne | Op::In | Op::Intersects | Op::PMatch);
+    op && (name.starts_with("ka.") || name.starts_with("jevt."))
+}
+
+/// The constants on the right side.
+fn literals(right: &Right) -> impl Iterator<Item = &[u8]> {
+    let (one, many): (Option<&[u8]>, &[Vec<u8>]) = match right {
+        Right::Literal(text) => (Some(text), &[]),
+        Right::List(texts) | Right::Modified(_, texts) => (None, texts),
+        Right::ListName(name) | Right::ModifiedName(_, name) => (Some(name.text.as_bytes()), &[]),
+        Right::None | Right::Operand(_) => (None, &[]),
+    };
+    one.into_iter().chain(many.iter().map(Vec::as_slice))
+}

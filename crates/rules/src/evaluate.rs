@@ -1,0 +1,124 @@
+//! Evaluation: the fields of one event, and the comparisons over them (specification §3.1).
+
+use crate::{
+    ast::Op,
+    check::FieldRef,
+    ops::{self, Combine, Test},
+    schema::Record,
+    transform::Read,
+    value::Value,
+};
+
+/// One comparison, compiled. Absent fields make it false.
+#[derive(Debug, Clone)]
+pub(crate) struct Atom {
+    pub(crate) left: Read,
+    pub(crate) combine: Combine,
+    pub(crate) right: Against,
+    /// The fields of both sides.
+    pub(crate) slots: Vec<usize>,
+}
+
+/// What the left side is compared with.
+#[derive(Debug, Clone)]
+pub(crate) enum Against {
+    Test(Test),
+    Side(Op, Read),
+}
+
+impl Atom {
+    pub(crate) fn new(left: Read, combine: Combine, right: Against) -> Self {
+        let mut atom = Self { left, combine, right, slots: Vec::new() };
+        let mut slots = Vec::new();
+        atom.renumber(&mut |slot| slots.push(*slot));
+        atom.slots = slots;
+        atom
+    }
+
+    /// Calls `visit` for every field of both sides.
+    fn renumber(&mut self, visit: &mut impl FnMut(&mut usize)) {
+        self.left.for_each_slot(visit);
+        if let Against::Side(_, right) = &mut self.right {
+            right.for_each_slot(visit);
+        }
+    }
+
+    /// The same comparison over another numbering of the fields.
+    pub(crate) fn moved(&self, slots: &[usize]) -> Self {
+        let mut atom = self.clone();
+        let to = |slot: &mut usize| *slot = slots.get(*slot).copied().unwrap_or(usize::MAX);
+        atom.renumber(&mut |slot| to(slot));
+        atom.slots.iter_mut().for_each(to);
+        atom
+    }
+
+    pub(crate) fn holds(&self, cache: &mut Cache<'_>) -> bool {
+        self.slots.iter().for_each(|slot| cache.load(*slot));
+        let cache = &*cache;
+        let Some(left) = self.left.get(cache) else { return false };
+        if matches!(left.as_ref(), Value::List(values) if values.is_empty()) {
+            return false;
+        }
+        match &self.right {
+            Against::Test(test) => test.holds(&left, self.combine),
+            Against::Side(op, right) => right.get(cache).is_some_and(|r| ops::compare(*op, &left, &r)),
+        }
+    }
+}
+
+/// The fields of one event: each is read at most once.
+pub(crate) struct Cache<'r> {
+    record: &'r dyn Record,
+    fields: &'r [FieldRef],
+    memory: Memory<'r>,
+}
+
+/// Where the values of an event are kept; reused from event to event.
+#[derive(Debug, Default)]
+pub(crate) struct Memory<'r> {
+    /// For each field the event (its generation) that it was read for, and its place in `values`.
+    places: Vec<(u32, usize)>,
+    values: Vec<Option<Value<'r>>>,
+    generation: u32,
+}
+
+impl Memory<'_> {
+    /// Forgets the values and keeps the allocations; the values may then live for another time.
+    pub(crate) fn recycle<'n>(self) -> Memory<'n> {
+        let values = self.values.into_iter().filter_map(|_| None).collect();
+        Memory { places: self.places, values, generation: self.generation }
+    }
+}
+
+impl<'r> Cache<'r> {
+    pub(crate) fn new(record: &'r dyn Record, fields: &'r [FieldRef], mut memory: Memory<'r>) -> Self {
+        memory.values.clear();
+        memory.generation = memory.generation.wrapping_add(1);
+        if memory.generation == 0 || memory.places.len() < fields.len() {
+            memory.places = vec![(0, 0); fields.len()];
+            memory.generation = 1;
+        }
+        Self { record, fields, memory }
+    }
+
+    pub(crate) fn into_memory(self) -> Memory<'r> {
+        self.memory
+    }
+
+    /// Reads a field unless it is known.
+    pub(crate) fn load(&mut self, slot: usize) {
+        let Some(place) = self.memory.places.get_mut(slot) else { return };
+        let Some((id, arg)) = self.fields.get(slot) else { return };
+        if place.0 != self.memory.generation {
+            *place = (self.memory.generation, self.memory.values.len());
+            self.memory.values.push(self.record.field(*id, arg.as_ref()));
+        }
+    }
+
+    /// The value of a field that was loaded.
+    pub(crate) fn get(&self, slot: usize) -> Option<&Value<'r>> {
+        let (generation, at) = self.memory.places.get(slot)?;
+        let known = *generation == self.memory.generation;
+        self.memory.values.get(*at).filter(|_| known)?.as_ref()
+    }
+}

@@ -1,0 +1,200 @@
+//! On which event types a condition can hold (specification §4).
+
+use crate::{
+    ast::{Check, Expr, Modifier, Op, Operand, Right},
+    literal,
+    schema::{EventTypeId, Schema},
+    value::FieldType,
+};
+
+/// More event codes than this in one rule are worth a warning.
+pub const MAX_EVENT_CODES: usize = 100;
+
+/// The field that tells the event type.
+pub(crate) const TYPE_FIELD: &str = "evt.type";
+
+const SYSCALL_FIELD: &str = "syscall.type";
+const NUMBER_FIELD: &str = "evt.num";
+
+/// A set of event types of one schema.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EventTypeSet {
+    words: Vec<u64>,
+    /// How many event types there are.
+    universe: usize,
+}
+
+impl EventTypeSet {
+    /// No event type.
+    pub fn none(schema: &Schema) -> Self {
+        let universe = schema.event_types().len();
+        Self { words: vec![0; universe.div_ceil(64)], universe }
+    }
+
+    /// Every event type.
+    pub fn all(schema: &Schema) -> Self {
+        Self::none(schema).complement()
+    }
+
+    /// Adds a type.
+    pub fn insert(&mut self, id: EventTypeId) {
+        let (word, bit) = place(id);
+        if usize::from(id.0) < self.universe
+            && let Some(word) = self.words.get_mut(word)
+        {
+            *word |= bit;
+        }
+    }
+
+    /// Whether a type is in the set.
+    pub fn contains(&self, id: EventTypeId) -> bool {
+        let (word, bit) = place(id);
+        self.words.get(word).is_some_and(|w| w & bit != 0)
+    }
+
+    /// The types of either set.
+    #[must_use]
+    pub fn union(mut self, other: &Self) -> Self {
+        self.words.iter_mut().zip(&other.words).for_each(|(a, b)| *a |= b);
+        self
+    }
+
+    /// The types of both sets.
+    #[must_use]
+    pub fn intersection(mut self, other: &Self) -> Self {
+        self.words.iter_mut().zip(&other.words).for_each(|(a, b)| *a &= b);
+        self
+    }
+
+    /// The types not in the set.
+    #[must_use]
+    pub fn complement(mut self) -> Self {
+        self.words.iter_mut().for_each(|word| *word = !*word);
+        let used = self.universe % 64;
+        if used > 0
+            && let Some(last) = self.words.last_mut()
+        {
+            *last &= u64::MAX >> (64_usize.saturating_sub(used));
+        }
+        self
+    }
+
+    /// The types, in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = EventTypeId> + '_ {
+        let universe = u16::try_from(self.universe).unwrap_or(u16::MAX);
+        (0..universe).map(EventTypeId).filter(|id| self.contains(*id))
+    }
+
+    /// How many types.
+    pub fn len(&self) -> usize {
+        self.words.iter().map(|w| usize::try_from(w.count_ones()).unwrap_or(0)).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.words.iter().all(|w| *w == 0)
+    }
+
+    /// Whether every type is in the set.
+    pub fn is_all(&self) -> bool {
+        self.len() == self.universe
+    }
+
+    /// How many event codes the types stand for.
+    pub fn codes(&self, schema: &Schema) -> usize {
+        let types = schema.event_types();
+        self.iter().filter_map(|id| types.get(usize::from(id.0))).map(|t| usize::from(t.codes)).sum()
+    }
+}
+
+fn place(id: EventTypeId) -> (usize, u64) {
+    (usize::from(id.0 / 64), 1 << (id.0 % 64))
+}
+
+/// The event types on which the condition can be true.
+pub(crate) fn of(expr: &Expr, schema: &Schema) -> EventTypeSet {
+    visit(expr, schema, false)
+}
+
+/// Negation is pushed to the leaves, so `and` and `or` change places under it.
+fn visit(expr: &Expr, schema: &Schema, negated: bool) -> EventTypeSet {
+    match expr {
+        Expr::Not(inner) => visit(inner, schema, !negated),
+        Expr::And(members) | Expr::Or(members) => {
+            let sets = members.iter().map(|m| visit(m, schema, negated));
+            if matches!(expr, Expr::And(_)) == negated {
+                sets.fold(EventTypeSet::none(schema), |all, set| all.union(&set))
+            } else {
+                sets.fold(EventTypeSet::all(schema), |all, set| all.intersection(&set))
+            }
+        }
+        Expr::Macro(_) => EventTypeSet::all(schema),
+        Expr::Check(check) => match leaf(check, schema) {
+            Some(set) if negated => set.complement(),
+            Some(set) => set,
+            None => EventTypeSet::all(schema),
+        },
+    }
+}
+
+/// The set of a leaf that restricts event types; `None` for a neutral one.
+fn leaf(check: &Check, schema: &Schema) -> Option<EventTypeSet> {
+    let Operand::Field { name, arg: None, .. } = &check.left else { return None };
+    match name.as_str() {
+        TYPE_FIELD | SYSCALL_FIELD => types(check, schema),
+        NUMBER_FIELD => number(check).map(|always| {
+            let none = EventTypeSet::none(schema);
+            if always { none.complement() } else { none }
+        }),
+        _ => None,
+    }
+}
+
+fn types(check: &Check, schema: &Schema) -> Option<EventTypeSet> {
+    if check.op == Op::Exists {
+        return Some(EventTypeSet::all(schema));
+    }
+    let equal = match check.op {
+        Op::Eq | Op::EqEq | Op::In => true,
+        Op::Ne => false,
+        _ => return None,
+    };
+    let holds = |name: &str| {
+        let one = |value: &[u8]| (name.as_bytes() == value) == equal;
+        match &check.right {
+            Right::Literal(value) => Some(one(value)),
+            Right::List(values) => Some(values.iter().any(|v| one(v))),
+            Right::ListName(name) => Some(one(name.text.as_bytes())),
+            Right::Modified(modifier, values) => Some(modified(*modifier, values, one)),
+            Right::ModifiedName(_, name) => Some(one(name.text.as_bytes())),
+            Right::None | Right::Operand(_) => None,
+        }
+    };
+    let mut set = EventTypeSet::none(schema);
+    for (id, event) in (0..=u16::MAX).zip(schema.event_types()) {
+        if holds(event.name)? {
+            set.insert(EventTypeId(id));
+        }
+    }
+    Some(set)
+}
+
+fn modified(modifier: Modifier, values: &[Vec<u8>], holds: impl Fn(&[u8]) -> bool) -> bool {
+    let count = values.iter().filter(|v| holds(v)).count();
+    match modifier {
+        Modifier::OneOf => count == 1,
+        Modifier::AnyOf => count > 0,
+        Modifier::AllOf => count > 0 && count == values.len(),
+    }
+}
+
+/// Events are numbered from 1, so some comparisons are always or never true.
+fn number(check: &Check) -> Option<bool> {
+    let Right::Literal(value) = &check.right else { return None };
+    let text = std::str::from_utf8(value).ok()?;
+    match (check.op, literal::integer(text, FieldType::Uint64).ok()?) {
+        (Op::Eq | Op::EqEq | Op::Lt | Op::Le, 0) | (Op::Lt, 1) => Some(false),
+        (Op::Ne | Op::Gt | Op::Ge, 0) | (Op::Ge, 1) => Some(true),
+        _ => None,
+    }
+}

@@ -1,0 +1,292 @@
+//! The operators: what one comparison does with one value (specification §3.3).
+
+pub(crate) mod glob;
+pub(crate) mod paths;
+pub(crate) mod pattern;
+pub(crate) mod ports;
+mod set;
+
+use std::{cmp::Ordering, net::IpAddr};
+
+use aho_corasick::AhoCorasick;
+use memchr::memmem::{self, Finder};
+
+use crate::{
+    ast::{Modifier, Op},
+    literal::{self, Literal},
+    ops::{glob::Glob, paths::PathTrie, pattern::Pattern},
+    value::{FieldType, Value},
+};
+
+pub(crate) use set::Set;
+
+/// The right side of a comparison with its operator, ready to use.
+#[derive(Debug, Clone)]
+pub(crate) enum Test {
+    Exists,
+    Equal(Literal),
+    Differ(Literal),
+    Order(Op, Literal),
+    Contains(Box<Finder<'static>>),
+    IContains(AhoCorasick),
+    StartsWith(Vec<u8>),
+    EndsWith(Vec<u8>),
+    Glob(Glob),
+    Regex(Pattern),
+    In(Set),
+    Intersects(Set),
+    PMatch(PathTrie),
+    Modified(Modifier, Vec<Test>),
+}
+
+/// How the several values of one field combine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Combine {
+    /// A list field: `in` holds for every element, `intersects` for one.
+    List,
+    /// One value satisfies the test.
+    Any,
+    /// Like `Any`, but `!=` must hold for every value.
+    Endpoints,
+}
+
+impl Test {
+    /// The test of an operator with one literal; the error says why the literal does not fit.
+    pub(crate) fn with_literal(op: Op, text: &[u8], ty: FieldType) -> Result<Self, String> {
+        let value = literal::parse(text, ty)?;
+        Ok(match op {
+            Op::Exists => Self::Exists,
+            Op::Eq | Op::EqEq => Self::Equal(value),
+            Op::Ne => Self::Differ(value),
+            Op::Lt | Op::Le | Op::Gt | Op::Ge => Self::Order(op, value),
+            Op::Contains => Self::contains(text),
+            Op::IContains => Self::icontains(text)?,
+            Op::BContains => Self::contains(&hexadecimal(text)?),
+            Op::StartsWith => Self::StartsWith(text.to_vec()),
+            Op::BStartsWith => Self::StartsWith(hexadecimal(text)?),
+            Op::EndsWith => Self::EndsWith(text.to_vec()),
+            Op::Glob => Self::Glob(Glob::new(text, false)),
+            Op::IGlob => Self::Glob(Glob::new(text, true)),
+            Op::Regex => Self::Regex(Pattern::new(text)?),
+            Op::In => Self::In(Set::new(vec![value])),
+            Op::Intersects => Self::Intersects(Set::new(vec![value])),
+            Op::PMatch => Self::PMatch(PathTrie::new([text])),
+        })
+    }
+
+    /// The test of `in`, `intersects` or `pmatch` with its list.
+    pub(crate) fn with_list(op: Op, texts: &[Vec<u8>], ty: FieldType) -> Result<Self, String> {
+        let values: Vec<_> = texts.iter().map(|t| literal::parse(t, ty)).collect::<Result<_, _>>()?;
+        Ok(match op {
+            Op::PMatch => Self::PMatch(PathTrie::new(texts.iter().map(Vec::as_slice))),
+            Op::Intersects => Self::Intersects(Set::new(values)),
+            _ => Self::In(Set::new(values)),
+        })
+    }
+
+    fn contains(needle: &[u8]) -> Self {
+        Self::Contains(Box::new(Finder::new(needle).into_owned()))
+    }
+
+    fn icontains(needle: &[u8]) -> Result<Self, String> {
+        let built = AhoCorasick::builder().ascii_case_insensitive(true).build([needle]);
+        built.map(Self::IContains).map_err(|e| e.to_string())
+    }
+
+    /// Whether the test holds for a field's value.
+    pub(crate) fn holds(&self, value: &Value<'_>, combine: Combine) -> bool {
+        if let Self::Modified(modifier, tests) = self {
+            return modified(*modifier, tests.iter().map(|t| t.holds(value, combine)));
+        }
+        let Value::List(values) = value else { return self.holds_for_one(value) };
+        let every = match combine {
+            Combine::List => matches!(self, Self::In(_)),
+            Combine::Endpoints => matches!(self, Self::Differ(_)),
+            Combine::Any => false,
+        };
+        match self {
+            Self::Exists => !values.is_empty(),
+            _ if every => !values.is_empty() && values.iter().all(|v| self.holds_for_one(v)),
+            _ => values.iter().any(|v| self.holds_for_one(v)),
+        }
+    }
+
+    fn holds_for_one(&self, value: &Value<'_>) -> bool {
+        match self {
+            Self::Exists => true,
+            Self::Equal(literal) => equal(value, literal),
+            Self::Differ(literal) => !equal(value, literal),
+            Self::Order(op, literal) => order(value, literal).is_some_and(|o| ordered(*op, o)),
+            Self::In(set) | Self::Intersects(set) => set.contains(value),
+            Self::Modified(..) => false,
+            text => bytes(value).is_some_and(|b| text.holds_for_text(b)),
+        }
+    }
+
+    fn holds_for_text(&self, text: &[u8]) -> bool {
+        match self {
+            Self::Contains(finder) => finder.find(text).is_some(),
+            Self::IContains(finder) => finder.is_match(text),
+            Self::StartsWith(prefix) => text.starts_with(prefix),
+            Self::EndsWith(suffix) => text.ends_with(suffix),
+            Self::Glob(glob) => glob.matches(text),
+            Self::Regex(pattern) => pattern.matches(text),
+            Self::PMatch(paths) => paths.matches(text),
+            _ => false,
+        }
+    }
+}
+
+fn hexadecimal(text: &[u8]) -> Result<Vec<u8>, String> {
+    literal::hex_bytes(text).ok_or_else(|| {
+        let shown = String::from_utf8_lossy(text);
+        format!("'{shown}' is no hexadecimal string: it needs an even number of digits")
+    })
+}
+
+/// `oneof` counts duplicates; an empty list never holds.
+fn modified(modifier: Modifier, mut results: impl ExactSizeIterator<Item = bool>) -> bool {
+    match modifier {
+        Modifier::OneOf => results.filter(|r| *r).count() == 1,
+        Modifier::AnyOf => results.any(|r| r),
+        Modifier::AllOf => results.len() > 0 && results.all(|r| r),
+    }
+}
+
+/// The text of a value.
+pub(crate) fn bytes<'v>(value: &'v Value<'_>) -> Option<&'v [u8]> {
+    match value {
+        Value::Text(text) | Value::Bytes(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// The number of a value.
+pub(crate) fn number(value: &Value<'_>) -> Option<i128> {
+    match value {
+        Value::Int(n) => Some((*n).into()),
+        Value::Uint(n) => Some((*n).into()),
+        _ => None,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a comparison of a fraction with a large integer")]
+fn double(value: &Value<'_>) -> Option<f64> {
+    match value {
+        Value::Double(d) => Some(*d),
+        other => number(other).map(|n| n as f64),
+    }
+}
+
+/// Compares a value with a literal where order has a meaning.
+fn order(value: &Value<'_>, literal: &Literal) -> Option<Ordering> {
+    match literal {
+        Literal::Number(n) => Some(number(value)?.cmp(n)),
+        Literal::Double(d) => double(value)?.partial_cmp(d),
+        Literal::Text(text) => Some(bytes(value)?.cmp(text)),
+        Literal::Dynamic(text) => order(value, &dynamic(value, text)?),
+        Literal::Bool(_) | Literal::Ip(_) | Literal::Net(..) => None,
+    }
+}
+
+fn ordered(op: Op, order: Ordering) -> bool {
+    match op {
+        Op::Lt => order.is_lt(),
+        Op::Le => order.is_le(),
+        Op::Gt => order.is_gt(),
+        _ => order.is_ge(),
+    }
+}
+
+fn equal(value: &Value<'_>, literal: &Literal) -> bool {
+    match (literal, value) {
+        (Literal::Bool(literal), Value::Bool(value)) => literal == value,
+        (Literal::Ip(literal), Value::Ip(value)) => literal == value,
+        (Literal::Net(net, bits), Value::Ip(address) | Value::Net(address, _)) => {
+            within(*address, *net, *bits)
+        }
+        (Literal::Dynamic(text), value) => dynamic(value, text).is_some_and(|l| equal(value, &l)),
+        (literal, value) => order(value, literal).is_some_and(Ordering::is_eq),
+    }
+}
+
+/// The literal of a field without a type of its own, read as the value's type.
+fn dynamic(value: &Value<'_>, text: &[u8]) -> Option<Literal> {
+    let ty = match value {
+        Value::Bool(_) => FieldType::Bool,
+        Value::Int(_) => FieldType::Int64,
+        Value::Uint(_) => FieldType::Uint64,
+        Value::Double(_) => FieldType::Double,
+        Value::Text(_) => FieldType::CharBuf,
+        Value::Bytes(_) => FieldType::ByteBuf,
+        Value::Ip(_) => FieldType::IpAddr,
+        Value::Net(..) => FieldType::IpNet,
+        Value::List(_) => return None,
+    };
+    literal::parse(text, ty).ok()
+}
+
+/// Whether the address lies in the network; families never mix.
+fn within(address: IpAddr, net: IpAddr, bits: u8) -> bool {
+    match (address, net) {
+        (IpAddr::V4(a), IpAddr::V4(n)) => {
+            let differing = u32::from(a) ^ u32::from(n);
+            differing.leading_zeros() >= bits.into()
+        }
+        (IpAddr::V6(a), IpAddr::V6(n)) => {
+            let differing = u128::from(a) ^ u128::from(n);
+            differing.leading_zeros() >= bits.into()
+        }
+        _ => false,
+    }
+}
+
+/// Compares the values of two fields: both single, or both lists for `in` and `intersects`.
+pub(crate) fn compare(op: Op, left: &Value<'_>, right: &Value<'_>) -> bool {
+    match (left, right) {
+        (Value::List(left), right) if op == Op::In => {
+            !left.is_empty() && left.iter().all(|l| compare(Op::Intersects, l, right))
+        }
+        (Value::List(left), right) => left.iter().any(|l| compare(op, l, right)),
+        (left, Value::List(right)) => right.iter().any(|r| compare(op, left, r)),
+        (left, right) => compare_single(op, left, right),
+    }
+}
+
+fn compare_single(op: Op, left: &Value<'_>, right: &Value<'_>) -> bool {
+    match op {
+        Op::Eq | Op::EqEq | Op::In | Op::Intersects => same(left, right),
+        Op::Ne => !same(left, right),
+        Op::Lt | Op::Le | Op::Gt | Op::Ge => order_of(left, right).is_some_and(|o| ordered(op, o)),
+        _ => match (bytes(left), bytes(right)) {
+            (Some(left), Some(right)) => compare_text(op, left, right),
+            _ => false,
+        },
+    }
+}
+
+fn same(left: &Value<'_>, right: &Value<'_>) -> bool {
+    order_of(left, right).map_or_else(|| left == right, Ordering::is_eq)
+}
+
+fn order_of(left: &Value<'_>, right: &Value<'_>) -> Option<Ordering> {
+    if let (Some(left), Some(right)) = (bytes(left), bytes(right)) {
+        return Some(left.cmp(right));
+    }
+    match (number(left), number(right)) {
+        (Some(left), Some(right)) => Some(left.cmp(&right)),
+        _ => double(left)?.partial_cmp(&double(right)?),
+    }
+}
+
+fn compare_text(op: Op, left: &[u8], right: &[u8]) -> bool {
+    match op {
+        Op::Contains | Op::BContains => memmem::find(left, right).is_some(),
+        Op::IContains => memmem::find(&left.to_ascii_lowercase(), &right.to_ascii_lowercase()).is_some(),
+        Op::StartsWith | Op::BStartsWith => left.starts_with(right),
+        Op::EndsWith => left.ends_with(right),
+        Op::Glob => Glob::new(right, false).matches(left),
+        Op::IGlob => Glob::new(right, true).matches(left),
+        _ => false,
+    }
+}

@@ -1,0 +1,47 @@
+//! The values of `in (…)`, hashed where equality allows it.
+
+use std::net::IpAddr;
+
+use rustc_hash::FxHashSet;
+
+use crate::{
+    literal::Literal,
+    ops::{self, bytes, number},
+    value::Value,
+};
+
+/// A set of literals of one type.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Set {
+    texts: FxHashSet<Vec<u8>>,
+    numbers: FxHashSet<i128>,
+    addresses: FxHashSet<IpAddr>,
+    /// Networks, booleans and the like: compared one by one.
+    others: Vec<Literal>,
+}
+
+impl Set {
+    pub(crate) fn new(literals: Vec<Literal>) -> Self {
+        let mut set = Self::default();
+        for literal in literals {
+            match literal {
+                Literal::Text(text) => drop(set.texts.insert(text)),
+                Literal::Number(n) => drop(set.numbers.insert(n)),
+                Literal::Ip(address) => drop(set.addresses.insert(address)),
+                other => set.others.push(other),
+            }
+        }
+        set
+    }
+
+    pub(crate) fn contains(&self, value: &Value<'_>) -> bool {
+        let hashed = match value {
+            Value::Ip(address) => self.addresses.contains(address),
+            other => {
+                bytes(other).is_some_and(|b| self.texts.contains(b))
+                    || number(other).is_some_and(|n| self.numbers.contains(&n))
+            }
+        };
+        hashed || self.others.iter().any(|l| ops::equal(value, l))
+    }
+}

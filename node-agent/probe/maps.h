@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+// The maps the probe shares with user space.
+#pragma once
+#include "types.h"
+
+// Rare: what keeps the process table true; its loss is worse. Bulk: everything else.
+enum lane { LANE_RARE, LANE_BULK, LANES };
+
+// What is counted apart.
+enum class { CLASS_FORK, CLASS_EXEC, CLASS_EXIT, CLASS_EXEC_FAILED, CLASS_OPEN, CLASS_CONNECT, CLASSES };
+
+// Every program has scratch buffers of its own: a program never runs twice at once on one CPU, so nothing
+// can overwrite a record while it is built.
+enum program { PROGRAM_FORK, PROGRAM_EXEC, PROGRAM_EXIT, PROGRAM_SYS_EXIT, PROGRAM_SCAN, PROGRAMS };
+
+// Numbers of x86_64, used for every machine.
+enum call {
+	CALL_NONE = -1,
+	CALL_OPEN = 2,
+	CALL_CONNECT = 42,
+	CALL_CLONE = 56,
+	CALL_FORK = 57,
+	CALL_VFORK = 58,
+	CALL_EXECVE = 59,
+	CALL_CREAT = 85,
+	CALL_OPENAT = 257,
+	CALL_EXECVEAT = 322,
+	CALL_CLONE3 = 435,
+	CALL_OPENAT2 = 437,
+	CALLS = 512,
+};
+
+// Kept in a map because the verifier forgets the values of map memory: it then checks what follows once, not
+// once per way to get here.
+struct call_context {
+	u64 args[5];
+	s32 call;
+	u32 compat; // a 32-bit caller
+};
+
+#define TEXT_MAX 4096
+// A per-CPU map value may have 32 KiB.
+#define RECORD_BYTES (32768 - 16 - sizeof(struct call_context))
+// The last place where a parameter may begin, so that a text fits behind it.
+#define RECORD_LIMIT (RECORD_BYTES - TEXT_MAX)
+#define NAME_BYTES 256
+
+// A record while it is built.
+struct scratch {
+	u32 at;        // where the next byte goes
+	u32 index;     // of the next parameter
+	u32 truncated; // something did not fit
+	u32 program;   // whose it is
+	struct call_context call;
+	u8 bytes[RECORD_BYTES];
+};
+
+// A text while it is built; paths grow from the end to the start.
+struct text {
+	u32 start;
+	u32 unused;
+	u8 bytes[TEXT_MAX + NAME_BYTES];
+};
+
+struct counters {
+	u64 seq[LANES];
+	u64 events[CLASSES];
+	u64 ring_full[CLASSES];
+	u64 truncated[CLASSES];
+};
+
+struct wanted {
+	u64 bits[8];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, PROGRAMS);
+	__type(key, u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, PROGRAMS);
+	__type(key, u32);
+	__type(value, struct text);
+} texts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct counters);
+} counts SEC(".maps");
+
+// The system calls to report, as a set of x86_64 numbers, whatever the machine.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct wanted);
+} syscalls SEC(".maps");
+
+// Not 0 while the consumer sleeps and wants to be woken.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} sleeper SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} rare SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} bulk SEC(".maps");
+
+// The agent's own process, whose events are not reported.
+volatile const u32 agent_tgid = 0;
+// KiB per page, to give memory sizes in KiB.
+volatile const u32 page_kib = 4;

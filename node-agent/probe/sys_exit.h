@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+// Picks the wanted system calls at their exit. Attached only while some are wanted.
+#pragma once
+#include "connect.h"
+#include "exec.h"
+#include "open.h"
+
+static __always_inline bool is_wanted(s32 call)
+{
+	u32 zero = 0;
+	struct wanted *w = bpf_map_lookup_elem(&syscalls, &zero);
+	u64 word = (u32)call / 64;
+	OPAQUE(word);
+	if (!w || word >= CALLS / 64)
+		return 0;
+	return (w->bits[word] >> ((u32)call % 64)) & 1;
+}
+
+static __always_inline void call_exit(struct scratch *s, struct text *t, struct task_struct *task, s64 result)
+{
+	switch (s->call.call) {
+	case CALL_OPEN:
+	case CALL_OPENAT:
+	case CALL_OPENAT2: return open_exit(s, t, task, result);
+	case CALL_CREAT: return creat_exit(s, t, task, result);
+	case CALL_CONNECT: return connect_exit(s, task, result);
+	case CALL_EXECVE:
+	case CALL_EXECVEAT: return exec_failed(s, t, task, result);
+	default: return;
+	}
+}
+
+SEC("tp_btf/sys_exit")
+int sys_exit(u64 *ctx)
+{
+	struct pt_regs *regs = (void *)ctx[0];
+	struct task_struct *task = (void *)bpf_get_current_task();
+	bool compat = is_compat(task);
+	s32 call = call_number(regs, compat);
+	if (!is_wanted(call) || bpf_get_current_pid_tgid() >> 32 == agent_tgid)
+		return 0;
+	struct scratch *s = scratch_of(PROGRAM_SYS_EXIT);
+	struct text *t = text_of(PROGRAM_SYS_EXIT);
+	if (!s || !t)
+		return 0;
+	s->call.call = call;
+	s->call.compat = compat;
+	call_arguments(&s->call, regs);
+	call_exit(s, t, task, ctx[1]);
+	return 0;
+}

@@ -1,0 +1,64 @@
+//! The compiled probe and its loading.
+
+use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned, programs::ProgramError};
+
+use crate::probe::{ProbeError, RingBytes};
+
+static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/saker.bpf.o"));
+
+/// Creates the maps; the programs are loaded one by one.
+pub(crate) fn open(btf: &Btf, ring_bytes: RingBytes) -> Result<Ebpf, ProbeError> {
+    raise_memlock();
+    let (agent, page_kib) = (std::process::id(), page_kib());
+    EbpfLoader::new()
+        .btf(Some(btf))
+        .override_global("agent_tgid", &agent, true)
+        .override_global("page_kib", &page_kib, true)
+        .map_max_entries("rare", ring_bytes.rare)
+        .map_max_entries("bulk", ring_bytes.bulk)
+        .load(OBJECT)
+        .map_err(|error| ProbeError::Maps(Box::new(error)))
+}
+
+/// Loads a program for a BTF tracepoint of the same name.
+pub(crate) fn load_tracepoint(ebpf: &mut Ebpf, btf: &Btf, name: &'static str) -> Result<(), ProbeError> {
+    let refused = |error: ProgramError| ProbeError::Program { name, error: Box::new(error) };
+    tracepoint(ebpf, name)?.load(name, btf).map_err(refused)
+}
+
+/// The program of that name.
+pub(crate) fn tracepoint<'a>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut aya::programs::BtfTracePoint, ProbeError> {
+    let program = ebpf.program_mut(name).ok_or(ProbeError::Absent(name))?;
+    program.try_into().map_err(|error| ProbeError::Program { name, error: Box::new(error) })
+}
+
+/// Loads the iterator over processes.
+pub(crate) fn load_iterator(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), ProbeError> {
+    let refused = |error: ProgramError| ProbeError::Program { name: "scan", error: Box::new(error) };
+    iterator(ebpf)?.load("task", btf).map_err(refused)
+}
+
+/// The iterator over processes.
+pub(crate) fn iterator(ebpf: &mut Ebpf) -> Result<&mut aya::programs::Iter, ProbeError> {
+    let program = ebpf.program_mut("scan").ok_or(ProbeError::Absent("scan"))?;
+    program.try_into().map_err(|error| ProbeError::Program { name: "scan", error: Box::new(error) })
+}
+
+/// KiB per page.
+#[expect(unsafe_code, reason = "no safe function asks for the page size")]
+pub(crate) fn page_kib() -> u32 {
+    // SAFETY: sysconf has no preconditions.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u32::try_from(bytes >> 10).unwrap_or(4)
+}
+
+/// Kernels before 5.11 charge maps to this limit. Later ones do not, so a refusal means nothing by itself.
+#[expect(unsafe_code, reason = "no safe function raises the limit")]
+fn raise_memlock() {
+    let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: `unlimited` is a valid rlimit.
+    unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited) };
+}

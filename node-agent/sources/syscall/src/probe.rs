@@ -1,0 +1,262 @@
+//! Loads and attaches the probe, and hands over what it sees.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use aya::{
+    Btf, Ebpf, EbpfError,
+    maps::{Array, Map, MapError, PerCpuArray},
+    programs::{ProgramError, tp_btf::BtfTracePointLinkId},
+};
+use saker_events::Event;
+
+use crate::{
+    Counters, Item, SyscallSet, counters, delivery::Delivery, object, preflight, procfs, rings::Rings, scan,
+    syscalls::WORDS,
+};
+
+/// Attached as long as the probe lives.
+pub(crate) const ALWAYS: [&str; 3] = ["sched_process_fork", "sched_process_exec", "sched_process_exit"];
+/// Attached while system calls are wanted: it costs every call of every process about 0.1 µs.
+pub(crate) const SYS_EXIT: &str = "sys_exit";
+const SCAN: &str = "scan";
+const TICK: Duration = Duration::from_secs(1);
+
+/// What to capture, and with how much memory.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// System calls to report.
+    pub syscalls: SyscallSet,
+    /// Sizes of the rings.
+    pub ring_bytes: RingBytes,
+}
+
+/// Sizes of the rings in bytes; each is rounded up to a power of two of pages.
+#[derive(Debug, Clone, Copy)]
+pub struct RingBytes {
+    /// For fork, exec, exit.
+    pub rare: u32,
+    /// For everything else.
+    pub bulk: u32,
+}
+
+impl Default for RingBytes {
+    fn default() -> Self {
+        Self { rare: 4 << 20, bulk: 8 << 20 }
+    }
+}
+
+/// A place in the kernel where the probe listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hook {
+    /// The kernel's name of it.
+    pub name: &'static str,
+    /// Whether it is in use.
+    pub state: HookState,
+}
+
+/// Whether a hook is in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HookState {
+    /// It is.
+    Attached,
+    /// It is not, for this reason.
+    Off(String),
+}
+
+/// Why the probe does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// The machine or the process lacks something.
+    #[error("the eBPF probe cannot run here: {}", preflight::advice(.missing))]
+    Unsupported {
+        /// What is missing and what to do.
+        missing: Vec<preflight::Check>,
+        /// What failed in the end.
+        source: Box<ProbeError>,
+    },
+    /// The kernel's type information.
+    #[error("cannot read the kernel's type information: {0}")]
+    Btf(#[source] Box<aya::BtfError>),
+    /// The maps or the object as a whole.
+    #[error("the kernel refuses the probe's maps: {0}")]
+    Maps(#[source] Box<EbpfError>),
+    /// Access to a map.
+    #[error("cannot access the probe's map {name}: {error}")]
+    Map {
+        /// The map.
+        name: &'static str,
+        /// Why.
+        #[source]
+        error: Box<MapError>,
+    },
+    /// A program.
+    #[error("the kernel refuses the probe's program {name}: {error}")]
+    Program {
+        /// The program.
+        name: &'static str,
+        /// Why.
+        #[source]
+        error: Box<ProgramError>,
+    },
+    /// The compiled object lacks a part.
+    #[error("the probe was built without {0}")]
+    Absent(&'static str),
+    /// The list of processes.
+    #[error("cannot read the processes that exist: {0}")]
+    Scan(#[source] std::io::Error),
+}
+
+/// The running probe. Dropping it detaches everything.
+pub struct Probe {
+    ebpf: Ebpf,
+    hooks: Vec<Hook>,
+    sys_exit: Option<BtfTracePointLinkId>,
+    iterates: bool,
+    wanted: Array<aya::maps::MapData, [u64; WORDS]>,
+    counts: PerCpuArray<aya::maps::MapData, counters::Raw>,
+    rings: Rings,
+    delivery: Delivery,
+    ticked: Instant,
+}
+
+impl Probe {
+    /// Loads the probe and attaches it. On failure says what is missing and what to do.
+    pub fn load(settings: &Settings) -> Result<Self, ProbeError> {
+        Self::load_here(settings).map_err(|source| {
+            let missing: Vec<_> =
+                preflight::environment().into_iter().filter(preflight::Check::failed).collect();
+            if missing.is_empty() {
+                source
+            } else {
+                ProbeError::Unsupported { missing, source: Box::new(source) }
+            }
+        })
+    }
+
+    fn load_here(settings: &Settings) -> Result<Self, ProbeError> {
+        let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Btf(Box::new(error)))?;
+        let mut ebpf = object::open(&btf, settings.ring_bytes)?;
+        object::load_tracepoint(&mut ebpf, &btf, SYS_EXIT)?;
+        for name in ALWAYS {
+            object::load_tracepoint(&mut ebpf, &btf, name)?;
+        }
+        let scan = object::load_iterator(&mut ebpf, &btf);
+        let mut probe = Self::with_maps(ebpf)?;
+        probe.set_syscalls(&settings.syscalls)?;
+        for name in ALWAYS {
+            attach(&mut probe.ebpf, name)?;
+            probe.note(name, HookState::Attached);
+        }
+        probe.iterates = scan.is_ok();
+        probe.note(
+            SCAN,
+            scan.map_or_else(|error| HookState::Off(error.to_string()), |()| HookState::Attached),
+        );
+        Ok(probe)
+    }
+
+    fn with_maps(mut ebpf: Ebpf) -> Result<Self, ProbeError> {
+        let rings = Rings::new(map(&mut ebpf, "rare")?, map(&mut ebpf, "bulk")?, map(&mut ebpf, "sleeper")?);
+        let (wanted, counts) = (map(&mut ebpf, "syscalls")?, map(&mut ebpf, "counts")?);
+        let delivery = Delivery::new();
+        Ok(Self {
+            ebpf,
+            hooks: Vec::new(),
+            sys_exit: None,
+            iterates: false,
+            wanted,
+            counts,
+            rings,
+            delivery,
+            ticked: Instant::now(),
+        })
+    }
+
+    /// Where the probe listens, and where not and why.
+    pub fn hooks(&self) -> &[Hook] {
+        &self.hooks
+    }
+
+    /// Changes which system calls are reported, without a gap for those that stay.
+    pub fn set_syscalls(&mut self, syscalls: &SyscallSet) -> Result<(), ProbeError> {
+        let refused = |error| ProbeError::Map { name: "syscalls", error: Box::new(error) };
+        self.wanted.set(0, syscalls.words(), 0).map_err(refused)?;
+        if syscalls.is_empty() {
+            self.detach_sys_exit()?;
+            self.note(SYS_EXIT, HookState::Off("no system call is wanted".to_owned()));
+        } else {
+            if self.sys_exit.is_none() {
+                self.sys_exit = Some(attach(&mut self.ebpf, SYS_EXIT)?);
+            }
+            self.note(SYS_EXIT, HookState::Attached);
+        }
+        Ok(())
+    }
+
+    fn detach_sys_exit(&mut self) -> Result<(), ProbeError> {
+        let Some(link) = self.sys_exit.take() else { return Ok(()) };
+        let refused = |error| ProbeError::Program { name: SYS_EXIT, error: Box::new(error) };
+        object::tracepoint(&mut self.ebpf, SYS_EXIT)?.detach(link).map_err(refused)
+    }
+
+    fn note(&mut self, name: &'static str, state: HookState) {
+        self.hooks.retain(|hook| hook.name != name);
+        self.hooks.push(Hook { name, state });
+    }
+
+    /// Hands over the processes that exist, each as an `execve` event that tells its state. Returns how many.
+    /// Kernels before 5.18 cannot list them for the probe; then `/proc` is read, and the events lack an origin.
+    pub fn scan(&mut self, mut f: impl FnMut(&Event<'_>)) -> Result<usize, ProbeError> {
+        if !self.iterates {
+            return procfs::read_all(&mut self.delivery, &mut f).map_err(ProbeError::Scan);
+        }
+        let refused = |error| ProbeError::Program { name: SCAN, error: Box::new(error) };
+        let program = object::iterator(&mut self.ebpf)?;
+        let link = program.attach().map_err(refused)?;
+        let link = program.take_link(link).map_err(refused)?;
+        let file = link.into_file().map_err(|error| ProbeError::Scan(std::io::Error::other(error)))?;
+        scan::read_all(file, &mut self.delivery, &mut f).map_err(ProbeError::Scan)
+    }
+
+    /// Hands over events, gaps and idle moments until `stop` is set. What is still in the rings stays there
+    /// for the next run.
+    pub fn run(&mut self, stop: &AtomicBool, on: &mut dyn FnMut(Item<'_>)) {
+        while !stop.load(Ordering::Relaxed) {
+            let worked = self.rings.drain(&mut self.delivery, on);
+            if self.ticked.elapsed() >= TICK {
+                self.tick(on);
+            }
+            if !worked {
+                on(Item::Idle);
+            }
+            self.rings.rest(worked);
+        }
+    }
+
+    fn tick(&mut self, on: &mut dyn FnMut(Item<'_>)) {
+        self.ticked = Instant::now();
+        match self.counters() {
+            Ok(counters) => self.delivery.tick(&counters, on),
+            Err(error) => tracing::error!(%error, "cannot tell whether events were lost"),
+        }
+    }
+
+    /// What the probe sent, lost and cut until now.
+    pub fn counters(&self) -> Result<Counters, ProbeError> {
+        Counters::read(&self.counts)
+            .map_err(|error| ProbeError::Map { name: "counts", error: Box::new(error) })
+    }
+}
+
+fn attach(ebpf: &mut Ebpf, name: &'static str) -> Result<BtfTracePointLinkId, ProbeError> {
+    let refused = |error| ProbeError::Program { name, error: Box::new(error) };
+    object::tracepoint(ebpf, name)?.attach().map_err(refused)
+}
+
+fn map<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, ProbeError> {
+    let map = ebpf.take_map(name).ok_or(ProbeError::Absent(name))?;
+    T::try_from(map).map_err(|error| ProbeError::Map { name, error: Box::new(error) })
+}

@@ -1,0 +1,159 @@
+//! Makes a child that acts, and collects what the probe reports of it.
+
+use std::{
+    path::Path,
+    ptr,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use saker_events::{Event, Origin};
+use saker_source_syscall::{Item, Probe, Settings, SyscallSet};
+
+pub(crate) const CLONE: u16 = 223;
+pub(crate) const EXECVE: u16 = 293;
+pub(crate) const PROCEXIT: u16 = 186;
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An event with its parameters copied.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) num: u64,
+    pub(crate) ts: u64,
+    pub(crate) tid: i64,
+    pub(crate) code: u16,
+    pub(crate) origin: Option<Origin>,
+    params: Vec<Option<Vec<u8>>>,
+}
+
+impl From<&Event<'_>> for Seen {
+    fn from(event: &Event<'_>) -> Self {
+        let params = (0..event.param_count()).map(|at| event.param(at).map(<[u8]>::to_vec)).collect();
+        Self { num: event.num, ts: event.ts, tid: event.tid, code: event.code, origin: event.origin, params }
+    }
+}
+
+impl Seen {
+    pub(crate) fn param_count(&self) -> usize {
+        self.params.len()
+    }
+
+    /// The bytes of a parameter, empty if it is.
+    pub(crate) fn bytes(&self, at: usize) -> &[u8] {
+        self.params[at].as_deref().unwrap_or_default()
+    }
+
+    /// A text without its NUL; lists keep the inner ones.
+    pub(crate) fn text(&self, at: usize) -> String {
+        let bytes = self.bytes(at);
+        String::from_utf8_lossy(bytes.strip_suffix(b"\0").unwrap_or(bytes)).into_owned()
+    }
+
+    /// A number of any size.
+    pub(crate) fn number(&self, at: usize) -> i64 {
+        match *self.bytes(at) {
+            [a] => i64::from(a),
+            [a, b] => i64::from(u16::from_le_bytes([a, b])),
+            [a, b, c, d] => i64::from(u32::from_le_bytes([a, b, c, d])),
+            ref bytes => i64::from_le_bytes(bytes.try_into().expect("a number of eight bytes")),
+        }
+    }
+}
+
+/// A probe that reports the named calls, or `None` where none can run.
+pub(crate) fn probe(calls: &[&str]) -> Option<Probe> {
+    load(&Settings { syscalls: syscalls(calls), ..Settings::default() })
+}
+
+pub(crate) fn syscalls(calls: &[&str]) -> SyscallSet {
+    SyscallSet::from_names(calls.iter().copied()).expect("calls that are captured")
+}
+
+pub(crate) fn load(settings: &Settings) -> Option<Probe> {
+    if call!(SYS_geteuid) != 0 || !Path::new("/sys/kernel/btf/vmlinux").exists() {
+        eprintln!("skipped: needs root and BTF");
+        return None;
+    }
+    Some(Probe::load(settings).expect("root on a kernel with BTF can run the probe"))
+}
+
+/// Runs `act`, which returns the pid of a child that has ended. Returns the child's events, up to its exit.
+pub(crate) fn watch(probe: &mut Probe, act: impl FnOnce() -> i32 + Send) -> Vec<Seen> {
+    let (stop, pid, seen) = (AtomicBool::new(false), AtomicI64::new(0), Mutex::new(Vec::new()));
+    let started = Instant::now();
+    thread::scope(|scope| {
+        scope.spawn(|| pid.store(i64::from(act()), Ordering::Relaxed));
+        probe.run(&stop, &mut |item| {
+            let mut seen = seen.lock().expect("no other thread");
+            if let Item::Event(event) = item {
+                seen.push(Seen::from(event));
+            }
+            let ended = |event: &Seen| event.code == PROCEXIT && event.tid == pid.load(Ordering::Relaxed);
+            if started.elapsed() > PATIENCE || seen.iter().any(ended) {
+                stop.store(true, Ordering::Relaxed);
+            }
+        });
+    });
+    let (mut seen, pid) = (seen.into_inner().expect("no panic"), pid.into_inner());
+    seen.retain(|event| event.origin.is_some_and(|origin| i64::from(origin.tgid) == pid));
+    assert!(
+        seen.iter().any(|event| event.code == PROCEXIT),
+        "no exit of {pid} within {PATIENCE:?}: {seen:?}"
+    );
+    seen
+}
+
+/// Watches a child and returns its only event of this code.
+pub(crate) fn only(calls: &[&str], code: u16, act: impl FnOnce() -> i32 + Send) -> Option<Seen> {
+    let mut probe = probe(calls)?;
+    let mut seen = watch(&mut probe, act);
+    seen.retain(|event| event.code == code);
+    assert_eq!(seen.len(), 1, "one event of code {code}: {seen:?}");
+    seen.pop()
+}
+
+/// Forks; the child runs `act` and ends with its result. Returns the child's pid when it has ended.
+pub(crate) fn child(act: impl FnOnce() -> i32) -> i32 {
+    // SAFETY: the child runs `act` and ends; what the tests do there needs no lock that another thread may hold.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        let code = act();
+        // Without running what belongs to the parent.
+        call!(SYS_exit_group, code);
+    }
+    assert_eq!(call!(SYS_wait4, pid, 0, 0, 0), pid);
+    pid
+}
+
+/// A page that 32-bit calls can point to, beginning with these bytes.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn low_page(bytes: &[u8]) -> u32 {
+    let (access, kind) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT);
+    assert!(bytes.len() <= 4096);
+    // SAFETY: a new mapping.
+    let page = unsafe { libc::mmap(ptr::null_mut(), 4096, access, kind, -1, 0) };
+    assert_ne!(page, libc::MAP_FAILED);
+    // SAFETY: the page is larger than the bytes and nobody else's.
+    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), page.cast(), bytes.len()) };
+    u32::try_from(page as usize).expect("below 4 GiB")
+}
+
+/// A system call by its i386 number, as any 64-bit program can make it.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn i386(number: u64, a: u32, b: u32) -> i32 {
+    let result: u64;
+    // SAFETY: rbx, which the compiler keeps for itself, is restored; the tests pass what the call takes.
+    unsafe {
+        std::arch::asm!(
+            "xchg rbx, {a}", "int 0x80", "xchg rbx, {a}",
+            a = inout(reg) u64::from(a) => _, inlateout("rax") number => result, in("rcx") u64::from(b), in("rdx") 0,
+            out("r8") _, out("r9") _, out("r10") _, out("r11") _,
+        );
+    }
+    u32::try_from(result & 0xffff_ffff).unwrap_or(0).cast_signed()
+}

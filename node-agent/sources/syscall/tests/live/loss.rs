@@ -1,0 +1,115 @@
+//! What is reported, what is lost, and what is never reported.
+
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use saker_source_syscall::{HookState, Item, Lane, Probe, RingBytes, Settings};
+
+use crate::harness::{child, load, probe, syscalls, watch};
+
+const OPENAT: u16 = 307;
+
+fn open_often(times: u32) -> i32 {
+    child(|| {
+        for _ in 0..times {
+            call!(SYS_openat, libc::AT_FDCWD, c"/dev/null".as_ptr(), 0);
+        }
+        0
+    })
+}
+
+#[test]
+fn every_lost_record_is_reported() {
+    let ring_bytes = RingBytes { bulk: 4096, ..RingBytes::default() };
+    let Some(mut probe) = load(&Settings { syscalls: syscalls(&["openat"]), ring_bytes }) else { return };
+    open_often(500);
+    probe.set_syscalls(&syscalls(&[])).expect("no more opens");
+    let dropped = probe.counters().expect("counters").total(|row| row.ring_full);
+    let sent = probe
+        .counters()
+        .expect("counters")
+        .total(|row| if row.class.lane() == Lane::Bulk { row.events } else { 0 });
+    assert!(dropped > 400, "{dropped} of 500 do not fit into a page");
+    let (delivered, lost) = drain(&mut probe, Duration::from_millis(1300));
+    assert_eq!((delivered, lost), (sent, dropped));
+}
+
+/// Bulk events and lost records within the time.
+fn drain(probe: &mut Probe, time: Duration) -> (u64, u64) {
+    let (stop, started) = (AtomicBool::new(false), Instant::now());
+    let (mut delivered, mut lost) = (0, 0);
+    probe.run(&stop, &mut |item| match item {
+        Item::Event(event) => delivered += u64::from(event.code == OPENAT),
+        Item::Gap { lane, lost: more, .. } => {
+            assert_eq!(lane, Lane::Bulk);
+            lost += more;
+        }
+        Item::Idle => stop.store(started.elapsed() > time, Ordering::Relaxed),
+    });
+    (delivered, lost)
+}
+
+#[test]
+fn system_calls_come_and_go_while_it_runs() {
+    let Some(mut probe) = probe(&[]) else { return };
+    let opens = |probe: &mut Probe| {
+        watch(probe, || open_often(3)).iter().filter(|event| event.code == OPENAT).count()
+    };
+    let sys_exit = |probe: &Probe| {
+        probe.hooks().iter().find(|hook| hook.name == "sys_exit").map(|hook| hook.state.clone())
+    };
+    assert!(matches!(sys_exit(&probe), Some(HookState::Off(_))));
+    assert_eq!(opens(&mut probe), 0);
+    probe.set_syscalls(&syscalls(&["openat", "connect"])).expect("attached");
+    assert_eq!(sys_exit(&probe), Some(HookState::Attached));
+    assert_eq!(opens(&mut probe), 3);
+    probe.set_syscalls(&syscalls(&["connect"])).expect("still attached");
+    assert_eq!(opens(&mut probe), 0);
+    probe.set_syscalls(&syscalls(&[])).expect("detached");
+    assert!(matches!(sys_exit(&probe), Some(HookState::Off(_))));
+}
+
+#[test]
+fn the_process_of_the_probe_is_not_reported() {
+    let Some(mut probe) = probe(&["open", "openat"]) else { return };
+    let own = std::process::id();
+    let stop = AtomicBool::new(false);
+    let mut child_done = false;
+    probe.run(&stop, &mut |item| {
+        if let Item::Event(event) = item {
+            let tgid = event.origin.map(|origin| origin.tgid);
+            assert_ne!(tgid, Some(own), "code {}", event.code);
+            child_done |= event.code == OPENAT;
+        } else if child_done {
+            stop.store(true, Ordering::Relaxed);
+        } else {
+            fs::read("/etc/hostname").expect("a file");
+            open_often(1);
+        }
+    });
+}
+
+#[test]
+fn times_are_those_of_the_wall_clock() {
+    let Some(mut probe) = probe(&[]) else { return };
+    let seen = watch(&mut probe, || child(|| 0));
+    let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos();
+    let age = now.saturating_sub(u128::from(seen[0].ts));
+    assert!(age < 5_000_000_000, "{age} ns old");
+}
+
+#[test]
+fn every_hook_is_attached_here_or_says_why() {
+    let Some(probe) = probe(&["open"]) else { return };
+    for hook in probe.hooks() {
+        match &hook.state {
+            HookState::Attached => {}
+            HookState::Off(reason) => assert!(hook.name == "scan" && !reason.is_empty(), "{hook:?}"),
+        }
+    }
+    assert_eq!(probe.hooks().len(), 5);
+    assert!(saker_source_syscall::preflight::checks().iter().all(|check| !check.failed()));
+}

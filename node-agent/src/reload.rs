@@ -1,0 +1,256 @@
+//! New rules into force: read, compile, swap whole. What is broken keeps its last good form.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, Sender},
+    },
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use saker_alert::Priority;
+use saker_engine::RulesHandle;
+use saker_events::{SYSCALL_SOURCE, schema};
+use saker_crds::bundle::sha256;
+use saker_rules::{
+    bundle::Bundle,
+    diagnostic::Diagnostic,
+    load::{FileReport, LoadOptions, Loaded, Mode, Quarantined, SourceFile, load},
+    ruleset::{Rule, RuleSet},
+    schema::SourceId,
+};
+use saker_source_syscall::SyscallSet;
+
+use crate::{
+    config::Config,
+    rules_source::RulesSource,
+    status::{LoadedRule, RejectedRule, Status},
+    watch::Watch,
+};
+
+/// Versions of the plugins of Falco that are built in, for `required_plugin_versions`.
+const PLUGINS: [(&str, (u32, u32, u32)); 3] =
+    [("k8saudit", (0, 18, 0)), ("json", (0, 7, 3)), ("container", (0, 6, 4))];
+
+/// Why rules may have to be read again.
+#[derive(Debug)]
+pub enum Update {
+    /// Files may have changed.
+    Files,
+    /// The cluster has other rules.
+    Bundle(Bundle),
+}
+
+/// Rules from their files to the engine.
+pub struct Reloader {
+    source: RulesSource,
+    options: LoadOptions,
+    bundle: Option<Bundle>,
+    /// What was read the last time, to know a change that is none.
+    seen: Vec<SourceFile>,
+    /// The last content without errors, by file.
+    good: BTreeMap<String, SourceFile>,
+    rules: RulesHandle,
+}
+
+impl Reloader {
+    /// Nothing is read yet.
+    pub fn new(config: &Config, source: RulesSource, bundle: Option<Bundle>, rules: RulesHandle) -> Self {
+        let options = options(config);
+        Self { source, options, bundle, seen: Vec::new(), good: BTreeMap::new(), rules }
+    }
+
+    /// Reads all files and puts what is good into force. Says what is wrong, as lines for people.
+    pub fn first(&mut self, status: &Status) -> Vec<String> {
+        self.seen = self.source.read(self.bundle.as_ref());
+        let loaded = load(&self.seen, &self.options);
+        self.keep_good(&loaded);
+        let problems = problems(&loaded);
+        self.swap(loaded, status);
+        problems
+    }
+
+    /// Puts the rules in force again after a change, or leaves the old ones.
+    pub fn update(&mut self, update: Update, status: &Status) {
+        let of_cluster = matches!(update, Update::Bundle(_));
+        if let Update::Bundle(bundle) = update {
+            self.bundle = Some(bundle);
+        }
+        let files = self.source.read(self.bundle.as_ref());
+        if files == self.seen {
+            return;
+        }
+        self.seen = files;
+        let fresh = load(&self.seen, &self.options);
+        self.keep_good(&fresh);
+        let problems = problems(&fresh);
+        if problems.is_empty() {
+            return self.swap(fresh, status);
+        }
+        let files: Vec<_> =
+            self.seen.iter().map(|file| self.good.get(&file.name).unwrap_or(file).clone()).collect();
+        let patched = load(&files, &self.options);
+        // The cluster's rules were checked where they were made; a fault here is not theirs.
+        if of_cluster || patched.successful() {
+            self.swap(patched, status);
+        }
+        say_kept(&problems);
+        status.rules().last_error = Some(problems.join("\n"));
+    }
+
+    fn keep_good(&mut self, loaded: &Loaded) {
+        self.good.retain(|name, _| self.seen.iter().any(|file| file.name == *name));
+        for file in &self.seen {
+            if loaded.files.iter().any(|report| report.name == file.name && report.successful()) {
+                self.good.insert(file.name.clone(), file.clone());
+            }
+        }
+    }
+
+    fn swap(&self, loaded: Loaded, status: &Status) {
+        for warning in loaded.files.iter().flat_map(warnings) {
+            tracing::debug!("{warning}");
+        }
+        let Some(rules) = loaded.rules.clone() else { return };
+        let info = status.rules().clone();
+        let mut info = crate::status::Rules { last_error: None, ..info };
+        info.bundle = self.bundle.as_ref().map(|bundle| sha256(bundle.to_text().as_bytes()));
+        info.loaded = loaded_rules(&rules);
+        info.rejected = rejected(&loaded);
+        info.files = self.seen.iter().map(|file| (file.name.clone(), sha256(file.content.as_bytes()))).collect();
+        info.since = Some(SystemTime::now());
+        let count = (info.loaded.len(), info.loaded.len().saturating_add(info.rejected.len()));
+        *status.rules() = info;
+        self.rules.swap(rules);
+        tracing::info!("rules loaded {}/{}", count.0, count.1);
+    }
+
+    /// The calls that the rules in force are about.
+    pub fn syscalls(&self) -> SyscallSet {
+        syscalls(&self.rules.load())
+    }
+}
+
+fn options(config: &Config) -> LoadOptions {
+    let plugins = PLUGINS.map(|(name, version)| (name.to_owned(), version)).into();
+    LoadOptions {
+        plugins,
+        min_priority: config.priority as u8,
+        selection: config.rules.clone(),
+        append_output: config.append_output.clone(),
+        mode: Mode::Quarantine,
+        ..LoadOptions::new(schema())
+    }
+}
+
+fn loaded_rules(rules: &RuleSet) -> Vec<LoadedRule> {
+    let source =
+        |id: SourceId| rules.schema().sources().get(usize::from(id.0)).map_or("", |source| source.name);
+    let row = |Rule { info, .. }: &Rule| LoadedRule {
+        name: info.name.clone(),
+        priority: priority(info.priority),
+        source: source(info.source).to_owned(),
+        tags: info.tags.clone(),
+    };
+    rules.rules().iter().filter(|rule| rule.info.enabled).map(row).collect()
+}
+
+/// The priority of this number; rules have no other.
+fn priority(number: u8) -> Priority {
+    Priority::ALL.get(usize::from(number)).copied().unwrap_or(Priority::Debug)
+}
+
+fn rejected(loaded: &Loaded) -> Vec<RejectedRule> {
+    let row = |q: &Quarantined| RejectedRule { rule: q.name.clone(), reason: reason(loaded, q) };
+    loaded.quarantined.iter().map(row).collect()
+}
+
+/// `file:line:column: why`, in one line; an item that lacks another only has a file.
+fn reason(loaded: &Loaded, item: &Quarantined) -> String {
+    let errors = loaded.files.iter().filter(|file| file.name == item.file).flat_map(|file| &file.errors);
+    let own = errors.into_iter().find(|e| e.locations.iter().any(|at| !item.name.is_empty() && at.item_name == item.name));
+    own.map_or_else(|| format!("{}: {}", item.file, item.reason), |e| place_and_message(&item.file, e))
+}
+
+/// The calls of these rules that the probe can report; the load report names rules that need others.
+fn syscalls(rules: &RuleSet) -> SyscallSet {
+    let schema = schema();
+    let needed = rules.needed_event_types(SYSCALL_SOURCE);
+    let names = needed.iter().filter_map(|id| schema.event_types().get(usize::from(id.0)));
+    let names: Vec<_> =
+        names.map(|e| e.name).filter(|name| SyscallSet::from_names([*name]).is_ok()).collect();
+    SyscallSet::from_names(names).unwrap_or_default()
+}
+
+/// Every error, for people.
+fn problems(loaded: &Loaded) -> Vec<String> {
+    loaded.files.iter().flat_map(|file| file.errors.iter().map(|e| line(&file.name, e))).collect()
+}
+
+fn warnings(file: &FileReport) -> impl Iterator<Item = String> {
+    file.warnings.iter().map(|warning| line(&file.name, warning))
+}
+
+fn place_and_message(file: &str, problem: &Diagnostic) -> String {
+    let position = problem.locations.last().map(|location| &location.position);
+    let place = position.map_or_else(
+        || file.to_owned(),
+        |at| format!("{}:{}:{}", at.name, at.line.saturating_add(1), at.column.saturating_add(1)),
+    );
+    format!("{place}: {}", problem.message)
+}
+
+/// `file:line:column: message`, help and the place itself.
+fn line(file: &str, problem: &Diagnostic) -> String {
+    let rest = [problem.help.as_str(), problem.snippet.trim_end()];
+    let rest = rest.into_iter().filter(|part| !part.is_empty()).map(|part| format!("\n{part}"));
+    place_and_message(file, problem) + &rest.collect::<String>()
+}
+
+fn say_kept(problems: &[String]) {
+    for problem in problems {
+        tracing::error!("The last good rules stay in force: {problem}");
+    }
+}
+
+/// Watches files and waits for the cluster's rules, on threads of their own. `swapped` is called with
+/// the calls that the rules in force need.
+pub fn start(
+    mut reloader: Reloader,
+    status: Arc<Status>,
+    watch: bool,
+    swapped: impl Fn(SyscallSet) + Send + 'static,
+) -> anyhow::Result<Sender<Update>> {
+    let (sender, updates): (_, Receiver<Update>) = mpsc::channel();
+    if watch {
+        start_watch(Watch::new(reloader.source.watched())?, sender.clone())?;
+    }
+    thread::Builder::new().name("reload".to_owned()).spawn(move || {
+        for update in updates {
+            reloader.update(update, &status);
+            swapped(reloader.syscalls());
+        }
+    })?;
+    // What changed between the first reading and the watch is seen now.
+    sender.send(Update::Files)?;
+    Ok(sender)
+}
+
+fn start_watch(mut watch: Watch, updates: Sender<Update>) -> std::io::Result<()> {
+    let look = move || {
+        loop {
+            if watch.wait(Duration::from_hours(1)) && updates.send(Update::Files).is_err() {
+                return;
+            }
+        }
+    };
+    thread::Builder::new().name("watch".to_owned()).spawn(look).map(drop)
+}
+
+/// Compiles without putting anything into force: rules that load, rules that do not, and why.
+pub fn check(config: &Config, source: RulesSource) -> (usize, usize, Vec<String>) {
+    let loaded = load(&source.read(None), &options(config));
+    (loaded.enabled(), loaded.quarantined.len(), problems(&loaded))
+}

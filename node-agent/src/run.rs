@@ -1,0 +1,318 @@
+//! How the agent starts, what it waits for, and how it ends.
+
+use std::{
+    fs, io,
+    io::Write as _,
+    path::Path,
+    process::ExitCode,
+    sync::{Arc, mpsc::Sender},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow, bail};
+use clap::Parser;
+use saker_alert::Renderer;
+use saker_engine::{AuditEngine, Matching, Options, RulesHandle, SyscallEngine};
+use saker_events::schema;
+use saker_outputs::Outputs;
+use saker_rules::{bundle::Bundle, ruleset::RuleSetBuilder};
+use saker_source_k8s_audit::Counters;
+use saker_source_syscall::{HookState, Probe, RingBytes, Settings, SyscallSet};
+use tokio::{
+    runtime::{Handle, Runtime},
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
+
+use crate::{
+    alerts::Alerts,
+    args::{Args, Source},
+    audit::Audit,
+    bundle::{self, Cache},
+    config::{Config, EngineKind, Kubernetes, RuleMatching, document},
+    log,
+    reload::{self, Reloader, Update},
+    rules_source::RulesSource,
+    status::Status,
+    summary,
+    syscalls::{self, Control},
+    web::{self, Server},
+};
+
+/// Time for the outputs to deliver what is queued at the end.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What else can be done where the probe does not run.
+const WITHOUT_SYSCALLS: &str = "\nRead syscall events as root (sudo saker-agent), or do without them, which needs no privileges: saker-agent --disable-source syscall";
+
+/// The program: reads the command line, runs, and turns the result into an exit code.
+pub fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // There is nothing to do if standard error is closed.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    if args.config_schema {
+        return print(&format!("{:#}", document::schema()));
+    }
+    let (config, warnings) = Config::load(args.config.as_deref(), &args.option)?;
+    log::start(config.log_level);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let source = RulesSource::new(&config.rules_files, &args.rules);
+    if args.dry_run {
+        return dry_run(&config, source);
+    }
+    let runtime = Runtime::new().context("cannot start the runtime of the HTTP server")?;
+    let _entered = runtime.enter();
+    let agent = Agent::start(&config, source, &args.disable_source)?;
+    runtime.block_on(agent.wait())?;
+    agent.stop(&runtime)
+}
+
+/// Says what is wrong with the rules, and nothing else.
+fn dry_run(config: &Config, source: RulesSource) -> anyhow::Result<()> {
+    let (loaded, rejected, problems) = reload::check(config, source);
+    if problems.is_empty() {
+        return print(&format!("configuration and rules are good: rules loaded {loaded}/{loaded}"));
+    }
+    bail!("rules loaded {loaded}/{}:\n{}", loaded + rejected, problems.join("\n"))
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    writeln!(io::stdout(), "{text}").context("cannot write to standard output")
+}
+
+/// Everything that runs.
+struct Agent {
+    status: Arc<Status>,
+    syscall: Option<(Arc<Control>, JoinHandle<()>)>,
+    audit: Option<JoinHandle<()>>,
+    server: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
+    updates: Sender<Update>,
+}
+
+impl Agent {
+    fn start(config: &Config, source: RulesSource, without: &[Source]) -> anyhow::Result<Self> {
+        let wants = wanted(config, without)?;
+        let listener = config.webserver.enabled.then(|| web::bind(&config.webserver)).transpose()?;
+        let outputs =
+            Outputs::start(&config.outputs(), &Renderer::new(config.format()), config.queue_capacity())?;
+        let status = Arc::new(Status::new(hostname(), Alerts::new(outputs)));
+        let rules = RulesHandle::new(RuleSetBuilder::new(schema()).build());
+        let cache = Cache::new(&config.state_dir);
+        let bundle = if config.kubernetes.enabled { cache.load() } else { None };
+        let reloader = first_rules(config, source, bundle, &rules, &status)?;
+
+        let syscall = match wants.syscall {
+            true => Some(start_syscalls(config, reloader.syscalls(), &rules, &status)?),
+            false => None,
+        };
+        let audit = match wants.k8s_audit {
+            true => {
+                Some(Audit::start(AuditEngine::new(rules, &engine_options(config)), Arc::clone(&status))?)
+            }
+            false => None,
+        };
+        let control = syscall.as_ref().map(|(control, _)| Arc::clone(control));
+        let (intake, audit) = audit.unzip();
+        let server = listener.map(|listener| serve(config, listener, intake, control.clone(), &status));
+        let want = move |syscalls| {
+            if let Some(control) = &control {
+                control.want(syscalls);
+            }
+        };
+        let updates = reload::start(reloader, Arc::clone(&status), config.watch_config_files, want)?;
+        follow_cluster(config, cache, &status, &updates)?;
+        if wants.syscall {
+            tracing::info!("try it: sudo sh -c 'cat /etc/shadow'");
+        }
+        Ok(Self { status, syscall, audit, server, updates })
+    }
+
+    /// Until a signal or a fault ends the agent.
+    async fn wait(&self) -> anyhow::Result<()> {
+        let on = |kind| signal(kind).context("cannot wait for signals");
+        let (mut int, mut term) = (on(SignalKind::interrupt())?, on(SignalKind::terminate())?);
+        let (mut hangup, mut user) = (on(SignalKind::hangup())?, on(SignalKind::user_defined1())?);
+        loop {
+            tokio::select! {
+                _ = int.recv() => return Ok(()),
+                _ = term.recv() => return Ok(()),
+                () = self.status.ended() => return Ok(()),
+                _ = user.recv() => self.status.alerts.outputs().reopen(),
+                _ = hangup.recv() => {
+                    tracing::info!("SIGHUP: rules are read again");
+                    self.updates.send(Update::Files).context("the rules cannot be read again")?;
+                }
+            }
+        }
+    }
+
+    /// Sources first, then what they feed, so that nothing on its way is lost.
+    fn stop(self, runtime: &Runtime) -> anyhow::Result<()> {
+        if let Some((shutdown, server)) = self.server {
+            // An error says that the server ended before.
+            let _ = shutdown.send(());
+            runtime.block_on(server)?;
+        }
+        if let Some((control, thread)) = self.syscall {
+            control.stop();
+            join(thread);
+        }
+        self.audit.into_iter().for_each(join);
+        let outputs = self.status.alerts.outputs().close(PATIENCE);
+        write!(io::stderr(), "{}", summary::summary(&self.status, &outputs))?;
+        match self.status.end_reason() {
+            Some(reason) => bail!("{reason}"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn join(thread: JoinHandle<()>) {
+    // A thread that panicked has said so.
+    let _ = thread.join();
+}
+
+struct Wants {
+    syscall: bool,
+    k8s_audit: bool,
+}
+
+fn wanted(config: &Config, without: &[Source]) -> anyhow::Result<Wants> {
+    let syscall = config.engine.kind == EngineKind::ModernEbpf && !without.contains(&Source::Syscall);
+    let k8s_audit = config.webserver.enabled && !without.contains(&Source::K8sAudit);
+    if !(syscall || k8s_audit) {
+        bail!(
+            "every source of events is disabled: leave one of syscall and k8s_audit (which needs webserver.enabled)"
+        );
+    }
+    Ok(Wants { syscall, k8s_audit })
+}
+
+/// Follows the cluster's rules, if they are wanted.
+fn follow_cluster(
+    config: &Config,
+    cache: Cache,
+    status: &Arc<Status>,
+    updates: &Sender<Update>,
+) -> anyhow::Result<()> {
+    if !config.kubernetes.enabled {
+        return Ok(());
+    }
+    let Kubernetes { kubeconfig, namespace, manifest, .. } = config.kubernetes.clone();
+    let kubeconfig = Some(kubeconfig).filter(|path| !path.as_os_str().is_empty());
+    let running = status.rules().bundle.clone();
+    let source = bundle::Source { kubeconfig, namespace, manifest };
+    let following = Handle::current().block_on(bundle::follow(source, cache, running));
+    let mut bundles = following.context("cannot follow the cluster's rules")?;
+    let (status, updates) = (Arc::clone(status), updates.clone());
+    tokio::spawn(async move {
+        while let Some(update) = bundles.recv().await {
+            match update {
+                // An error says that the agent ends.
+                bundle::Update::Bundle(bundle) => drop(updates.send(Update::Bundle(bundle))),
+                bundle::Update::Refused(reason) => status.rules().last_error = Some(reason),
+            }
+        }
+    });
+    Ok(())
+}
+
+/// The rules to start with; what is wrong with some of them does not keep the others from running.
+fn first_rules(
+    config: &Config,
+    source: RulesSource,
+    bundle: Option<Bundle>,
+    rules: &RulesHandle,
+    status: &Status,
+) -> anyhow::Result<Reloader> {
+    let mut reloader = Reloader::new(config, source, bundle, rules.clone());
+    let problems = reloader.first(status);
+    if status.rules().loaded.is_empty() && !problems.is_empty() {
+        bail!("no rule can be loaded:\n{}", problems.join("\n"));
+    }
+    for problem in &problems {
+        tracing::error!("Left out: {problem}");
+    }
+    Ok(reloader)
+}
+
+fn start_syscalls(
+    config: &Config,
+    wanted: SyscallSet,
+    rules: &RulesHandle,
+    status: &Arc<Status>,
+) -> anyhow::Result<(Arc<Control>, JoinHandle<()>)> {
+    let bulk = 1 << 19 << config.engine.modern_ebpf.buf_size_preset;
+    let settings = Settings { syscalls: wanted, ring_bytes: RingBytes { bulk, ..RingBytes::default() } };
+    let probe = Probe::load(&settings).map_err(|error| anyhow!("{error}{WITHOUT_SYSCALLS}"))?;
+    tell_hooks(&probe);
+    let engine = SyscallEngine::new(rules.clone(), &engine_options(config));
+    let drops = config.syscall_event_drops.clone();
+    syscalls::start(probe, engine, drops, Arc::clone(status)).context("cannot start the syscall thread")
+}
+
+fn tell_hooks(probe: &Probe) {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let btf = if Path::new("/sys/kernel/btf/vmlinux").exists() { "with BTF" } else { "without BTF" };
+    tracing::info!("kernel {} {btf}", release.trim());
+    let attached =
+        probe.hooks().iter().filter(|hook| hook.state == HookState::Attached).map(|hook| hook.name);
+    tracing::info!("hooks attached: {}", attached.collect::<Vec<_>>().join(", "));
+    for hook in probe.hooks() {
+        if let HookState::Off(reason) = &hook.state {
+            tracing::warn!("hook {} is off: {reason}", hook.name);
+        }
+    }
+}
+
+fn serve(
+    config: &Config,
+    listener: tokio::net::TcpListener,
+    audit: Option<Audit>,
+    syscalls: Option<Arc<Control>>,
+    status: &Arc<Status>,
+) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+    let (shutdown, ended) = oneshot::channel();
+    if let Ok(address) = listener.local_addr() {
+        let path = &config.webserver.k8s_audit_endpoint;
+        let what = if audit.is_some() { format!("audit events on {path}, ") } else { String::new() };
+        tracing::info!(
+            "listening on http://{address}: {what}{}, /status, /metrics",
+            config.webserver.k8s_healthz_endpoint
+        );
+    }
+    let server =
+        Server { status: Arc::clone(status), audit, counters: Arc::new(Counters::default()), syscalls };
+    let metrics = config.metrics.enabled && config.webserver.prometheus_metrics_enabled;
+    let ended = async {
+        // An error says that the other end is gone, which is an end too.
+        let _ = ended.await;
+    };
+    (shutdown, tokio::spawn(server.run(listener, config.webserver.clone(), metrics, ended)))
+}
+
+/// `$FALCO_HOSTNAME`, or the name of the machine.
+fn hostname() -> String {
+    std::env::var("FALCO_HOSTNAME")
+        .or_else(|_| fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()))
+        .unwrap_or_else(|_| "localhost".to_owned())
+}
+
+fn engine_options(config: &Config) -> Options {
+    let matching = match config.rule_matching {
+        RuleMatching::First => Matching::First,
+        RuleMatching::All => Matching::All,
+    };
+    let (iso8601, boot_time) = (config.time_format_iso_8601, saker_source_syscall::boot_time());
+    Options { matching, iso8601, boot_time, ..Options::new(hostname()) }
+}

@@ -1,0 +1,306 @@
+//! What the agent is doing: one value that `/status`, `/metrics`, `/healthz` and the summary read.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread,
+    time::SystemTime,
+};
+
+use saker_alert::Priority;
+use saker_outputs::Counts;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::alerts::Alerts;
+
+/// Rejected rules that `/status` lists; the number is always the full one.
+const MAX_LISTED: usize = 100;
+
+/// Shared by everything in the agent.
+pub struct Status {
+    /// Name of this node in alerts.
+    pub hostname: String,
+    /// When the agent started.
+    pub started: SystemTime,
+    /// The way out for alerts.
+    pub alerts: Alerts,
+    /// The syscall source.
+    pub syscall: Source,
+    /// The audit source.
+    pub k8s_audit: Source,
+    rules: Mutex<Rules>,
+    /// Why the agent must end.
+    end: watch::Sender<Option<String>>,
+}
+
+/// One source of events.
+#[derive(Default)]
+pub struct Source {
+    state: Mutex<SourceState>,
+    events: AtomicU64,
+    lost: AtomicU64,
+}
+
+/// Whether a source works.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", content = "reason", rename_all = "lowercase")]
+pub enum SourceState {
+    /// It is not wanted.
+    #[default]
+    Off,
+    /// It works.
+    Running,
+    /// It is wanted and does not work.
+    Failed(String),
+}
+
+/// The rules in force.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// SHA-256 of the cluster's rules, if they are in force.
+    pub bundle: Option<String>,
+    /// Every rule that is evaluated.
+    pub loaded: Vec<LoadedRule>,
+    /// Rules that could not be compiled.
+    pub rejected: Vec<RejectedRule>,
+    /// SHA-256 of each file.
+    pub files: Vec<(String, String)>,
+    /// Why the last change was not taken over; empty if it was.
+    pub last_error: Option<String>,
+    /// When the rules in force came into force.
+    pub since: Option<SystemTime>,
+}
+
+/// A rule that is evaluated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadedRule {
+    /// Its name.
+    pub name: String,
+    /// Its priority.
+    pub priority: Priority,
+    /// Its source.
+    pub source: String,
+    /// Its tags, sorted.
+    pub tags: Vec<String>,
+}
+
+/// A rule that could not be compiled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RejectedRule {
+    /// Its name, or empty for a whole file.
+    pub rule: String,
+    /// Why, with file, line and column.
+    pub reason: String,
+}
+
+/// The answer of `/status`; the operator reads it.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    version: &'static str,
+    hostname: String,
+    bundle: Option<String>,
+    rules: RulesReport,
+    sources: BTreeMap<&'static str, SourceReport>,
+    outputs: BTreeMap<&'static str, OutputReport>,
+    alerts: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct RulesReport {
+    loaded: usize,
+    rejected: usize,
+    reasons: Vec<RejectedRule>,
+    last_error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct SourceReport {
+    #[serde(flatten)]
+    state: SourceState,
+    events: u64,
+    lost: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct OutputReport {
+    sent: u64,
+    dropped: u64,
+    failed: u64,
+}
+
+impl Status {
+    /// Nothing has happened yet.
+    pub fn new(hostname: String, alerts: Alerts) -> Self {
+        let started = SystemTime::now();
+        let (syscall, k8s_audit) = (Source::default(), Source::default());
+        Self {
+            hostname,
+            started,
+            alerts,
+            syscall,
+            k8s_audit,
+            rules: Mutex::default(),
+            end: watch::Sender::default(),
+        }
+    }
+
+    /// The rules in force.
+    pub fn rules(&self) -> MutexGuard<'_, Rules> {
+        lock(&self.rules)
+    }
+
+    /// Every source with its name.
+    pub const fn sources(&self) -> [(&'static str, &Source); 2] {
+        [("syscall", &self.syscall), ("k8s_audit", &self.k8s_audit)]
+    }
+
+    /// Why the agent is not well, or nothing.
+    pub fn unhealthy(&self) -> Vec<String> {
+        let failed = |(name, source): (&str, &Source)| match source.state() {
+            SourceState::Failed(reason) => Some(format!("source {name} is dead: {reason}")),
+            _ => None,
+        };
+        self.sources().into_iter().filter_map(failed).collect()
+    }
+
+    /// Ends the agent for this reason.
+    pub fn end(&self, reason: &str) {
+        self.end.send_replace(Some(reason.to_owned()));
+    }
+
+    /// Waits for [`Self::end`].
+    pub async fn ended(&self) {
+        // An error would say that the sender is gone, and it is ours.
+        let _ = self.end.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// The reason given to [`Self::end`].
+    pub fn end_reason(&self) -> Option<String> {
+        self.end.borrow().clone()
+    }
+
+    /// As long as the answer lives, a panic of this thread is the death of a source.
+    pub fn watch_thread(self: &Arc<Self>, source: fn(&Self) -> &Source) -> ThreadWatch {
+        ThreadWatch { status: Arc::clone(self), source }
+    }
+
+    /// The answer of `/status`.
+    pub fn report(&self) -> Report {
+        let rules = self.rules();
+        let source = |(name, source): (_, &Source)| (name, source.report());
+        let output =
+            |(name, Counts { sent, failed, dropped })| (name, OutputReport { sent, dropped, failed });
+        Report {
+            version: env!("CARGO_PKG_VERSION"),
+            hostname: self.hostname.clone(),
+            bundle: rules.bundle.clone(),
+            rules: RulesReport {
+                loaded: rules.loaded.len(),
+                rejected: rules.rejected.len(),
+                reasons: rules.rejected.iter().take(MAX_LISTED).cloned().collect(),
+                last_error: rules.last_error.clone(),
+            },
+            sources: self.sources().into_iter().map(source).collect(),
+            outputs: self.alerts.outputs().counts().map(output).collect(),
+            alerts: self.alerts.tally().values().map(|t| t.count).sum(),
+        }
+    }
+}
+
+impl Source {
+    /// What became of it.
+    pub fn set(&self, state: SourceState) {
+        *lock(&self.state) = state;
+    }
+
+    /// Whether it works.
+    pub fn state(&self) -> SourceState {
+        lock(&self.state).clone()
+    }
+
+    /// Counts events.
+    pub fn add_events(&self, count: u64) {
+        self.events.fetch_add(count, Relaxed);
+    }
+
+    /// Counts losses.
+    pub fn add_lost(&self, count: u64) {
+        self.lost.fetch_add(count, Relaxed);
+    }
+
+    /// Events since the start.
+    pub fn events(&self) -> u64 {
+        self.events.load(Relaxed)
+    }
+
+    /// Losses since the start.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Relaxed)
+    }
+
+    fn report(&self) -> SourceReport {
+        SourceReport { state: self.state(), events: self.events(), lost: self.lost() }
+    }
+}
+
+/// See [`Status::watch_thread`].
+pub struct ThreadWatch {
+    status: Arc<Status>,
+    source: fn(&Status) -> &Source,
+}
+
+impl Drop for ThreadWatch {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let reason = "its thread ended by a fault of the program; the log has the place";
+            (self.source)(&self.status).set(SourceState::Failed(reason.to_owned()));
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use saker_alert::{Format, Renderer};
+    use saker_outputs::{Outputs, file};
+
+    use super::*;
+
+    /// A status whose alerts go nowhere.
+    pub(crate) fn status() -> Status {
+        let null = file::Config { enabled: true, filename: "/dev/null".into(), ..file::Config::default() };
+        let outputs = Outputs::start(&[&null], &Renderer::new(Format::default()), 10).unwrap();
+        Status::new("node-1".to_owned(), Alerts::new(outputs))
+    }
+
+    #[test]
+    fn a_dead_source_is_no_health() {
+        let status = status();
+        assert!(status.unhealthy().is_empty());
+        status.syscall.set(SourceState::Running);
+        assert!(status.unhealthy().is_empty());
+        status.syscall.set(SourceState::Failed("the ring is gone".to_owned()));
+        assert_eq!(status.unhealthy(), ["source syscall is dead: the ring is gone"]);
+    }
+
+    #[test]
+    fn the_report_is_what_the_operator_reads() {
+        let status = status();
+        status.k8s_audit.set(SourceState::Running);
+        status.k8s_audit.add_events(2);
+        let reason = RejectedRule { rule: "Bad".to_owned(), reason: "a.yaml:1:2: no".to_owned() };
+        status.rules().rejected = vec![reason; MAX_LISTED + 1];
+        let report = serde_json::to_value(status.report()).unwrap();
+        let expected = serde_json::json!({"state": "running", "events": 2, "lost": 0});
+        assert_eq!(report["sources"]["k8s_audit"], expected);
+        assert_eq!(report["rules"]["rejected"], MAX_LISTED + 1);
+        assert_eq!(report["rules"]["reasons"].as_array().unwrap().len(), MAX_LISTED);
+    }
+}

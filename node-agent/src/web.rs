@@ -1,0 +1,149 @@
+//! The HTTP server: audit events in; health, versions, metrics and status out.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
+
+use anyhow::Context;
+use saker_source_k8s_audit::{AuditEvent, Connections, Counters, Intake};
+use serde_json::json;
+use warp::{
+    Filter, Rejection,
+    http::{StatusCode, header::CONTENT_TYPE},
+    reply::{Reply, Response},
+};
+
+use crate::{
+    audit::Audit,
+    config,
+    metrics::{self, Extra},
+    status::Status,
+    syscalls::Control,
+};
+
+/// What the server tells and takes.
+#[derive(Clone)]
+pub struct Server {
+    /// What the agent does.
+    pub status: Arc<Status>,
+    /// Takes audit events, if they are wanted.
+    pub audit: Option<Audit>,
+    /// Counters of the audit source.
+    pub counters: Arc<Counters>,
+    /// Counters of the syscall source, if it runs.
+    pub syscalls: Option<Arc<Control>>,
+}
+
+/// Takes the port, so that a port in use is known at once.
+pub fn bind(config: &config::Webserver) -> anyhow::Result<tokio::net::TcpListener> {
+    let address = SocketAddr::new(config.listen_address, config.listen_port);
+    let listener = TcpListener::bind(address).map_err(|error| {
+        let advice = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                "another program has it: end that one, or choose another port with -o webserver.listen_port=8766"
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                "this machine has no such address: choose another with -o webserver.listen_address=127.0.0.1"
+            }
+            _ => "choose another with -o webserver.listen_port=8766",
+        };
+        anyhow::anyhow!("cannot listen on {address}: {error}; {advice}")
+    })?;
+    listener.set_nonblocking(true).context("cannot listen")?;
+    tokio::net::TcpListener::from_std(listener).context("cannot listen")
+}
+
+impl Server {
+    /// Serves until `shutdown` ends.
+    pub async fn run(
+        self,
+        listener: tokio::net::TcpListener,
+        config: config::Webserver,
+        metrics: bool,
+        shutdown: impl Future<Output = ()> + Send,
+    ) {
+        let counters = Arc::clone(&self.counters);
+        let routes = self.routes(&config, metrics);
+        saker_source_k8s_audit::serve(listener, routes, Connections::default(), counters, shutdown).await;
+    }
+
+    fn routes(
+        self,
+        config: &config::Webserver,
+        metrics: bool,
+    ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + use<> {
+        let audit = self.audit_routes(config);
+        let paths = Paths { health: config.k8s_healthz_endpoint.clone(), metrics };
+        let own = warp::get().and(warp::path::full()).and_then(move |path: warp::path::FullPath| {
+            let answer = self.answer(path.as_str(), &paths).ok_or_else(warp::reject::not_found);
+            std::future::ready(answer)
+        });
+        own.or(audit).unify()
+    }
+
+    fn audit_routes(
+        &self,
+        config: &config::Webserver,
+    ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + use<> {
+        let audit = self.audit.clone();
+        let paths = if audit.is_some() { audit_paths(config) } else { Vec::new() };
+        let settings = saker_source_k8s_audit::Config { paths, ..saker_source_k8s_audit::Config::default() };
+        let take = move |events: Vec<AuditEvent>| {
+            let intake = audit.as_ref().map_or(Intake::Overloaded, |audit| audit.take(events));
+            std::future::ready(intake)
+        };
+        saker_source_k8s_audit::routes(settings, Arc::clone(&self.counters), take)
+    }
+
+    fn answer(&self, path: &str, paths: &Paths) -> Option<Response> {
+        match path {
+            _ if path == paths.health => Some(self.health()),
+            "/versions" => Some(warp::reply::json(&versions()).into_response()),
+            "/status" => Some(warp::reply::json(&self.status.report()).into_response()),
+            "/metrics" if paths.metrics => Some(self.metrics()),
+            _ => None,
+        }
+    }
+
+    fn health(&self) -> Response {
+        let reasons = self.status.unhealthy();
+        if reasons.is_empty() {
+            // Byte for byte what Falco answers: probes compare it.
+            return warp::reply::with_header(r#"{"status": "ok"}"#, CONTENT_TYPE, "application/json")
+                .into_response();
+        }
+        let body = warp::reply::json(&json!({"status": "failed", "reasons": reasons}));
+        warp::reply::with_status(body, StatusCode::SERVICE_UNAVAILABLE).into_response()
+    }
+
+    fn metrics(&self) -> Response {
+        let mut extra: Extra = metrics::audit(&self.counters);
+        extra.extend(self.syscalls.as_ref().into_iter().flat_map(|control| control.metrics()));
+        let text = metrics::render(&self.status, extra);
+        warp::reply::with_header(text, CONTENT_TYPE, "text/plain; version=0.0.4").into_response()
+    }
+}
+
+#[derive(Clone)]
+struct Paths {
+    health: String,
+    metrics: bool,
+}
+
+/// Falco's path of before 2020 is served beside the default one.
+fn audit_paths(config: &config::Webserver) -> Vec<String> {
+    let defaults = saker_source_k8s_audit::Config::default().paths;
+    let path = &config.k8s_audit_endpoint;
+    if defaults.contains(path) { defaults } else { vec![path.clone()] }
+}
+
+fn versions() -> serde_json::Value {
+    json!({
+        "saker_version": env!("CARGO_PKG_VERSION"),
+        "engine_version": "63",
+        "engine_version_semver": "0.63.0",
+        "plugin_versions": {"k8saudit": "0.18.0"},
+    })
+}

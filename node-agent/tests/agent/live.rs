@@ -1,0 +1,106 @@
+//! The agent on this kernel.
+
+use std::{
+    fs,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use crate::running::{Running, can_run_live, start};
+
+fn agent() -> Running {
+    let agent = start(&["-o", "outputs_queue.capacity=100000"]);
+    agent.log("processes were there before");
+    agent
+}
+
+fn shell(script: &str) -> Instant {
+    let start = Instant::now();
+    Command::new("sh").args(["-c", script]).output().unwrap();
+    start
+}
+
+/// A rule that a file of ours is read.
+fn rule(name: &str, file: &std::path::Path, output: &str) -> String {
+    format!(
+        "- rule: {name}\n  desc: d\n  condition: evt.type in (open, openat, openat2) and evt.dir = < and fd.name = {}\n  output: {output} file=%fd.name program=%proc.name parent=%proc.pname\n  priority: WARNING\n",
+        file.display()
+    )
+}
+
+#[test]
+fn reading_the_password_file_is_an_alert_at_once() {
+    if !can_run_live("reading_the_password_file_is_an_alert_at_once") {
+        return;
+    }
+    let agent = agent();
+    for line in [
+        "with BTF",
+        "hooks attached: ",
+        "sys_exit",
+        "rules loaded ",
+        "listening on http://127.0.0.1:",
+        "try it: ",
+    ] {
+        agent.log(line);
+    }
+    // The machine may be busy with other tests; the best of some attempts is the agent's own delay.
+    let delay = (0..10).map(|_| {
+        let before = agent.stdout.all().len();
+        let start = shell("cat /etc/shadow");
+        while agent.stdout.all().len() == before && start.elapsed() < crate::running::PATIENCE {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        start.elapsed()
+    });
+    let delay = delay.min().unwrap();
+    let (_, line) = agent.alert("/etc/shadow");
+    assert!(delay < Duration::from_millis(100), "{delay:?}: {line}");
+    let (status, summary) = agent.interrupt();
+    assert!(status.success(), "{summary}");
+    assert!(summary.contains(", lost: 0") && summary.contains("Events detected: "), "{summary}");
+}
+
+#[test]
+fn a_new_rule_takes_effect_on_the_running_probe() {
+    if !can_run_live("a_new_rule_takes_effect_on_the_running_probe") {
+        return;
+    }
+    let agent = agent();
+    let marker = agent.path("marker");
+    fs::write(&marker, "x").unwrap();
+    let cat = format!("cat {}", marker.display());
+    let file = agent.path("rules.d/mine.yaml");
+    fs::write(&file, rule("Marker read", &marker, "Marker was read")).unwrap();
+    until(&agent, &cat, "Warning Marker was read");
+    let (_, line) = agent.alert("Marker was read");
+    assert!(line.contains("program=cat"), "{line}");
+
+    fs::write(&file, rule("Marker read", &marker, "Marker was looked at")).unwrap();
+    until(&agent, &cat, "Warning Marker was looked at");
+
+    fs::write(&file, rule("Marker read", &marker, "Marker %nothing.at.all")).unwrap();
+    let error = agent.log("The last good rules stay in force");
+    assert!(error.contains("mine.yaml:"), "{error}");
+    let before = agent.stdout.all().len();
+    shell(&cat);
+    let start = Instant::now();
+    while agent.stdout.all()[before..].iter().all(|line| !line.contains("Marker was looked at")) {
+        assert!(start.elapsed() < crate::running::PATIENCE, "the last good rule is gone");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!(agent.stderr.all().iter().filter(|line| line.contains("hooks attached")).count(), 1);
+}
+
+#[track_caller]
+fn until(agent: &Running, script: &str, text: &str) {
+    let start = Instant::now();
+    while start.elapsed() < crate::running::PATIENCE {
+        shell(script);
+        std::thread::sleep(Duration::from_millis(50));
+        if agent.stdout.all().iter().any(|line| line.contains(text)) {
+            return;
+        }
+    }
+    panic!("no alert with '{text}':\n{}\n{}", agent.stdout.all().join("\n"), agent.stderr.all().join("\n"));
+}

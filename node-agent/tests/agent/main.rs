@@ -1,0 +1,6 @@
+//! The agent as users run it: the built program, its terminal, its HTTP server, its files.
+
+mod audit;
+mod live;
+mod running;
+mod start;
