@@ -18,7 +18,7 @@ impl ApiServer {
     async fn start(&self, folder: &std::path::Path) -> Source {
         let (one, list) = (self.clone(), self.clone());
         let get = warp::path!("api" / "v1" / "namespaces" / "ns" / "configmaps" / String)
-            .map(move |name| one.get(name));
+            .map(move |name: String| one.get(&name));
         let list = warp::path!("api" / "v1" / "namespaces" / "ns" / "configmaps")
             .and(warp::query::<Vec<(String, String)>>())
             .then(move |query| list.clone().list(query));
@@ -34,7 +34,7 @@ impl ApiServer {
         Source { kubeconfig: Some(kubeconfig), namespace: "ns".into(), manifest: "saker-manifest".into() }
     }
 
-    fn get(&self, name: String) -> warp::reply::Response {
+    fn get(&self, name: &str) -> warp::reply::Response {
         let found = self.maps.lock().unwrap().iter().find(|map| map["metadata"]["name"] == name).cloned();
         match found {
             Some(map) => warp::reply::json(&map).into_response(),
