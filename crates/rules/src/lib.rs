@@ -18,9 +18,11 @@
 
 pub mod append_output;
 pub mod ast;
+pub mod bundle;
 mod check;
 mod collect;
 pub mod compile;
+pub mod describe;
 pub mod diagnostic;
 mod document;
 mod evaluate;
@@ -37,6 +39,7 @@ pub mod parse;
 mod place;
 mod print;
 pub mod render;
+pub mod report;
 pub mod requirements;
 mod resolve;
 pub mod ruleset;

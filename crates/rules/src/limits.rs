@@ -18,3 +18,5 @@ pub const MAX_REGEX_BYTES: usize = 1 << 20;
 pub const MAX_YAML_DEPTH: usize = 64;
 /// Bytes of one condition after its exceptions and lists are written out.
 pub const MAX_CONDITION_BYTES: usize = 8 << 20;
+/// Bytes of a bundle's text.
+pub const MAX_BUNDLE_BYTES: usize = 64 << 20;

@@ -148,6 +148,7 @@ pub struct Loaded {
     pub blind: Vec<(String, String)>,
     /// Everything that compiled, for [`crate::describe`].
     pub(crate) catalog: Catalog,
+    pub(crate) schema: Arc<Schema>,
 }
 
 impl Loaded {
@@ -294,8 +295,9 @@ impl<'a> Loader<'a> {
         let failed = self.reports.iter().any(|report| !report.successful());
         let blind = self.catalog.blind(&self.options.schema, field_flags::UNAVAILABLE);
         let rules = if failed && self.options.mode == Mode::Strict { None } else { Some(self.rule_set()) };
-        let Self { reports: files, log, catalog, .. } = self;
-        Loaded { files, rules, quarantined: log.quarantined, blind, catalog }
+        let Self { reports: files, log, catalog, options, .. } = self;
+        let schema = Arc::clone(&options.schema);
+        Loaded { files, rules, quarantined: log.quarantined, blind, catalog, schema }
     }
 
     fn check_plugins(&mut self) {

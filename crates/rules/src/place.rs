@@ -47,18 +47,6 @@ impl Place {
         self.0.mark
     }
 
-    /// Item type and name of the item that this is part of (`rule`, `x`).
-    pub(crate) fn item(&self) -> (&'static str, &str) {
-        let mut step = &self.0;
-        while let Some(parent) = &step.parent {
-            if parent.0.parent.is_none() {
-                break;
-            }
-            step = &parent.0;
-        }
-        (step.kind, &step.name)
-    }
-
     /// A diagnostic at this place.
     pub(crate) fn diagnostic(&self, code: Code, message: impl Into<String>) -> Diagnostic {
         Diagnostic {

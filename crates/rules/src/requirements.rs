@@ -78,7 +78,7 @@ pub(crate) fn dotted((major, minor, patch): Version) -> String {
 }
 
 /// `major.minor.patch`; what follows is not looked at.
-pub(crate) fn parse_version(text: &str) -> Option<Version> {
+pub fn parse_version(text: &str) -> Option<Version> {
     let (major, rest) = text.trim_start().split_once('.')?;
     let (minor, rest) = rest.split_once('.')?;
     let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
