@@ -60,7 +60,8 @@ fn plugin_json(requirement: &PluginRequirement) -> Value {
 }
 
 fn list_json(list: &CompiledList, names: &Names<'_>) -> Value {
-    let (lists, items): (Vec<_>, Vec<_>) = list.raw.iter().partition(|item| names.lists.contains(item.as_str()));
+    let (lists, items): (Vec<_>, Vec<_>) =
+        list.raw.iter().partition(|item| names.lists.contains(item.as_str()));
     json!({
         "info": { "name": list.name, "items": items },
         "details": { "lists": lists, "items_compiled": list.items },

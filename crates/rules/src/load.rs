@@ -325,7 +325,9 @@ impl<'a> Loader<'a> {
         let catalog = &mut self.catalog;
         let candidates: Vec<_> = catalog.rules.iter().map(CompiledRule::candidate).collect();
         let mut order = select::enabled(&candidates, &self.options.selection);
-        order.retain(|i| catalog.rules.get(*i).is_some_and(|r| r.rule.priority as u8 <= self.options.min_priority));
+        order.retain(|i| {
+            catalog.rules.get(*i).is_some_and(|r| r.rule.priority as u8 <= self.options.min_priority)
+        });
         catalog.enabled = order.len();
         catalog.rule_set(&order, &self.options.schema)
     }

@@ -178,7 +178,8 @@ fn definition(
         Some(_) => text(node, "source", &place)?.text,
         None => "syscall".to_owned(),
     };
-    let flag = |key, default| -> Decoded<bool> { Ok(optional_boolean(node, key, &place)?.unwrap_or(default)) };
+    let flag =
+        |key, default| -> Decoded<bool> { Ok(optional_boolean(node, key, &place)?.unwrap_or(default)) };
     Ok(Definition {
         enabled: flag("enabled", true)?,
         warn_evttypes: flag("warn_evttypes", true)?,

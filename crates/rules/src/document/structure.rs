@@ -26,17 +26,8 @@ struct Object {
     at_least: usize,
 }
 
-static PRIORITIES: [&str; 9] = [
-    "EMERGENCY",
-    "ALERT",
-    "CRITICAL",
-    "ERROR",
-    "WARNING",
-    "NOTICE",
-    "INFO",
-    "INFORMATIONAL",
-    "DEBUG",
-];
+static PRIORITIES: [&str; 9] =
+    ["EMERGENCY", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "INFORMATIONAL", "DEBUG"];
 
 static FILE: Shape = Shape::Array(&Shape::Object(&ITEM));
 static ITEM: Object = Object {
@@ -156,7 +147,9 @@ impl Object {
     fn check(&self, node: &Node, path: &mut String, found: &mut Vec<String>) {
         for (key, value) in node.entries() {
             match self.keys.iter().find(|(name, _)| *name == &*key.text) {
-                Some((name, shape)) => within(path, &format!(".{name}"), |path| shape.check(value, path, found)),
+                Some((name, shape)) => {
+                    within(path, &format!(".{name}"), |path| shape.check(value, path, found))
+                }
                 None => found.push(format!("{path}: unknown key '{}'", key.text)),
             }
         }
@@ -190,7 +183,10 @@ mod tests {
     fn deviations_are_named_with_their_path() {
         check_text("- {rule: x, priority: info, tags: [a], enabled: \"no\"}", &[]);
         check_text("- list: x\n  items: [1, a]\n  override: {items: append}", &[]);
-        check_text("- {rule: x, exceptions: [{name: a, value: b}]}", &["[0].exceptions[0]: unknown key 'value'"]);
+        check_text(
+            "- {rule: x, exceptions: [{name: a, value: b}]}",
+            &["[0].exceptions[0]: unknown key 'value'"],
+        );
         check_text("- {rule: x, exceptions: [{}]}", &["[0].exceptions[0]: the key 'name' is missing"]);
         check_text("- {rule: x, override: {}}", &["[0].override: at least one key expected"]);
         check_text("- {rule: x, enabled: maybe}", &["[0].enabled: true or false expected"]);

@@ -8,14 +8,13 @@ use crate::{
     ast::Expr,
     collect::{Collection, Entry, Macro, Rule},
     compile::{Condition, too_many_event_types},
-    diagnostic::{Code, Diagnostic, TextError},
+    diagnostic::{Code, Diagnostic, TextError, TextWarning},
     document::Decoded,
     exceptions,
     expand::{Expanded, Written},
     limits::MAX_DEPTH,
-    load::{
-        Catalog, CompiledList, CompiledMacro, CompiledRule, LoadOptions, Log, Stop,
-    },
+    lint::{self, DEPRECATED_FIELDS},
+    load::{Catalog, CompiledList, CompiledMacro, CompiledRule, LoadOptions, Log, Stop},
     parse::parse,
     resolve::Macros,
     ruleset::ExtraField,
@@ -25,10 +24,6 @@ use crate::{
 
 /// The token that older rules have and nobody fills any more.
 const CONTAINER_INFO: &str = "%container.info";
-
-/// Fields that outputs should not have any more (specification §1.6).
-const DEPRECATED_FIELDS: [&str; 6] =
-    ["evt.dir", "evt.latency", "evt.latency.s", "evt.latency.ns", "evt.latency.human", "evt.wait_latency"];
 
 /// Errors about names that another version may know (specification §1.6).
 const UNKNOWN: [&str; 4] =
@@ -221,6 +216,7 @@ impl Build<'_> {
     ) -> Decoded<Option<(Expr, Condition)>> {
         let parsed = self.parsed(&condition)?;
         let tree = self.resolved(&parsed, usize::MAX)?;
+        self.log.warnings.extend(lint::warnings(&tree).iter().map(|warning| parsed.warning(warning)));
         let condition = match Condition::compile(&tree, &self.options.schema, source) {
             Ok(condition) => condition,
             Err(error) => {
@@ -228,9 +224,7 @@ impl Build<'_> {
                 return self.skip(rule, error).map(|()| None);
             }
         };
-        let at = |message: &String| TextError::new(message.clone(), 0);
-        let warnings = condition.warnings().iter().map(|(code, m)| *parsed.text.diagnostic(*code, at(m)));
-        self.log.warnings.extend(warnings);
+        self.log.warnings.extend(condition.warnings().iter().map(|warning| parsed.warning(warning)));
         Ok(Some((tree, condition)))
     }
 
@@ -286,4 +280,13 @@ fn appended<'o>(options: &'o LoadOptions, rule: &'o Rule) -> impl Iterator<Item 
 struct Parsed {
     text: Expanded,
     tree: Expr,
+}
+
+impl Parsed {
+    fn warning(&self, warning: &TextWarning) -> Diagnostic {
+        let error = TextError::new(warning.message.clone(), warning.offset);
+        let mut diagnostic = *self.text.diagnostic(warning.code, error);
+        diagnostic.deprecated_field = warning.deprecated_field;
+        diagnostic
+    }
 }
