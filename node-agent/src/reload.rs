@@ -11,9 +11,9 @@ use std::{
 };
 
 use saker_alert::Priority;
+use saker_crds::bundle::sha256;
 use saker_engine::RulesHandle;
 use saker_events::{SYSCALL_SOURCE, schema};
-use saker_crds::bundle::sha256;
 use saker_rules::{
     bundle::Bundle,
     diagnostic::Diagnostic,
@@ -79,7 +79,8 @@ impl Reloader {
             self.bundle = Some(bundle);
         }
         let files = self.source.read(self.bundle.as_ref());
-        if files == self.seen {
+        // A bundle may hold what runs already; then its hash is what is new.
+        if files == self.seen && !of_cluster {
             return;
         }
         self.seen = files;
@@ -116,10 +117,11 @@ impl Reloader {
         let Some(rules) = loaded.rules.clone() else { return };
         let info = status.rules().clone();
         let mut info = crate::status::Rules { last_error: None, ..info };
-        info.bundle = self.bundle.as_ref().map(|bundle| sha256(bundle.to_text().as_bytes()));
+        info.bundle = self.bundle.as_ref().map(|bundle| bundle.hash.clone());
         info.loaded = loaded_rules(&rules);
         info.rejected = rejected(&loaded);
-        info.files = self.seen.iter().map(|file| (file.name.clone(), sha256(file.content.as_bytes()))).collect();
+        info.files =
+            self.seen.iter().map(|file| (file.name.clone(), sha256(file.content.as_bytes()))).collect();
         info.since = Some(SystemTime::now());
         let count = (info.loaded.len(), info.loaded.len().saturating_add(info.rejected.len()));
         *status.rules() = info;
@@ -170,7 +172,9 @@ fn rejected(loaded: &Loaded) -> Vec<RejectedRule> {
 /// `file:line:column: why`, in one line; an item that lacks another only has a file.
 fn reason(loaded: &Loaded, item: &Quarantined) -> String {
     let errors = loaded.files.iter().filter(|file| file.name == item.file).flat_map(|file| &file.errors);
-    let own = errors.into_iter().find(|e| e.locations.iter().any(|at| !item.name.is_empty() && at.item_name == item.name));
+    let own = errors
+        .into_iter()
+        .find(|e| e.locations.iter().any(|at| !item.name.is_empty() && at.item_name == item.name));
     own.map_or_else(|| format!("{}: {}", item.file, item.reason), |e| place_and_message(&item.file, e))
 }
 

@@ -1,7 +1,9 @@
 //! Step 3: the bundle's ConfigMaps. Pure.
 
 use k8s_openapi::{ByteString, api::core::v1::ConfigMap};
-use saker_crds::bundle::{BUNDLE_LABEL, MANIFEST_KEY, MANIFEST_NAME, Manifest, SHARD_KEY, Shard, pack, short};
+use saker_crds::bundle::{
+    BUNDLE_LABEL, MANIFEST_KEY, MANIFEST_NAME, Manifest, SHARD_KEY, Shard, pack, short,
+};
 
 use super::{dereference::Cluster, validate::Validated};
 
