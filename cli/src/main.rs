@@ -1,3 +1,7 @@
-//! saker
+//! The `saker` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    saker_cli::main()
+}

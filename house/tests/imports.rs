@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 /// Our crates, and which of ours each may import.
 const OURS: &[(&str, &[&str])] = &[
     ("saker-alert", &[]),
-    ("saker-rules", &[]),
+    ("saker-rules", &["saker-alert"]),
     ("saker-events", &["saker-rules"]),
     ("saker-crds", &["saker-rules"]),
     ("saker-outputs", &["saker-alert"]),

@@ -92,13 +92,24 @@ static __always_inline void put_device_and_inode(struct scratch *s, struct open_
 	put_u64(s, file ? BPF_CORE_READ(file, f_inode, i_ino) : 0);
 }
 
+// The directory that a relative name starts from.
+static __always_inline struct place start_of(struct task_struct *task, struct open_call *o)
+{
+	if (o->dirfd == AT_FDCWD)
+		return PLACE_OF(task, fs, pwd);
+	struct file *directory = file_of(task, o->dirfd);
+	return directory ? PLACE_OF(directory, f_path) : (struct place){};
+}
+
 // resolved: the path of what was really opened. dirpath: of the directory that a relative name starts from.
 static __always_inline void put_open_extensions(struct scratch *s, struct text *t, struct open_call *o,
 						struct task_struct *task, u8 first)
 {
 	put_file_path(s, t, task, o->file);
-	bool relative = first && first != '/' && o->dirfd >= 0;
-	put_file_path(s, t, task, relative ? file_of(task, o->dirfd) : 0);
+	if (first && first != '/')
+		put_path(s, t, task, start_of(task, o));
+	else
+		put_empty(s);
 }
 
 // The name is among the first parameters: it begins within the first 256 bytes.
@@ -143,10 +154,10 @@ static __always_inline void creat_exit(struct scratch *s, struct text *t, struct
 	if (result >= 0)
 		o.file = file_of(task, result);
 	put_s64(s, result);
-	put_user_text(s, o.name);
+	u8 first = put_name(s, &o);
 	put_u32(s, o.mode & 07777);
 	put_device_and_inode(s, &o);
 	put_u16(s, (open_flags(&o) >> 15) & 3); // table creat_flags: the same layers, other numbers
-	put_open_extensions(s, t, &o, task, 0);
+	put_open_extensions(s, t, &o, task, first);
 	send_bulk(s, CLASS_OPEN);
 }

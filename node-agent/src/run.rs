@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use clap::Parser;
 use saker_alert::Renderer;
-use saker_engine::{AuditEngine, Matching, Options, RulesHandle, SyscallEngine};
+use saker_engine::{AuditEngine, Matching, Options, RulesHandle, SyscallEngine, hostname};
 use saker_events::schema;
 use saker_outputs::Outputs;
 use saker_rules::{bundle::Bundle, ruleset::RuleSetBuilder};
@@ -299,13 +299,6 @@ fn serve(
         let _ = ended.await;
     };
     (shutdown, tokio::spawn(server.run(listener, config.webserver.clone(), metrics, ended)))
-}
-
-/// `$FALCO_HOSTNAME`, or the name of the machine.
-fn hostname() -> String {
-    std::env::var("FALCO_HOSTNAME")
-        .or_else(|_| fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()))
-        .unwrap_or_else(|_| "localhost".to_owned())
 }
 
 fn engine_options(config: &Config) -> Options {

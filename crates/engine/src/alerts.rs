@@ -67,7 +67,7 @@ fn json(id: FieldId, arg: Option<&FieldArg>, record: &dyn Record, header: &Heade
     if row.spec.name.starts_with("evt.time") || row.spec.name.starts_with("evt.datetime") {
         return header.ts.into();
     }
-    record.field(id, arg).map_or(Value::Null, |value| render::json(&value, row.spec.ty))
+    record.field(id, arg).map_or(Value::Null, |value| render::json(&value, row.spec.ty, row.spec.name))
 }
 
 fn priority(number: u8) -> Priority {

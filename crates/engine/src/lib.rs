@@ -18,6 +18,7 @@
 
 mod alerts;
 mod audit;
+pub mod case;
 mod hits;
 pub mod internal;
 mod options;
@@ -27,7 +28,7 @@ mod syscall;
 
 pub use audit::AuditEngine;
 pub use hits::Hits;
-pub use options::Options;
+pub use options::{Options, hostname};
 pub use rules::RulesHandle;
 pub use saker_rules::ruleset::Matching;
 pub use syscall::SyscallEngine;

@@ -40,3 +40,10 @@ impl Options {
         }
     }
 }
+
+/// What alerts call this machine: `$FALCO_HOSTNAME`, or its name.
+pub fn hostname() -> String {
+    std::env::var("FALCO_HOSTNAME")
+        .or_else(|_| std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()))
+        .unwrap_or_else(|_| "localhost".to_owned())
+}

@@ -36,8 +36,6 @@ pub struct Counters {
 #[derive(Debug)]
 struct Entry {
     process: Process,
-    /// Its fork was seen, so `ppid` is who started it and not who adopted it.
-    forked: bool,
     ended: bool,
 }
 
@@ -107,7 +105,7 @@ impl ProcessTable {
         if self.entry(key).is_none() {
             self.make_room()?;
             let process = new(self);
-            self.insert(Entry { process, forked: false, ended: false });
+            self.insert(Entry { process, ended: false });
             self.end_older(key.pid);
         }
         self.entry_mut(key)

@@ -112,6 +112,15 @@ fn a_link_does_not_hide_what_was_opened() {
 }
 
 #[test]
+fn a_relative_path_tells_where_the_process_is() {
+    let (mut engine, _) = engine(&[("r", OPENS_SHADOW, "%proc.cwd %fd.name")], &Options::new("n"));
+    let exec = bytes("execve", 9, &json!({"res": 0, "pid": 9, "comm": "cat", "ptid": 1, "cwd": "/root"}));
+    engine.scan(&event(&exec, 9));
+    let here = json!({"fd": 3, "dirfd": -100, "name": "shadow", "flags": 1, "dirpath": "/etc"});
+    assert_eq!(feed(&mut engine, "openat", 9, &here)[0].message, "/etc/ /etc/shadow");
+}
+
+#[test]
 fn a_rule_that_holds_on_both_paths_alerts_once() {
     let (mut engine, _) = engine(&[("r", "evt.type=openat", "opened %fd.name")], &Options::new("n"));
     let alerts = feed(&mut engine, "openat", 9, &open("/lib/x", "/usr/lib/x"));

@@ -2,7 +2,7 @@
 
 /// Hex digits of a container id.
 const FULL_ID: usize = 64;
-/// Hex digits that `container.id` shows.
+/// Characters that `container.id` shows.
 const SHORT_ID: usize = 12;
 /// Longest id of a container that containerd named by hand.
 const MAX_NAME: usize = 64;
@@ -59,9 +59,9 @@ impl Container {
         paths.find_map(Self::of_path)
     }
 
-    /// What `container.id` shows.
+    /// What `container.id` shows: the start of the id, but LXC's names whole.
     pub fn id(&self) -> &str {
-        let short = self.full_id.get(..SHORT_ID).filter(|_| self.full_id.len() == FULL_ID);
+        let short = self.full_id.get(..SHORT_ID).filter(|_| self.engine != Engine::Lxc);
         short.unwrap_or(&self.full_id)
     }
 

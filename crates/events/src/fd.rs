@@ -249,17 +249,24 @@ impl<'a> Fd<'a> {
     }
 }
 
-/// A call's path made absolute: from the working directory, or from the directory that the probe found behind
-/// the descriptor; one that is not known is `<UNKNOWN>`.
+/// A call's path made absolute: from the directory that the probe read from the kernel, or else from the
+/// working directory as last heard of; a descriptor that is not known is `<UNKNOWN>`.
 fn absolute<'a>(event: &Event, row: &EventRow, cwd: &[u8], path: &'a [u8]) -> Cow<'a, [u8]> {
-    let dirfd = number_of(event, row, "dirfd").map(u64::cast_signed);
-    if dirfd.is_none_or(|fd| fd == i64::from(libc::AT_FDCWD)) {
-        return path::join(cwd, path);
+    if path.starts_with(b"/") {
+        return path::join(b"", path);
     }
     match text_of(event, row, "dirpath") {
-        b"" => path::join(b"<UNKNOWN>", path),
-        directory => path::join(&[directory, b"/"].concat(), path),
+        b"/" => path::join(b"/", path),
+        directory if directory.starts_with(b"/") => path::join(&[directory, b"/"].concat(), path),
+        _ if starts_at_cwd(event, row) => path::join(cwd, path),
+        _ => path::join(b"<UNKNOWN>", path),
     }
+}
+
+/// Whether a relative path of the event starts from the working directory.
+pub fn starts_at_cwd(event: &Event, row: &EventRow) -> bool {
+    let dirfd = number_of(event, row, "dirfd").map(u64::cast_signed);
+    dirfd.is_none_or(|fd| fd == i64::from(libc::AT_FDCWD))
 }
 
 /// The bits of a parameter that is a number.

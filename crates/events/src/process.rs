@@ -136,19 +136,21 @@ impl Process {
 
     /// `comm` and arguments.
     pub fn cmdline(&self) -> Vec<u8> {
-        command(&self.comm, &self.image.args)
+        if self.image.args.is_empty() {
+            return self.comm.to_vec();
+        }
+        [&self.comm, self.args().as_slice()].join(&b' ')
     }
 
-    /// `argv[0]` and arguments.
+    /// `argv[0]`, a blank, and arguments; Falco writes the blank without arguments too.
     pub fn exeline(&self) -> Vec<u8> {
-        command(&self.image.exe, &self.image.args)
+        [&self.image.exe, self.args().as_slice()].join(&b' ')
     }
 
     /// The value of an environment variable.
     pub fn env(&self, name: &[u8]) -> Option<&[u8]> {
-        let value = |item: &'_ [u8]| item.strip_prefix(name)?.strip_prefix(b"=").map(<[u8]>::len);
-        let (item, len) = items(&self.image.env).find_map(|item| Some((item, value(item)?)))?;
-        item.get(item.len().saturating_sub(len)..).map(<[u8]>::trim_ascii)
+        let mut items = items(&self.image.env);
+        items.find_map(|item| item.strip_prefix(name)?.strip_prefix(b"=")).map(<[u8]>::trim_ascii)
     }
 }
 
@@ -163,13 +165,6 @@ pub fn items(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 pub fn join(list: &[u8]) -> Vec<u8> {
     let list = list.strip_suffix(b"\0").unwrap_or(list);
     list.iter().map(|b| if *b == 0 { b' ' } else { *b }).collect()
-}
-
-fn command(first: &[u8], args: &[u8]) -> Vec<u8> {
-    if args.is_empty() {
-        return first.to_vec();
-    }
-    [first, &join(args)].join(&b' ')
 }
 
 /// Looks processes up: what a record needs of the engine's table.
@@ -222,6 +217,7 @@ mod tests {
     #[test]
     fn command_lines_join_by_blanks() {
         assert_eq!(process("cat", b"", b"").cmdline(), b"cat");
+        assert_eq!(process("cat", b"", b"").exeline(), b" ");
         assert_eq!(process("cat", b"-n\0/etc/passwd\0", b"").cmdline(), b"cat -n /etc/passwd");
         assert_eq!(process("cat", b"a\0\0b\0", b"").cmdline(), b"cat a  b");
     }

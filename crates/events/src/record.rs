@@ -112,10 +112,12 @@ impl<'a> SyscallRecord<'a> {
     }
 
     /// The same event with its path as the kernel resolved it, where that differs from the path's text: a
-    /// second view for rules that symbolic links and `..` would blind.
+    /// second view for rules that symbolic links and `..` would blind. A path that the probe could not read
+    /// up to the root does not count.
     pub fn resolved_view(&self) -> Option<Self> {
         let fd = self.fd.as_ref().filter(|fd| fd.num >= 0)?;
-        let resolved = self.resolved_path().filter(|path| *path != &*fd.name)?;
+        let whole = |path: &&[u8]| path.starts_with(b"/") && **path != *fd.name;
+        let resolved = self.resolved_path().filter(whole)?;
         let fd = Some(fd.clone().renamed(resolved));
         Some(Self { fd, ..self.clone() })
     }

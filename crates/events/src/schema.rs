@@ -11,6 +11,10 @@ pub const SYSCALL_SOURCE: SourceId = SourceId(0);
 /// The source of Kubernetes audit events.
 pub const K8S_AUDIT_SOURCE: SourceId = SourceId(1);
 
+/// Falco's plugins that are built in, with the version that each stands in for (`required_plugin_versions`).
+pub const PLUGINS: [(&str, (u32, u32, u32)); 3] =
+    [("k8saudit", (0, 18, 0)), ("json", (0, 7, 3)), ("container", (0, 6, 4))];
+
 /// The schema, built once.
 pub fn schema() -> Arc<Schema> {
     static SCHEMA: OnceLock<Arc<Schema>> = OnceLock::new();

@@ -77,7 +77,7 @@ pub(crate) fn find_field(
 
 fn argument(name: &str, rule: ArgRule, arg: Option<&str>) -> Result<Option<FieldArg>, String> {
     let kind = match (rule, arg) {
-        (ArgRule::None, None) | (ArgRule::Optional(_), None) => return Ok(None),
+        (ArgRule::None | ArgRule::Optional(_), None) => return Ok(None),
         (ArgRule::None, Some(_)) => return Err(format!("field '{name}' does not take an argument")),
         (ArgRule::Required(_), None) => {
             return Err(format!("field '{name}' requires an argument: {name}[…]"));

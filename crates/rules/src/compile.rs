@@ -139,7 +139,7 @@ impl Compiler<'_> {
         self.operators.insert(check.op.name());
         let left = self.fields.side(&check.left)?;
         if !check::allowed(check.op, left.ty, left.list) {
-            return Err(self.not_allowed(check, &left));
+            return Err(Self::not_allowed(check, &left));
         }
         self.warn(check);
         let right = match &check.right {
@@ -150,7 +150,7 @@ impl Compiler<'_> {
         Ok(Node::Atom(Box::new((check.to_string(), atom))))
     }
 
-    fn not_allowed(&self, check: &Check, left: &Side) -> TextError {
+    fn not_allowed(check: &Check, left: &Side) -> TextError {
         let op = check.op.name();
         let kind = if left.list { "a list".to_owned() } else { format!("of type {:?}", left.ty) };
         let possible = Op::ALL.iter().filter(|o| check::allowed(**o, left.ty, left.list));

@@ -31,6 +31,65 @@ pub enum Code {
     LoadCompileCondition,
 }
 
+/// Every code with its short text; errors first.
+const CODES: [(Code, &str, &str); 22] = [
+    (Code::LoadErrFileRead, "LOAD_ERR_FILE_READ", "File read error"),
+    (Code::LoadErrYamlParse, "LOAD_ERR_YAML_PARSE", "YAML parse error"),
+    (
+        Code::LoadErrYamlValidate,
+        "LOAD_ERR_YAML_VALIDATE",
+        "Error validating internal structure of YAML file",
+    ),
+    (Code::LoadErrCompileCondition, "LOAD_ERR_COMPILE_CONDITION", "Error compiling condition"),
+    (Code::LoadErrCompileOutput, "LOAD_ERR_COMPILE_OUTPUT", "Error compiling output"),
+    (
+        Code::LoadErrValidate,
+        "LOAD_ERR_VALIDATE",
+        "Error validating rule/macro/list/exception objects",
+    ),
+    (Code::LoadErrExtension, "LOAD_ERR_EXTENSION", "Error in extension item"),
+    (Code::LoadUnknownSource, "LOAD_UNKNOWN_SOURCE", "Unknown event source"),
+    (Code::LoadUnsafeNaCheck, "LOAD_UNSAFE_NA_CHECK", "Unsafe <NA> comparison in condition"),
+    (Code::LoadNoEvttype, "LOAD_NO_EVTTYPE", "Condition has no event-type restriction"),
+    (
+        Code::LoadUnknownFilter,
+        "LOAD_UNKNOWN_FILTER",
+        "Unknown field or event-type in condition or output",
+    ),
+    (Code::LoadUnusedMacro, "LOAD_UNUSED_MACRO", "Unused macro"),
+    (Code::LoadUnusedList, "LOAD_UNUSED_LIST", "Unused list"),
+    (Code::LoadUnknownItem, "LOAD_UNKNOWN_ITEM", "Unknown rules file item"),
+    (Code::LoadUnknownKey, "LOAD_UNKNOWN_KEY", "Unknown key in item definition"),
+    (Code::LoadDeprecatedItem, "LOAD_DEPRECATED_ITEM", "Used deprecated item"),
+    (Code::LoadWarningExtension, "LOAD_WARNING_EXTENSION", "Warning in extension item"),
+    (Code::LoadAppendNoValues, "LOAD_APPEND_NO_VALUES", "Overriding/appending with no values"),
+    (
+        Code::LoadExceptionNameNotUnique,
+        "LOAD_EXCEPTION_NAME_NOT_UNIQUE",
+        "Multiple exceptions defined with the same name",
+    ),
+    (Code::LoadInvalidMacroName, "LOAD_INVALID_MACRO_NAME", "Invalid macro name"),
+    (Code::LoadInvalidListName, "LOAD_INVALID_LIST_NAME", "Invalid list name"),
+    (Code::LoadCompileCondition, "LOAD_COMPILE_CONDITION", "Warning in rule condition"),
+];
+
+impl Code {
+    /// The code as Falco writes it.
+    pub fn name(self) -> &'static str {
+        CODES.iter().find(|row| row.0 == self).map_or("", |row| row.1)
+    }
+
+    /// Falco's short text for it.
+    pub fn text(self) -> &'static str {
+        CODES.iter().find(|row| row.0 == self).map_or("", |row| row.2)
+    }
+
+    /// Whether it stops an item from loading.
+    pub fn is_error(self) -> bool {
+        self.name().starts_with("LOAD_ERR_")
+    }
+}
+
 /// A place in a file. Line and column count from 0 as in Falco's JSON; people are shown them from 1.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Position {
@@ -68,6 +127,8 @@ pub struct Diagnostic {
     pub snippet: String,
     /// What to do next ("did you mean 'proc.name'?"), or empty.
     pub help: String,
+    /// The deprecated field that a `LOAD_DEPRECATED_ITEM` is about.
+    pub deprecated_field: Option<&'static str>,
 }
 
 /// A problem in a text without a file yet: a condition or an output.
@@ -92,5 +153,18 @@ impl TextError {
     #[must_use]
     pub fn help(self, help: impl Into<String>) -> Self {
         Self { help: help.into(), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_called_the_same_in_the_table_and_in_serde() {
+        for (code, name, _) in CODES {
+            assert_eq!(serde_json::to_value(code).unwrap(), name);
+            assert_eq!(code.is_error(), name.contains("_ERR_"));
+        }
     }
 }

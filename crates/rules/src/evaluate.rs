@@ -85,7 +85,7 @@ pub(crate) struct Memory<'r> {
 impl Memory<'_> {
     /// Forgets the values and keeps the allocations; the values may then live for another time.
     pub(crate) fn recycle<'n>(self) -> Memory<'n> {
-        let values = self.values.into_iter().filter_map(|_| None).collect();
+        let values = self.values.into_iter().map_while(|_| None).collect();
         Memory { places: self.places, values, generation: self.generation }
     }
 }

@@ -164,9 +164,8 @@ fn types(check: &Check, schema: &Schema) -> Option<EventTypeSet> {
         match &check.right {
             Right::Literal(value) => Some(one(value)),
             Right::List(values) => Some(values.iter().any(|v| one(v))),
-            Right::ListName(name) => Some(one(name.text.as_bytes())),
             Right::Modified(modifier, values) => Some(modified(*modifier, values, one)),
-            Right::ModifiedName(_, name) => Some(one(name.text.as_bytes())),
+            Right::ListName(name) | Right::ModifiedName(_, name) => Some(one(name.text.as_bytes())),
             Right::None | Right::Operand(_) => None,
         }
     };

@@ -16,25 +16,39 @@
     )
 )]
 
+pub mod append_output;
 pub mod ast;
+pub mod bundle;
 mod check;
+mod collect;
 pub mod compile;
+pub mod describe;
 pub mod diagnostic;
+mod document;
 mod evaluate;
 pub mod event_types;
+mod exceptions;
+mod expand;
 mod getopt;
 mod lex;
 pub mod limits;
 mod literal;
+pub mod load;
 mod ops;
 pub mod parse;
+mod place;
 mod print;
 pub mod render;
+pub mod report;
+pub mod requirements;
+mod resolve;
 pub mod ruleset;
 pub mod schema;
+pub mod select;
 pub mod suggest;
 pub mod template;
 mod transform;
 pub mod value;
+mod yaml;
 
 pub use check::FieldRef;

@@ -14,3 +14,9 @@ pub const MAX_YAML_EVENTS: usize = 2_000_000;
 pub const MAX_LITERAL_BYTES: usize = 255;
 /// Compiled size of one regular expression, bytes.
 pub const MAX_REGEX_BYTES: usize = 1 << 20;
+/// Nesting of YAML sequences and maps in a file.
+pub const MAX_YAML_DEPTH: usize = 64;
+/// Bytes of one condition after its exceptions and lists are written out.
+pub const MAX_CONDITION_BYTES: usize = 8 << 20;
+/// Bytes of a bundle's text.
+pub const MAX_BUNDLE_BYTES: usize = 64 << 20;

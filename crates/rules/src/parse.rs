@@ -120,7 +120,9 @@ impl Parser<'_> {
             self.lex.blanks();
             if self.frames.len() > 1 && self.lex.token(")") {
                 let group = self.frames.pop().map(Frame::finish);
-                group.into_iter().for_each(|expr| self.push(expr));
+                if let Some(group) = group {
+                    self.push(group);
+                }
                 continue;
             }
             if self.continues()? {

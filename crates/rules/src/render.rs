@@ -78,7 +78,7 @@ fn number_of(value: &Value<'_>) -> i128 {
 /// Nanoseconds of the event's own times have nine digits.
 fn is_padded(ty: FieldType, field: &str) -> bool {
     let time = matches!(ty, FieldType::RelTime | FieldType::AbsTime) && field.starts_with("evt.");
-    time && (field.ends_with(".ns") || field == "evt.reltime" || field == "evt.deltatime")
+    time && (field.rsplit('.').next() == Some("ns") || field == "evt.reltime" || field == "evt.deltatime")
 }
 
 /// The device number is the one field that is a number in conditions and hexadecimal in alerts.

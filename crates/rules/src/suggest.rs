@@ -4,9 +4,9 @@
 const MAX_NAME: usize = 64;
 
 /// The known name nearest to `name`, if it is near enough to be a typing error: one edit for every
-/// three letters, at least one. The first of several equally near ones.
+/// three letters begun. The first of several equally near ones.
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (name.len() / 3).max(1);
+    let limit = name.len().div_ceil(3);
     known
         .filter(|k| k.len() <= MAX_NAME && k.len().abs_diff(name.len()) <= limit)
         .map(|k| (distance(name, k), k))

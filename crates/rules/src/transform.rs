@@ -64,12 +64,18 @@ impl Read {
             Self::Map(_, inner) | Self::Len(inner) => inner.for_each_slot(visit),
             Self::Join(separator, items) => {
                 separator.for_each_slot(visit);
-                items.iter_mut().for_each(|i| i.for_each_slot(visit));
+                for_each_slot(items, visit);
             }
             Self::Concat(items) | Self::GetOpt { args: items, .. } => {
-                items.iter_mut().for_each(|i| i.for_each_slot(visit));
+                for_each_slot(items, visit);
             }
         }
+    }
+}
+
+fn for_each_slot(items: &mut [Read], visit: &mut impl FnMut(&mut usize)) {
+    for item in items {
+        item.for_each_slot(visit);
     }
 }
 

@@ -110,7 +110,7 @@ fn run(case: &Json, schema: &Schema) -> Option<Outcome> {
     })
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: T, wanted: T) -> Outcome {
+fn same<T: PartialEq + Copy + std::fmt::Debug>(what: &str, got: T, wanted: T) -> Outcome {
     if got == wanted { Ok(()) } else { Err(format!("{what} is {got:?}, not {wanted:?}")) }
 }
 
@@ -200,8 +200,10 @@ fn string_literal(case: &Json) -> Outcome {
     if case["expect"]["error"] == true {
         return same("error", parsed.is_err(), true);
     }
-    let hex: String = parsed.map_err(|e| e.to_string())?.iter().map(|b| format!("{b:02x}")).collect();
-    same("bytes", hex.as_str(), case["expect"]["bytes_hex"].as_str().unwrap())
+    let hex = case["expect"]["bytes_hex"].as_str().unwrap();
+    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    let wanted: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+    same("bytes", parsed.map_err(|e| e.to_string())?.as_slice(), &wanted)
 }
 
 fn pmatch(case: &Json, schema: &Schema) -> Outcome {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use saker_events::{
     Event,
     container::Container,
-    fd::{number_of, text_of},
+    fd::{number_of, starts_at_cwd, text_of},
     path,
     process::{Capabilities, Image, Memory, Process, ProcessKey, Processes},
     table::{CLONE_FLAGS, EventRow, ParamType, code, symbol_value},
@@ -111,7 +111,6 @@ impl ProcessTable {
         let Some(ppid) = params.signed("ptid").and_then(|p| u32::try_from(p).ok()) else { return };
         let Some(entry) = self.entry_or(key, |table| table.child(params, key, ppid)) else { return };
         entry.process.ppid = ppid;
-        entry.forked = true;
     }
 
     /// A new process: what it inherits from its parent, and what its record says.
@@ -135,13 +134,14 @@ impl ProcessTable {
         let Some(entry) = self.entry_or(key, |_| Process { started, ..Process::unknown(key) }) else {
             return;
         };
-        let Entry { process, forked, .. } = entry;
+        let Entry { process, .. } = entry;
         process.image = Arc::new(params.image());
         process.memory = params.memory();
         set_common(process, params, boot_time);
         set_identity(process, params);
-        if !*forked {
-            process.ppid = params.word("ptid").unwrap_or(0);
+        // Who is its parent now may have adopted it: what the fork or an earlier record said stays.
+        if process.ppid == 0 {
+            set(&mut process.ppid, params.signed("ptid").and_then(|pid| u32::try_from(pid).ok()));
         }
     }
 
@@ -160,6 +160,15 @@ impl ProcessTable {
         let process = &mut entry.process;
         match params.event.code {
             code::SYSCALL_CHDIR_X if success => set_cwd(process, params.text("path")),
+            // A relative path tells where the process is now.
+            code::SYSCALL_OPEN_X
+            | code::SYSCALL_OPENAT_2_X
+            | code::SYSCALL_OPENAT2_X
+            | code::SYSCALL_CREAT_X
+                if starts_at_cwd(params.event, params.row) && params.text("dirpath").starts_with(b"/") =>
+            {
+                set_cwd(process, params.text("dirpath"));
+            }
             code::SYSCALL_SETUID_X if success => set(&mut process.uid, params.word("uid")),
             code::SYSCALL_SETREUID_X | code::SYSCALL_SETRESUID_X if success => {
                 set(&mut process.uid, params.word("euid"));

@@ -14,7 +14,7 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("proc.name", CharBuf, SYSCALL, S(|r, _| name(r.process()?)), "The task's name, at most 15 bytes; the process can change it"),
     row("proc.pname", CharBuf, SYSCALL, S(|r, _| name(r.parent()?)), "`proc.name` of the parent"),
     row("proc.aname", CharBuf, SYSCALL, S(|r, arg| ancestors(r, arg, name)), "`proc.name` of an ancestor, or of any").takes(Index).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER),
-    row("proc.args", CharBuf, SYSCALL, S(args), "The command line without its first word, or one word of it, counted from 0").takes(Index),
+    row("proc.args", CharBuf, SYSCALL, S(args), "The command line without its first word, or one word of it, counted from 0 and empty beyond the last").takes(Index),
     row("proc.aargs", CharBuf, SYSCALL, S(|r, arg| ancestors(r, arg, |p| owned(p.args()))), "`proc.args` of an ancestor, or of any").takes(Index).quantifier(Any),
     row("proc.cmdline", CharBuf, SYSCALL, S(|r, _| cmdline(r.process()?)), "`proc.name` and `proc.args`"),
     row("proc.pcmdline", CharBuf, SYSCALL, S(|r, _| cmdline(r.parent()?)), "`proc.cmdline` of the parent"),
@@ -46,8 +46,8 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("proc.pgid.exepath", CharBuf, SYSCALL, S(|r, _| leader(r, group, exepath)), "`proc.exepath` of the process group's leader"),
     row("proc.duration", RelTime, SYSCALL, S(|r, _| age(r, r.process()?)), "Nanoseconds since the process was started"),
     row("proc.ppid.duration", RelTime, SYSCALL, S(|r, _| age(r, r.parent()?)), "Nanoseconds since the parent was started"),
-    row("proc.pid.ts", RelTime, SYSCALL, S(|r, _| nonzero(r.process()?.started)), "When the process was started, nanoseconds since the Unix epoch"),
-    row("proc.ppid.ts", RelTime, SYSCALL, S(|r, _| nonzero(r.parent()?.started)), "When the parent was started, nanoseconds since the Unix epoch"),
+    row("proc.pid.ts", RelTime, SYSCALL, S(|r, _| uint(r.process()?.started)), "When the process was started, nanoseconds since the Unix epoch"),
+    row("proc.ppid.ts", RelTime, SYSCALL, S(|r, _| uint(r.parent()?.started)), "When the parent was started, nanoseconds since the Unix epoch"),
     row("proc.is_exe_writable", Bool, SYSCALL, S(|r, _| exe_flag(r, 1)), "Whether its user may write its executable"),
     row("proc.is_exe_upper_layer", Bool, SYSCALL, S(|r, _| exe_flag(r, 2)), "Whether its executable is in the writable layer of an overlay, so was not in the image"),
     row("proc.is_exe_lower_layer", Bool, SYSCALL, S(|r, _| exe_flag(r, 8)), "Whether its executable is in a read-only layer of an overlay"),
@@ -135,7 +135,8 @@ fn list<'a>(values: impl Iterator<Item = Value<'a>>) -> Option<Value<'a>> {
 fn args<'a>(r: &'a SyscallRecord<'a>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
     let process = r.process()?;
     let Some(arg) = arg else { return owned(process.args()) };
-    items(&process.image.args).nth(usize::try_from(arg.index?).ok()?).map(Value::text)
+    let word = items(&process.image.args).nth(usize::try_from(arg.index?).ok()?);
+    text(word.unwrap_or_default())
 }
 
 fn env<'a>(r: &'a SyscallRecord<'a>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
@@ -191,7 +192,9 @@ fn leader<'a>(
 }
 
 fn age<'a>(r: &SyscallRecord, process: &Process) -> Option<Value<'a>> {
-    uint(r.header.ts.checked_sub(process.started).filter(|_| process.started != 0)?)
+    // Clocks are read apart: a process that just started may seem younger than its first event.
+    let age = r.header.ts.saturating_sub(process.started);
+    (process.started != 0).then_some(Value::Uint(age))
 }
 
 fn exe_flag<'a>(r: &SyscallRecord, flag: u64) -> Option<Value<'a>> {

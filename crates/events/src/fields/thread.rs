@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 use crate::{
-    process::{items, join},
+    process::items,
     table::{CAPABILITY, Symbol},
 };
 
@@ -19,7 +19,7 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("thread.nametid", CharBuf, SYSCALL, S(nametid), "The process's name followed by the thread id").flags(HIDDEN),
     row("thread.exectime", RelTime, SYSCALL, NONE, "CPU time of the last slice, nanoseconds"),
     row("thread.totexectime", RelTime, SYSCALL, NONE, "CPU time since the first event, nanoseconds"),
-    row("thread.cgroups", CharBuf, SYSCALL, S(|r, _| owned(join(&r.process()?.cgroups))), "Its control groups as `subsystem=path`"),
+    row("thread.cgroups", CharBuf, SYSCALL, S(cgroups), "Its control groups as `subsystem=path`"),
     row("thread.cgroup", CharBuf, SYSCALL, S(cgroup), "Its control group in one subsystem").needs(Key).flags(DOTTED_ARG),
     row("thread.cpu", Double, SYSCALL, NONE, "Share of a CPU it used in the last second, percent"),
     row("thread.cpu.user", Double, SYSCALL, NONE, "Share of a CPU it used for itself in the last second, percent"),
@@ -53,10 +53,29 @@ fn nametid<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
     owned([name, r.event.tid.to_string().as_bytes()].concat())
 }
 
+fn cgroups<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
+    let shown = items(&r.process()?.cgroups).filter_map(named_cgroup);
+    let shown: Vec<Vec<u8>> = shown.map(|(subsystem, path)| [subsystem, path].join(&b'=')).collect();
+    owned(shown.join(&b' '))
+}
+
+/// Subsystem and path; kernels call some subsystems by other names than users do.
+fn named_cgroup(item: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = item.iter().position(|b| *b == b'=')?;
+    let (subsystem, path) = item.split_at_checked(at)?;
+    let name: &[u8] = match subsystem.strip_suffix(b"_cgroup").unwrap_or(subsystem) {
+        b"perf" => b"perf_event",
+        b"mem" => b"memory",
+        b"io" => b"blkio",
+        other => other,
+    };
+    Some((name, path.strip_prefix(b"=")?))
+}
+
 fn cgroup<'a>(r: &'a SyscallRecord<'a>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
     let subsystem = arg?.text.as_bytes();
-    let path = |item: &'a [u8]| item.strip_prefix(subsystem)?.strip_prefix(b"=");
-    items(&r.process()?.cgroups).find_map(path).map(Value::text)
+    let mut all = items(&r.process()?.cgroups).filter_map(named_cgroup);
+    all.find(|(name, _)| *name == subsystem).map(|(_, path)| Value::text(path))
 }
 
 fn memory<'a>(r: &SyscallRecord, part: fn(&crate::process::Memory) -> u64) -> Option<Value<'a>> {

@@ -101,7 +101,7 @@ fn bracket(pattern: &[u8]) -> Option<(Part, &[u8])> {
         }
         first = false;
         if let Some((class, tail)) = class(rest) {
-            mark(&mut set, (0..=u8::MAX).filter(|b| class(b)), negated);
+            mark(&mut set, (0..=u8::MAX).filter(class), negated);
             rest = tail;
             continue;
         }

@@ -1,5 +1,7 @@
 //! A schema read from the field and event tables, and records that are plain maps.
 
+pub(crate) mod small;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -165,6 +167,7 @@ fn to_value(json: &Json, ty: FieldType) -> Option<Value<'_>> {
         Json::Bool(b) => Some(Value::Bool(*b)),
         Json::Number(n) if ty == FieldType::Double => n.as_f64().map(Value::Double),
         Json::Number(n) => n.as_u64().map(Value::Uint).or_else(|| n.as_i64().map(Value::Int)),
+        Json::String(text) if ty == FieldType::ByteBuf => Some(Value::Bytes(text.as_bytes().into())),
         Json::String(text) if matches!(ty, FieldType::IpAddr | FieldType::IpNet) => {
             text.parse().ok().map(Value::Ip)
         }

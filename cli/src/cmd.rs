@@ -1,0 +1,8 @@
+//! The commands, a file each: its arguments and what it does.
+
+pub mod describe;
+pub mod doctor;
+pub mod fields;
+pub mod replay;
+pub mod test;
+pub mod validate;

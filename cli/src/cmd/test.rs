@@ -1,0 +1,79 @@
+//! `saker rules test`: the cases beside rules, run by the live engine.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use saker_engine::case::{self, Case, Suite};
+
+use crate::{Verdict, input, junit, options};
+
+/// Run the test cases of rules: compact events in, expected alerts out
+///
+/// A file of cases is a YAML list. One item `- rules_files: [FILE, …]` names the rules, relative to the file; each
+/// other item is a case with `rule`, `name`, `events` and `expect`. Every case must hold, or the exit code is 1.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Also write a report in JUnit's XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Files of test cases
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+/// How one file's cases ended.
+pub(crate) struct Report {
+    /// The file.
+    pub(crate) file: String,
+    /// Each case with what is wrong with it: nothing if it holds.
+    pub(crate) cases: Vec<(Case, Vec<String>)>,
+}
+
+impl Args {
+    pub(crate) fn run(self, out: &mut dyn Write) -> anyhow::Result<Verdict> {
+        let reports: Vec<_> = self.files.iter().map(|file| run(file)).collect::<Result<_, _>>()?;
+        for report in &reports {
+            report.print(out)?;
+        }
+        let all: Vec<_> = reports.iter().flat_map(|report| &report.cases).collect();
+        let failed = all.iter().filter(|(_, wrong)| !wrong.is_empty()).count();
+        writeln!(out, "{} of {} cases hold", all.len() - failed, all.len())?;
+        if let Some(path) = self.junit {
+            fs::write(&path, junit::xml(&reports))
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(Verdict::of(failed == 0))
+    }
+}
+
+fn run(file: &Path) -> anyhow::Result<Report> {
+    let name = file.display().to_string();
+    let suite = Suite::parse(&input::text(file)?).with_context(|| format!("{name} holds no test cases"))?;
+    let beside = file.parent().unwrap_or(Path::new(""));
+    let rules_files: Vec<_> = suite.rules_files.iter().map(|path| beside.join(path)).collect();
+    let rules = input::rules(&rules_files, &options())?;
+    let judge = |case: Case| {
+        let wrong = match case::run(&case, &rules) {
+            Ok(mismatches) => mismatches.iter().map(ToString::to_string).collect(),
+            Err(reason) => vec![reason],
+        };
+        (case, wrong)
+    };
+    Ok(Report { file: name, cases: suite.cases.into_iter().map(judge).collect() })
+}
+
+impl Report {
+    fn print(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        for (case, wrong) in self.cases.iter().filter(|(_, wrong)| !wrong.is_empty()) {
+            writeln!(out, "{}: FAILED {}: {}", self.file, case.rule, case.name)?;
+            for line in wrong {
+                writeln!(out, "    {line}")?;
+            }
+        }
+        Ok(())
+    }
+}

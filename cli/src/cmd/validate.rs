@@ -1,0 +1,33 @@
+//! `saker rules validate`: do these files load?
+
+use std::{io::Write, path::PathBuf};
+
+use saker_rules::{load::load, report};
+
+use crate::{Verdict, input, options};
+
+/// Check rules files
+///
+/// Several files share one engine: later ones see and override what earlier ones define. The exit code is 1 if any
+/// of them is invalid; warnings do not count.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Write Falco's validation JSON
+    #[arg(long)]
+    json: bool,
+    /// Rules files in their order
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+impl Args {
+    pub(crate) fn run(self, out: &mut dyn Write) -> anyhow::Result<Verdict> {
+        let loaded = load(&input::rules_files(&self.files), &options());
+        if self.json {
+            writeln!(out, "{}", report::json(&loaded.files))?;
+        } else {
+            write!(out, "{}", report::text(&loaded.files))?;
+        }
+        Ok(Verdict::of(loaded.successful()))
+    }
+}

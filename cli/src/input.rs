@@ -1,0 +1,71 @@
+//! Reading what the command line names, with messages that say what to do.
+
+use std::{
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use saker_engine::RulesHandle;
+use saker_rules::{
+    limits::MAX_FILE_BYTES,
+    load::{LoadOptions, Loaded, SourceFile, load},
+};
+
+use crate::say;
+
+/// The bytes of a file, or of standard input for `-`.
+pub(crate) fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
+    } else {
+        bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    }
+    Ok(bytes)
+}
+
+/// The text of a file.
+pub(crate) fn text(path: &Path) -> anyhow::Result<String> {
+    String::from_utf8(bytes(path)?).with_context(|| format!("{} is not UTF-8 text", path.display()))
+}
+
+/// Rules files as the loader takes them; what cannot be read is the loader's to report.
+pub(crate) fn rules_files(paths: &[PathBuf]) -> Vec<SourceFile> {
+    paths.iter().map(|path| rules_file(path)).collect()
+}
+
+fn rules_file(path: &Path) -> SourceFile {
+    let name = path.display().to_string();
+    match fs::metadata(path) {
+        // Its size is enough to refuse it: the text is not read.
+        Ok(file) if file.len() > MAX_FILE_BYTES as u64 => {
+            let reason = format!("{} bytes are more than the {MAX_FILE_BYTES} of a rules file", file.len());
+            SourceFile::unreadable(name, reason)
+        }
+        _ => match fs::read(path) {
+            Ok(content) => SourceFile::from_bytes(name, content),
+            Err(error) => SourceFile::unreadable(name, error.to_string()),
+        },
+    }
+}
+
+/// Loads rules that must be good; what is wrong with them goes to standard error.
+pub(crate) fn load_good(paths: &[PathBuf], options: &LoadOptions) -> anyhow::Result<Loaded> {
+    let loaded = load(&rules_files(paths), options);
+    if loaded.successful() {
+        return Ok(loaded);
+    }
+    say(&saker_rules::report::text(&loaded.files));
+    bail!("the rules do not load");
+}
+
+/// Good rules, ready for an engine. Rules that can never match are named on standard error.
+pub(crate) fn rules(paths: &[PathBuf], options: &LoadOptions) -> anyhow::Result<RulesHandle> {
+    let loaded = load_good(paths, options)?;
+    for (rule, field) in &loaded.blind {
+        say(&format!("warning: the rule '{rule}' can never match: no source gives {field} a value yet"));
+    }
+    Ok(RulesHandle::new(loaded.rules.context("the rules do not load")?))
+}

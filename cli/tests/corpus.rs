@@ -1,0 +1,236 @@
+//! Runs the cases of a compatibility corpus that `saker` can be asked from outside: loading, validation and the
+//! replay of audit events. `SAKER_FIXTURES` names the folder that holds `corpus/`; without it there is nothing
+//! to run. Cases that do not hold yet stand in tests/cases/corpus_misses.tsv, each with the reason.
+
+#![allow(clippy::print_stderr, reason = "it reports how many cases hold")]
+
+mod common;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use common::{Files, Ran, root, saker};
+use serde_json::Value;
+
+const FILES: [&str; 5] =
+    ["a_rule_loader", "c_falco_legacy", "c_k8s_audit_legacy", "d_falco_testing", "d_k8s_audit_testing"];
+
+type Checked = Result<(), String>;
+
+#[test]
+fn corpus() {
+    let Some(fixtures) = std::env::var_os("SAKER_FIXTURES") else {
+        eprintln!("skipped: SAKER_FIXTURES not set");
+        return;
+    };
+    let corpus = Path::new(&fixtures).join("corpus");
+    let misses = known_misses();
+    let mut surprises = Vec::new();
+    for file in FILES {
+        let cases = cases(&corpus, file);
+        let results: Vec<_> = cases.iter().map(|case| (text(case, "id"), check(&corpus, case))).collect();
+        let good = results.iter().filter(|(_, result)| result.is_ok()).count();
+        eprintln!("{file}: {good} of {} cases hold", results.len());
+        surprises.extend(results.iter().filter_map(|(id, result)| surprise(id, result, &misses)));
+    }
+    assert!(surprises.is_empty(), "{}", surprises.join("\n"));
+}
+
+/// `id TAB reason` a line.
+fn known_misses() -> BTreeMap<String, String> {
+    let path = root().join("cli/tests/cases/corpus_misses.tsv");
+    let text = fs::read_to_string(path).expect("the list of known misses");
+    let pair = |line: &str| line.split_once('\t').map(|(id, why)| (id.to_owned(), why.to_owned()));
+    text.lines().map(|line| pair(line).expect("an id, a tab and a reason")).collect()
+}
+
+fn surprise(id: &str, result: &Checked, misses: &BTreeMap<String, String>) -> Option<String> {
+    match (result, misses.get(id)) {
+        (Ok(()), Some(_)) => Some(format!("{id} holds now: take it off the list of misses")),
+        (Err(reason), None) => Some(format!("{id}: {reason}")),
+        _ => None,
+    }
+}
+
+fn cases(corpus: &Path, file: &str) -> Vec<Value> {
+    let text = fs::read_to_string(corpus.join(file).with_extension("jsonl")).expect("a file of cases");
+    let cases = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a case"));
+    cases.filter(|case| case.get("superseded_by").is_none() && runs_here(case)).collect()
+}
+
+/// Without captures, and with the sources that Saker has.
+fn runs_here(case: &Value) -> bool {
+    match text(case, "kind") {
+        "rules_load" | "validate" => true,
+        "replay" => text(case, "source") == "k8s_audit",
+        _ => false,
+    }
+}
+
+fn check(corpus: &Path, case: &Value) -> Checked {
+    match text(case, "kind") {
+        "rules_load" => check_load(case),
+        "validate" => check_validation(corpus, case),
+        _ => check_replay(corpus, case),
+    }
+}
+
+// === rules_load ===
+
+fn check_load(case: &Value) -> Checked {
+    let files = Files::new([]);
+    let mut paths = Vec::new();
+    for (index, file) in array(&case["rules"]).enumerate() {
+        let path = files.path(&format!("{index}_{}", text(file, "file")));
+        fs::write(&path, text(file, "rules")).expect("a rules file");
+        paths.push(path);
+    }
+    let expect = &case["expect"];
+    let ran = saker(arguments(&["rules", "validate", "--json"], &paths));
+    let report = ran.json();
+    if let Some(load_ok) = expect["load_ok"].as_bool() {
+        same("load_ok", &load_ok, &(ran.code() == 0))?;
+    }
+    check_messages(expect, "error", &report)?;
+    check_messages(expect, "warning", &report)?;
+    if let Some(wanted) = expect["has_warnings"].as_bool() {
+        same("has_warnings", &wanted, &(details(&report, "warnings").count() > 0))?;
+    }
+    if expect.get("describe").is_some() || expect.get("compiled_condition").is_some() {
+        check_description(expect, &saker(arguments(&["rules", "describe", "--json"], &paths)))?;
+    }
+    Ok(())
+}
+
+fn check_messages(expect: &Value, kind: &str, report: &Value) -> Checked {
+    let messages: Vec<_> = details(report, &format!("{kind}s")).map(|d| text(d, "message")).collect();
+    let found = |wanted: &Value| messages.iter().any(|m| m.contains(wanted.as_str().unwrap_or_default()));
+    let missing = array(&expect[format!("{kind}_message_contains")]).find(|wanted| !found(wanted));
+    let forbidden = array(&expect[format!("{kind}_message_not_contains")]).find(|wanted| found(wanted));
+    match missing.or(forbidden) {
+        Some(wanted) => Err(format!("{kind} {wanted}: {messages:?}")),
+        None => Ok(()),
+    }
+}
+
+fn check_description(expect: &Value, ran: &Ran) -> Checked {
+    if ran.code() != 0 {
+        return Err(format!("describe failed: {}", ran.err()));
+    }
+    let described = ran.json();
+    for wanted in array(&expect["describe"]) {
+        let got = array(&wanted["path"]).try_fold(described.clone(), step);
+        same(&wanted["path"].to_string(), &Some(&wanted["equals"]), &got.as_ref())?;
+    }
+    for (rule, wanted) in expect["compiled_condition"].as_object().into_iter().flatten() {
+        let found = array(&described["rules"]).find(|r| r["info"]["name"] == rule.as_str());
+        let got = found.map(|r| &r["details"]["condition_compiled"]);
+        same(rule, &Some(wanted), &got)?;
+    }
+    Ok(())
+}
+
+/// One step of a path: a key, an index, or the size of what is there.
+#[expect(clippy::needless_pass_by_value, reason = "it folds over owned values")]
+fn step(value: Value, key: &Value) -> Option<Value> {
+    match key {
+        Value::String(key) if key == "#size" => Some(value.as_array()?.len().into()),
+        Value::String(key) => value.get(key).cloned(),
+        index => value.get(usize::try_from(index.as_u64()?).ok()?).cloned(),
+    }
+}
+
+// === validate ===
+
+fn check_validation(corpus: &Path, case: &Value) -> Checked {
+    let ran = saker(arguments(&["rules", "validate", "--json"], &rules_files(corpus, case)));
+    let expect = &case["expect"];
+    same("exit status", &expect["exit_status"].as_i64(), &Some(ran.code().into()))?;
+    let report = ran.json();
+    for kind in ["errors", "warnings"] {
+        for wanted in array(&expect[kind]) {
+            let found = details(&report, kind).any(|got| matches_detail(wanted, got));
+            same(&wanted.to_string(), &true, &found).map_err(|e| format!("{e}: {report}"))?;
+        }
+    }
+    for name in array(&expect["ok"]).filter_map(Value::as_str) {
+        let named = |result: &&Value| text(result, "name").ends_with(name);
+        let ok = array(&report["falco_load_results"]).find(named).map(|r| r["successful"] == true);
+        same(name, &Some(true), &ok)?;
+    }
+    Ok(())
+}
+
+fn matches_detail(wanted: &Value, got: &Value) -> bool {
+    let drifted = wanted.get("message_drift").is_some();
+    let message = drifted || text(got, "message").contains(text(wanted, "message"));
+    let place = |key: &str| wanted.get(key).and_then(Value::as_str).unwrap_or_default();
+    let located = array(&got["context"]["locations"]).any(|location| {
+        text(location, "item_type") == place("item_type")
+            && (place("item_name").is_empty() || text(location, "item_name") == place("item_name"))
+    });
+    message && located && wanted["code"] == got["code"]
+}
+
+// === replay ===
+
+fn check_replay(corpus: &Path, case: &Value) -> Checked {
+    let (config, expect) = (&case["config"], &case["expect"]);
+    let mut args: Vec<_> = ["replay", "--json"].map(PathBuf::from).into();
+    for file in rules_files(corpus, case) {
+        args.extend(["--rules".into(), file]);
+    }
+    args.extend(["--audit".into(), corpus.join(text(case, "events_file"))]);
+    args.extend(["--matching".into(), text(config, "rule_matching").into()]);
+    args.extend(["--min-priority".into(), text(config, "priority").into()]);
+    let ran = saker(args);
+    same("exit status", &expect["exit_status"].as_i64(), &Some(ran.code().into()))
+        .map_err(|e| e + &ran.err())?;
+    let alerts = ran.json_lines();
+    if let Some(any) = expect["any_detection"].as_bool() {
+        same("any detection", &any, &!alerts.is_empty())?;
+    }
+    for (rule, count) in expect["rule_counts"].as_object().into_iter().flatten() {
+        let got = alerts.iter().filter(|a| a["rule"] == rule.as_str()).count();
+        same(rule, &count.as_u64(), &Some(got as u64))?;
+    }
+    let seen = |p: &Value| alerts.iter().any(|a| has_priority(a, p.as_str().unwrap_or_default()));
+    same("unseen priority", &None, &array(&expect["priorities_seen"]).find(|p| !seen(p)))?;
+    let words = array(&expect["stderr_matches"]).filter_map(Value::as_str);
+    same("unseen on stderr", &None, &words.into_iter().find(|w| !ran.err().contains(w)))
+}
+
+fn has_priority(alert: &Value, wanted: &str) -> bool {
+    text(alert, "priority").to_uppercase().starts_with(wanted)
+}
+
+// === reading cases ===
+
+fn rules_files(corpus: &Path, case: &Value) -> Vec<PathBuf> {
+    array(&case["rules_files"]).map(|file| corpus.join(text(file, "file"))).collect()
+}
+
+fn arguments(words: &[&str], paths: &[PathBuf]) -> Vec<PathBuf> {
+    words.iter().map(PathBuf::from).chain(paths.iter().cloned()).collect()
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
+
+fn array(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+/// The errors or warnings of all files.
+fn details<'a>(report: &'a Value, kind: &str) -> impl Iterator<Item = &'a Value> {
+    let kind = kind.to_owned();
+    array(&report["falco_load_results"]).flat_map(move |result| array(&result[&kind]))
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, wanted: &T, got: &T) -> Checked {
+    if wanted == got { Ok(()) } else { Err(format!("{what}: expected {wanted:?}, got {got:?}")) }
+}

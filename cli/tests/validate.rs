@@ -1,0 +1,127 @@
+//! `saker rules validate`: the text, the JSON and the exit codes that scripts rely on.
+
+mod common;
+
+use common::{Files, saker};
+
+const MACRO: &str = "- macro: opened\n  condition: evt.type in (open, openat)\n";
+const RULE: &str = "\
+- rule: A file opened
+  desc: a test
+  condition: opened and fd.name = /a
+  output: opened (file=%fd.name)
+  priority: INFO
+";
+const MISSPELLED: &str = "\
+- rule: A misspelled field
+  desc: a test
+  condition: evt.type = open and fd.nmae = /a
+  output: opened (file=%fd.name)
+  priority: INFO
+";
+
+#[test]
+fn a_good_file_is_ok() {
+    let files = Files::new([("good.yaml", &format!("{MACRO}{RULE}"))]);
+    let path = files.arg("good.yaml");
+    assert_eq!(saker(["rules", "validate", &path]).success().trim_end(), format!("{path}: Ok"));
+}
+
+#[test]
+fn warnings_do_not_fail() {
+    let files = Files::new([("unused.yaml", MACRO)]);
+    let path = files.arg("unused.yaml");
+    let out = saker(["rules", "validate", &path]).success();
+    assert!(out.starts_with(&format!("{path}: Ok, with warnings")), "{out}");
+    assert!(out.contains("LOAD_UNUSED_MACRO"), "{out}");
+}
+
+#[test]
+fn a_mistake_has_a_place_a_caret_and_a_suggestion() {
+    let files = Files::new([("bad.yaml", MISSPELLED)]);
+    let path = files.arg("bad.yaml");
+    let out = saker(["rules", "validate", &path]).fails(1);
+    assert!(out.starts_with(&format!("{path}: Invalid")), "{out}");
+    for part in [":3:", "fd.nmae = /a", "^", "LOAD_ERR_COMPILE_CONDITION", "fd.name"] {
+        assert!(out.contains(part), "no {part:?} in:\n{out}");
+    }
+}
+
+#[test]
+fn later_files_see_earlier_ones() {
+    let files = Files::new([("macros.yaml", MACRO), ("rules.yaml", RULE)]);
+    let (macros, rules) = (files.arg("macros.yaml"), files.arg("rules.yaml"));
+    let out = saker(["rules", "validate", &macros, &rules]).success();
+    assert!(out.contains(&format!("{rules}: Ok")), "{out}");
+    let out = saker(["rules", "validate", &rules]).fails(1);
+    assert!(out.contains("Undefined macro 'opened'"), "{out}");
+}
+
+#[test]
+fn one_bad_file_of_two_fails_but_both_are_reported() {
+    let files = Files::new([("good.yaml", &format!("{MACRO}{RULE}")), ("bad.yaml", MISSPELLED)]);
+    let out = saker(["rules", "validate", &files.arg("good.yaml"), &files.arg("bad.yaml")]).fails(1);
+    assert!(out.contains("good.yaml: Ok") && out.contains("bad.yaml: Invalid"), "{out}");
+}
+
+#[test]
+fn json_has_falcos_shape() {
+    let files = Files::new([("bad.yaml", MISSPELLED)]);
+    let ran = saker(["rules", "validate", "--json", &files.arg("bad.yaml")]);
+    assert_eq!(ran.code(), 1);
+    let result = &ran.json()["falco_load_results"][0];
+    assert_eq!(result["name"], files.arg("bad.yaml"));
+    assert_eq!(result["successful"], false);
+    assert!(result["warnings"].is_array());
+    let error = &result["errors"][0];
+    assert_eq!(error["code"], "LOAD_ERR_COMPILE_CONDITION");
+    assert_eq!(error["codedesc"], "Error compiling condition");
+    assert!(error["message"].as_str().unwrap().contains("nonexistent field fd.nmae"), "{error}");
+    let locations = error["context"]["locations"].as_array().unwrap();
+    let of = |kind: &str| locations.iter().find(|l| l["item_type"] == kind).unwrap();
+    assert_eq!(of("rule")["item_name"], "A misspelled field");
+    assert_eq!(of("condition expression")["position"]["line"], 2, "lines count from 0");
+    assert!(error["context"]["snippet"].as_str().unwrap().contains('^'));
+}
+
+#[test]
+fn unreadable_inputs_say_what_is_wrong() {
+    let files = Files::new([("notes.txt", "hello\n"), ("map.yaml", "a: 1\n")]);
+    std::fs::write(files.path("binary.yaml"), [0xff, 0xfe, 0, 1, 2]).unwrap();
+    std::fs::create_dir(files.path("folder.yaml")).unwrap();
+    let cases = [
+        ("missing.yaml", "No such file"),
+        ("folder.yaml", "directory"),
+        ("binary.yaml", "UTF-8"),
+        ("notes.txt", "Rules content is not yaml"),
+        ("map.yaml", "Rules content is not yaml array of objects"),
+    ];
+    for (name, reason) in cases {
+        let path = files.arg(name);
+        let out = saker(["rules", "validate", &path]).fails(1);
+        assert!(out.contains(reason) && out.contains(&format!("{path}: Invalid")), "{name}: {out}");
+        let ran = saker(["rules", "validate", "--json", &path]);
+        assert_eq!((ran.code(), &ran.json()["falco_load_results"][0]["successful"]), (1, &false.into()));
+    }
+}
+
+#[test]
+fn an_empty_file_is_valid() {
+    let files = Files::new([("empty.yaml", "")]);
+    saker(["rules", "validate", &files.arg("empty.yaml")]).success();
+}
+
+#[test]
+fn no_file_is_wrong_usage() {
+    assert!(saker(["rules", "validate"]).fails(2).contains("FILE"));
+}
+
+#[test]
+fn our_own_rules_are_valid_without_warnings() {
+    for name in ["saker_syscall_rules.yaml", "saker_audit_rules.yaml"] {
+        let path = common::root().join("rulesets").join(name);
+        let ran = saker(["rules", "validate", "--json", path.to_str().unwrap()]);
+        let result = ran.json()["falco_load_results"][0].clone();
+        assert_eq!((ran.code(), &result["warnings"]), (0, &serde_json::json!([])), "{result}");
+    }
+}

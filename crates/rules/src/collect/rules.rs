@@ -1,0 +1,201 @@
+//! Rules: definition, change, enabling.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use saker_alert::Priority;
+
+use crate::{
+    collect::{Collection, refuse},
+    diagnostic::{Code, Diagnostic},
+    document::{
+        Decoded,
+        decode::Scalar,
+        exceptions::Exception,
+        rule::{Definition, RuleItem, Update},
+    },
+    exceptions,
+    expand::Written,
+    place::Place,
+    schema::{Schema, SourceId},
+};
+
+/// A rule before expansion.
+#[derive(Debug, Clone)]
+pub(crate) struct Rule {
+    pub(crate) name: String,
+    pub(crate) condition: Written,
+    pub(crate) output: Scalar,
+    pub(crate) desc: String,
+    pub(crate) priority: Priority,
+    pub(crate) source: String,
+    /// `None` for a source that nobody provides: the rule is skipped.
+    pub(crate) source_id: Option<SourceId>,
+    pub(crate) enabled: bool,
+    pub(crate) tags: BTreeSet<String>,
+    pub(crate) exceptions: Vec<Exception>,
+    pub(crate) capture: bool,
+    /// Milliseconds; 0 is the default of the configuration.
+    pub(crate) capture_duration: u32,
+    pub(crate) warn_evttypes: bool,
+    pub(crate) skip_if_unknown_filter: bool,
+    pub(crate) place: Place,
+}
+
+impl Collection {
+    pub(super) fn rule(&mut self, item: RuleItem, warnings: &mut Vec<Diagnostic>) -> Decoded<()> {
+        match item {
+            RuleItem::Define(definition) => self.define_rule(*definition, warnings),
+            RuleItem::Enable { name, enabled, place } => self.enable_rule(&name, enabled, &place),
+            RuleItem::Update { append, replace, unexpected } => {
+                append.map_or(Ok(()), |update| self.append_rule(*update))?;
+                replace.map_or(Ok(()), |update| self.replace_rule(*update))?;
+                unexpected.map_or(Ok(()), Err)
+            }
+        }
+    }
+
+    fn define_rule(&mut self, mut rule: Definition, warnings: &mut Vec<Diagnostic>) -> Decoded<()> {
+        if self.rules.get(&rule.name).is_some_and(|previous| previous.source != rule.source) {
+            return Err(other_source(&rule.place));
+        }
+        let source_id = self.schema.find_source(&rule.source);
+        if source_id.is_none() {
+            warnings.push(unknown_source(&rule, &self.schema));
+        }
+        for exception in &mut rule.exceptions {
+            exceptions::check(exception, source_id, &self.schema)?;
+        }
+        let (name, place) = (rule.name.clone(), rule.place.clone());
+        let rule = Rule::new(rule, source_id);
+        self.rules.define(&name, rule, &mut self.clock, place.source());
+        Ok(())
+    }
+
+    fn enable_rule(&mut self, name: &str, enabled: bool, place: &Place) -> Decoded<()> {
+        let Some(rule) = self.rules.change(name, &self.clock, place.source()) else {
+            let message = "Rule has 'enabled' key but no rule by that name already exists";
+            return Err(refuse(place, message));
+        };
+        rule.enabled = enabled;
+        Ok(())
+    }
+
+    fn append_rule(&mut self, mut update: Update) -> Decoded<()> {
+        let message =
+            "Rule uses 'append' or 'override.<key>: append' but no rule by that name already exists";
+        let rule = self.rules.get(&update.name).ok_or_else(|| refuse(&update.place, message))?;
+        if update.is_empty() {
+            let message = "Appended rule must have exceptions or condition property";
+            return Err(refuse(&update.place, message));
+        }
+        check_source(rule, &update)?;
+        for exception in update.exceptions.iter_mut().flatten() {
+            exceptions::check_append(exception, &rule.exceptions, rule.source_id, &self.schema)?;
+        }
+        self.clock.tick();
+        if let Some(rule) = self.rules.change(&update.name, &self.clock, update.place.source()) {
+            rule.append(update);
+        }
+        Ok(())
+    }
+
+    fn replace_rule(&mut self, mut update: Update) -> Decoded<()> {
+        let message =
+            "An 'override.<key>: replace' to a rule was requested but no rule by that name already exists";
+        let rule = self.rules.get(&update.name).ok_or_else(|| refuse(&update.place, message))?;
+        check_source(rule, &update)?;
+        for exception in update.exceptions.iter_mut().flatten() {
+            exceptions::check(exception, rule.source_id, &self.schema)?;
+        }
+        self.clock.tick();
+        if let Some(rule) = self.rules.change(&update.name, &self.clock, update.place.source()) {
+            rule.replace(update);
+        }
+        Ok(())
+    }
+}
+
+impl Rule {
+    fn new(rule: Definition, source_id: Option<SourceId>) -> Self {
+        Self {
+            name: rule.name,
+            condition: Written::new(rule.condition),
+            output: rule.output,
+            desc: rule.desc,
+            priority: rule.priority,
+            source: rule.source,
+            source_id,
+            enabled: rule.enabled,
+            tags: rule.tags,
+            exceptions: rule.exceptions,
+            capture: rule.capture,
+            capture_duration: rule.capture_duration,
+            warn_evttypes: rule.warn_evttypes,
+            skip_if_unknown_filter: rule.skip_if_unknown_filter,
+            place: rule.place,
+        }
+    }
+
+    fn append(&mut self, update: Update) {
+        if let Some(condition) = update.condition {
+            self.condition.append(condition);
+        }
+        if let Some(output) = update.output {
+            join(&mut self.output.text, &output.text);
+        }
+        if let Some(desc) = update.desc {
+            join(&mut self.desc, &desc);
+        }
+        self.tags.extend(update.tags.into_iter().flatten());
+        for exception in update.exceptions.into_iter().flatten() {
+            match self.exceptions.iter_mut().find(|e| e.name == exception.name) {
+                Some(previous) => previous.values.extend(exception.values),
+                None => self.exceptions.push(exception),
+            }
+        }
+    }
+
+    fn replace(&mut self, update: Update) {
+        set(&mut self.condition, update.condition.map(Written::new));
+        set(&mut self.output, update.output);
+        set(&mut self.desc, update.desc);
+        set(&mut self.tags, update.tags);
+        set(&mut self.exceptions, update.exceptions);
+        set(&mut self.priority, update.priority);
+        set(&mut self.enabled, update.enabled);
+        set(&mut self.warn_evttypes, update.warn_evttypes);
+        set(&mut self.skip_if_unknown_filter, update.skip_if_unknown_filter);
+        set(&mut self.capture, update.capture);
+        set(&mut self.capture_duration, update.capture_duration);
+    }
+}
+
+fn set<T>(value: &mut T, new: Option<T>) {
+    if let Some(new) = new {
+        *value = new;
+    }
+}
+
+fn join(text: &mut String, more: &str) {
+    text.push(' ');
+    text.push_str(more);
+}
+
+fn check_source(rule: &Rule, update: &Update) -> Decoded<()> {
+    match &update.source {
+        Some(source) if *source != rule.source => Err(other_source(&update.place)),
+        _ => Ok(()),
+    }
+}
+
+fn other_source(place: &Place) -> Box<Diagnostic> {
+    refuse(place, "Rule has been re-defined with a different source")
+}
+
+fn unknown_source(rule: &Definition, schema: &Arc<Schema>) -> Diagnostic {
+    let message = format!("Unknown source {}, skipping", rule.source);
+    let mut warning = rule.place.diagnostic(Code::LoadUnknownSource, message);
+    let known: Vec<_> = schema.sources().iter().map(|source| source.name).collect();
+    warning.help = format!("the sources here are {}", known.join(", "));
+    warning
+}

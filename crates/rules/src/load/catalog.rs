@@ -1,0 +1,112 @@
+//! What compiled, for the rule set and for `describe`.
+
+use std::sync::Arc;
+
+use crate::{
+    ast::Expr,
+    collect::{Collection, Rule},
+    compile::Condition,
+    requirements::{PluginRequirement, Version},
+    ruleset::{ExtraField, RuleInfo, RuleSet, RuleSetBuilder},
+    schema::{Schema, SourceId},
+    select::Candidate,
+    template::Template,
+};
+
+/// Everything that compiled, in the order of definition.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    pub(crate) required_engine: Version,
+    pub(crate) required_plugins: Vec<PluginRequirement>,
+    pub(crate) lists: Vec<CompiledList>,
+    pub(crate) macros: Vec<CompiledMacro>,
+    pub(crate) rules: Vec<CompiledRule>,
+    /// How many of the rules run.
+    pub(crate) enabled: usize,
+}
+
+/// A list.
+#[derive(Debug)]
+pub(crate) struct CompiledList {
+    pub(crate) name: String,
+    /// As written.
+    pub(crate) raw: Vec<String>,
+    /// With the items of other lists.
+    pub(crate) items: Vec<String>,
+    pub(crate) used: bool,
+}
+
+/// A macro.
+#[derive(Debug)]
+pub(crate) struct CompiledMacro {
+    pub(crate) name: String,
+    /// As written.
+    pub(crate) condition: String,
+    /// Without lists and macros.
+    pub(crate) tree: Expr,
+}
+
+/// A rule.
+#[derive(Debug)]
+pub(crate) struct CompiledRule {
+    pub(crate) rule: Rule,
+    pub(crate) source: SourceId,
+    /// With what is appended to it.
+    pub(crate) output: String,
+    pub(crate) template: Template,
+    pub(crate) extra: Vec<(String, ExtraField)>,
+    /// Without exceptions, lists and macros.
+    pub(crate) tree: Expr,
+    pub(crate) condition: Condition,
+}
+
+impl CompiledRule {
+    pub(crate) fn candidate(&self) -> Candidate<'_> {
+        Candidate { name: &self.rule.name, tags: &self.rule.tags, enabled: self.rule.enabled }
+    }
+
+    /// For the rule set: only rules that run get into it.
+    fn info(&self) -> RuleInfo {
+        RuleInfo {
+            name: self.rule.name.clone(),
+            desc: self.rule.desc.clone(),
+            priority: self.rule.priority as u8,
+            source: self.source,
+            tags: self.rule.tags.iter().cloned().collect(),
+            enabled: true,
+        }
+    }
+}
+
+impl Catalog {
+    pub(super) fn new(
+        collection: &Collection,
+        lists: Vec<CompiledList>,
+        macros: Vec<CompiledMacro>,
+        rules: Vec<CompiledRule>,
+    ) -> Self {
+        let required_plugins = collection.required_plugins.clone();
+        let required_engine = collection.required_engine;
+        Self { required_engine, required_plugins, lists, macros, rules, enabled: 0 }
+    }
+
+    /// Rules whose condition needs a field that has `flag`, with the field.
+    pub(super) fn blind(&self, schema: &Schema, flag: u8) -> Vec<(String, String)> {
+        let mut blind = Vec::new();
+        for rule in &self.rules {
+            let fields = rule.condition.fields().iter().filter_map(|(id, _)| schema.field(*id));
+            let fields = fields.filter(|field| field.has(flag));
+            blind.extend(fields.map(|field| (rule.rule.name.clone(), field.name.to_owned())));
+        }
+        blind
+    }
+
+    /// The rules at these positions, in this order.
+    pub(super) fn rule_set(&self, order: &[usize], schema: &Arc<Schema>) -> Arc<RuleSet> {
+        let mut builder = RuleSetBuilder::new(Arc::clone(schema));
+        for rule in order.iter().filter_map(|i| self.rules.get(*i)) {
+            builder.add(rule.info(), &rule.condition, rule.template.clone(), rule.extra.clone());
+        }
+        Arc::new(builder.build())
+    }
+}

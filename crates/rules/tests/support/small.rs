@@ -1,0 +1,83 @@
+//! A small schema with a field of every kind, for tests that need no tables.
+
+use saker_rules::{
+    schema::{ArgKind, ArgRule, EventTypeSpec, FieldSpec, Quantifier, Schema, SourceSpec, field_flags},
+    value::FieldType,
+};
+
+const SYSCALL: u8 = 1;
+const K8S_AUDIT: u8 = 2;
+
+/// Sources `syscall` and `k8s_audit`; event types with 60 codes each.
+pub(crate) fn schema() -> Schema {
+    let sources =
+        vec![SourceSpec { name: "syscall", typed: true }, SourceSpec { name: "k8s_audit", typed: false }];
+    let types = ["open", "openat", "close"].map(|name| EventTypeSpec { name, codes: 60 });
+    Schema::new(fields(), sources, types.into())
+}
+
+fn plain(name: &'static str, ty: FieldType) -> FieldSpec {
+    FieldSpec {
+        name,
+        ty,
+        list: false,
+        arg: ArgRule::None,
+        quantifier: Quantifier::One,
+        flags: 0,
+        sources: SYSCALL,
+        description: "",
+    }
+}
+
+fn fields() -> Vec<FieldSpec> {
+    let endpoints = field_flags::NO_RHS | field_flags::NO_TRANSFORMER | field_flags::FILTER_ONLY;
+    let ancestors = field_flags::NO_RHS | field_flags::NO_TRANSFORMER;
+    vec![
+        FieldSpec { sources: SYSCALL | K8S_AUDIT, ..plain("evt.num", FieldType::Uint64) },
+        FieldSpec { flags: field_flags::HIDDEN, ..plain("evt.hidden", FieldType::CharBuf) },
+        plain("evt.type", FieldType::CharBuf),
+        plain("evt.cpu", FieldType::Int16),
+        plain("evt.buffer", FieldType::ByteBuf),
+        plain("evt.is_io", FieldType::Bool),
+        plain("evt.reltime", FieldType::RelTime),
+        FieldSpec {
+            arg: ArgRule::Required(ArgKind::IndexOrKey),
+            flags: field_flags::DOTTED_ARG,
+            ..plain("evt.arg", FieldType::CharBuf)
+        },
+        FieldSpec {
+            arg: ArgRule::Required(ArgKind::IndexOrKey),
+            flags: field_flags::DOTTED_ARG | field_flags::NO_TRANSFORMER,
+            ..plain("evt.rawarg", FieldType::Dynamic)
+        },
+        plain("proc.name", FieldType::CharBuf),
+        plain("proc.pname", FieldType::CharBuf),
+        plain("proc.args", FieldType::CharBuf),
+        plain("proc.pid", FieldType::Int64),
+        plain("proc.usage", FieldType::Double),
+        FieldSpec {
+            arg: ArgRule::Optional(ArgKind::Index),
+            quantifier: Quantifier::Any,
+            flags: ancestors,
+            ..plain("proc.aname", FieldType::CharBuf)
+        },
+        plain("fd.name", FieldType::CharBuf),
+        plain("fd.dev", FieldType::Int32),
+        plain("fd.sip", FieldType::IpAddr),
+        plain("fd.sport", FieldType::Port),
+        plain("fd.snet", FieldType::IpNet),
+        FieldSpec {
+            quantifier: Quantifier::Endpoints,
+            flags: endpoints,
+            ..plain("fd.ip", FieldType::IpAddr)
+        },
+        FieldSpec {
+            quantifier: Quantifier::Endpoints,
+            flags: endpoints,
+            ..plain("fd.net", FieldType::IpNet)
+        },
+        FieldSpec { list: true, ..plain("fd.types", FieldType::CharBuf) },
+        FieldSpec { list: true, ..plain("fd.nums", FieldType::Uint64) },
+        FieldSpec { sources: K8S_AUDIT, ..plain("ka.verb", FieldType::CharBuf) },
+    ]
+}
