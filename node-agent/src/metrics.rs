@@ -178,6 +178,7 @@ impl Families {
         let rules = status.rules();
         self.add(LOADED, &[("state", "loaded")], float(rules.loaded.len()));
         self.add(LOADED, &[("state", "rejected")], float(rules.rejected.len()));
+        self.add(LOADED, &[("state", "blind")], float(rules.blind.len()));
         if let Some(hash) = &rules.bundle {
             self.add(BUNDLE, &[("hash", hash)], 1.0);
         }

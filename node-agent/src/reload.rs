@@ -24,6 +24,7 @@ use saker_rules::{
 use saker_source_syscall::SyscallSet;
 
 use crate::{
+    blind,
     config::Config,
     rules_source::RulesSource,
     status::{LoadedRule, RejectedRule, Status},
@@ -68,7 +69,7 @@ impl Reloader {
         let loaded = load(&self.seen, &self.options);
         self.keep_good(&loaded);
         let problems = problems(&loaded);
-        self.swap(loaded, status);
+        self.swap(&loaded, status);
         problems
     }
 
@@ -88,14 +89,14 @@ impl Reloader {
         self.keep_good(&fresh);
         let problems = problems(&fresh);
         if problems.is_empty() {
-            return self.swap(fresh, status);
+            return self.swap(&fresh, status);
         }
         let files: Vec<_> =
             self.seen.iter().map(|file| self.good.get(&file.name).unwrap_or(file).clone()).collect();
         let patched = load(&files, &self.options);
         // The cluster's rules were checked where they were made; a fault here is not theirs.
         if of_cluster || patched.successful() {
-            self.swap(patched, status);
+            self.swap(&patched, status);
         }
         say_kept(&problems);
         status.rules().last_error = Some(problems.join("\n"));
@@ -110,7 +111,7 @@ impl Reloader {
         }
     }
 
-    fn swap(&self, loaded: Loaded, status: &Status) {
+    fn swap(&self, loaded: &Loaded, status: &Status) {
         for warning in loaded.files.iter().flat_map(warnings) {
             tracing::debug!("{warning}");
         }
@@ -119,10 +120,14 @@ impl Reloader {
         let mut info = crate::status::Rules { last_error: None, ..info };
         info.bundle = self.bundle.as_ref().map(|bundle| bundle.hash.clone());
         info.loaded = loaded_rules(&rules);
-        info.rejected = rejected(&loaded);
+        info.rejected = rejected(loaded);
+        info.blind = blind::rules(loaded, &rules);
         info.files =
             self.seen.iter().map(|file| (file.name.clone(), sha256(file.content.as_bytes()))).collect();
         info.since = Some(SystemTime::now());
+        for (rule, reason) in &info.blind {
+            tracing::warn!("rule '{rule}' cannot match: {reason}");
+        }
         let count = (info.loaded.len(), info.loaded.len().saturating_add(info.rejected.len()));
         *status.rules() = info;
         self.rules.swap(rules);
@@ -254,7 +259,7 @@ fn start_watch(mut watch: Watch, updates: Sender<Update>) -> std::io::Result<()>
 }
 
 /// Compiles without putting anything into force: rules that load, rules that do not, and why.
-pub fn check(config: &Config, source: RulesSource) -> (usize, usize, Vec<String>) {
+pub fn check(config: &Config, source: &RulesSource) -> (usize, usize, Vec<String>) {
     let loaded = load(&source.read(None), &options(config));
     (loaded.enabled(), loaded.quarantined.len(), problems(&loaded))
 }

@@ -79,7 +79,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
 
 /// Says what is wrong with the rules, and nothing else.
 fn dry_run(config: &Config, source: RulesSource) -> anyhow::Result<()> {
-    let (loaded, rejected, problems) = reload::check(config, source);
+    let (loaded, rejected, problems) = reload::check(config, &source);
     if problems.is_empty() {
         return print(&format!("configuration and rules are good: rules loaded {loaded}/{loaded}"));
     }
@@ -111,16 +111,10 @@ impl Agent {
         let bundle = if config.kubernetes.enabled { cache.load() } else { None };
         let reloader = first_rules(config, source, bundle, &rules, &status)?;
 
-        let syscall = match wants.syscall {
-            true => Some(start_syscalls(config, reloader.syscalls(), &rules, &status)?),
-            false => None,
-        };
-        let audit = match wants.k8s_audit {
-            true => {
-                Some(Audit::start(AuditEngine::new(rules, &engine_options(config)), Arc::clone(&status))?)
-            }
-            false => None,
-        };
+        let syscall = || start_syscalls(config, reloader.syscalls(), &rules, &status);
+        let syscall = wants.syscall.then(syscall).transpose()?;
+        let engine = || AuditEngine::new(rules.clone(), &engine_options(config));
+        let audit = wants.k8s_audit.then(|| Audit::start(engine(), Arc::clone(&status))).transpose()?;
         let control = syscall.as_ref().map(|(control, _)| Arc::clone(control));
         let (intake, audit) = audit.unzip();
         let server = listener.map(|listener| serve(config, listener, intake, control.clone(), &status));

@@ -67,6 +67,8 @@ pub struct Rules {
     pub loaded: Vec<LoadedRule>,
     /// Rules that could not be compiled.
     pub rejected: Vec<RejectedRule>,
+    /// Rules that are loaded and can never match, with the reason.
+    pub blind: Vec<(String, String)>,
     /// SHA-256 of each file.
     pub files: Vec<(String, String)>,
     /// Why the last change was not taken over; empty if it was.
@@ -113,6 +115,7 @@ pub struct Report {
 struct RulesReport {
     loaded: usize,
     rejected: usize,
+    blind: usize,
     reasons: Vec<RejectedRule>,
     last_error: Option<String>,
 }
@@ -201,6 +204,7 @@ impl Status {
             rules: RulesReport {
                 loaded: rules.loaded.len(),
                 rejected: rules.rejected.len(),
+                blind: rules.blind.len(),
                 reasons: rules.rejected.iter().take(MAX_LISTED).cloned().collect(),
                 last_error: rules.last_error.clone(),
             },

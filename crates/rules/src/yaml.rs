@@ -3,12 +3,15 @@
 //! Scalars keep their raw text (`0777`, `yes` and `=` are strings, specification §1.1). Aliases share
 //! the node they name and count as many events as it has, so a bomb meets the limit early.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use rustc_hash::FxHashMap;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
 
 use crate::limits::{MAX_FILE_BYTES, MAX_YAML_DEPTH, MAX_YAML_EVENTS};
+
+/// Closing brackets of a file that may stand too far to the left; each means reading the file again.
+const MAX_OUTDENTED: usize = 64;
 
 /// A position in a file, counted from 0; columns in characters, the offset in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -90,14 +93,49 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Node>, YamlError> {
     if let Some(mark) = control_character(text) {
         return fail(mark, "control characters are not allowed: is this a text file?".to_owned());
     }
+    let mut flat = Cow::Borrowed(text);
+    for _ in 0..MAX_OUTDENTED {
+        match build(text, &flat) {
+            Err(Failed::Bracket(mark)) => flat.to_mut().replace_range(mark..=mark, " "),
+            Err(Failed::Other(error)) => return Err(error),
+            Ok(documents) => return Ok(documents),
+        }
+    }
+    fail(Mark::default(), format!("more than {MAX_OUTDENTED} closing brackets stand too far to the left"))
+}
+
+/// Why a file cannot be read as it is.
+enum Failed {
+    /// A closing bracket stands no further in than what the brackets belong to. YAML forbids that, and everybody
+    /// accepts it: it can be read once the line break at this byte is a blank.
+    Bracket(usize),
+    Other(YamlError),
+}
+
+/// Builds the tree of `flat`, with the positions of `text`, which has its line breaks.
+fn build(text: &str, flat: &str) -> Result<Vec<Node>, Failed> {
     let mut builder = Builder::new(text);
-    for event in Parser::new_from_str(text) {
+    for event in Parser::new_from_str(flat) {
         match event {
-            Ok((event, span)) => builder.event(event, span)?,
-            Err(error) => return fail(builder.mark(error.marker()), error.info().to_owned()),
+            Ok((event, span)) => builder.event(event, span).map_err(Failed::Other)?,
+            Err(error) => {
+                let mark = builder.mark(error.marker());
+                let bracket =
+                    (error.info() == "invalid indentation").then(|| break_before_bracket(flat, mark.offset));
+                let other = YamlError { message: error.info().to_owned(), mark };
+                return Err(bracket.flatten().map_or(Failed::Other(other), Failed::Bracket));
+            }
         }
     }
     Ok(builder.documents)
+}
+
+/// The line break before the bracket at `offset`, if nothing but blanks and no comment stands between.
+fn break_before_bracket(text: &str, offset: usize) -> Option<usize> {
+    text.get(offset..)?.starts_with([']', '}']).then_some(())?;
+    let before = text.get(..offset)?.trim_end_matches(' ').strip_suffix('\n')?;
+    let line = before.rsplit('\n').next()?;
+    (!line.contains('#')).then_some(before.len())
 }
 
 /// Where the first character stands that YAML forbids. The parser would take NUL for the end.
@@ -126,7 +164,9 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn new(text: &'a str) -> Self {
-        let cursor = Cursor { text, chars: 0, bytes: 0 };
+        let lines =
+            std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at.saturating_add(1))).collect();
+        let cursor = Cursor { text, lines, chars: 0, bytes: 0 };
         Self { cursor, open: Vec::new(), anchors: FxHashMap::default(), events: 0, documents: Vec::new() }
     }
 
@@ -201,7 +241,7 @@ impl<'a> Builder<'a> {
 
     fn mark(&mut self, marker: &Marker) -> Mark {
         let offset = self.cursor.byte(marker.index());
-        Mark { line: marker.line().saturating_sub(1), column: marker.col(), offset }
+        self.cursor.mark(offset)
     }
 }
 
@@ -224,11 +264,21 @@ fn is_null(text: &str) -> bool {
 /// Turns the parser's character counts into byte offsets; they come nearly in order.
 struct Cursor<'a> {
     text: &'a str,
+    /// Offsets at which lines start.
+    lines: Vec<usize>,
     chars: usize,
     bytes: usize,
 }
 
 impl Cursor<'_> {
+    /// The position at an offset, in the text as it was written.
+    fn mark(&self, offset: usize) -> Mark {
+        let line = self.lines.partition_point(|start| *start <= offset).saturating_sub(1);
+        let start = self.lines.get(line).copied().unwrap_or(0);
+        let column = self.text.get(start..offset).map_or(0, |before| before.chars().count());
+        Mark { line, column, offset }
+    }
+
     fn byte(&mut self, chars: usize) -> usize {
         while self.chars < chars {
             let Some(next) = self.text.get(self.bytes..).and_then(|t| t.chars().next()) else { break };
@@ -248,6 +298,20 @@ impl Cursor<'_> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn closing_brackets_may_stand_too_far_to_the_left() {
+        let docs =
+            documents("- list: é\n  items: [\n    \"a\",\n    \"b\"\n  ]\n- x: {\n    k: \"v\"\n}\n- y: z\n")
+                .unwrap();
+        let Value::Sequence(items) = &docs[0].value else { panic!() };
+        let Value::Sequence(list) = &items[0].get("items").unwrap().value else { panic!() };
+        assert_eq!((list.len(), scalar(list.get(1))), (2, "b"));
+        assert_eq!(scalar(items[1].get("x").unwrap().get("k")), "v");
+        let Mark { line, column, .. } = items[2].get("y").unwrap().mark;
+        assert_eq!((line, column), (8, 5), "as written");
+        assert_eq!(error("a: [\n  \"b\" # c\n ]\nd").mark.line, 3, "no bracket's fault");
+    }
+
     fn error(text: &str) -> YamlError {
         documents(text).expect_err(text)
     }
@@ -261,7 +325,8 @@ mod tests {
 
     #[test]
     fn scalars_keep_their_text_and_place() {
-        let docs = documents("# é\n- a: 0777\n  b: \"yes\"\n  é: =\n  n: ~\n  q: \"\"\n---\n---\n[x]\n").unwrap();
+        let docs =
+            documents("# é\n- a: 0777\n  b: \"yes\"\n  é: =\n  n: ~\n  q: \"\"\n---\n---\n[x]\n").unwrap();
         assert_eq!(docs.len(), 3);
         let Value::Sequence(items) = &docs[0].value else { panic!() };
         let item = &items[0];
