@@ -26,7 +26,7 @@ impl Cluster {
     /// If the deployment is refused.
     pub fn find() -> Option<Self> {
         let Some(folder) = std::env::var_os("SAKER_E2E_DIR") else {
-            println!("skipped: no control plane (run make e2e)");
+            crate::say("skipped: no control plane (run make e2e)");
             return None;
         };
         let cluster = Self { folder: folder.into() };

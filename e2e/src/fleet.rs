@@ -20,12 +20,13 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Starts both, and waits until the agent runs the bundle. FalcoRules of earlier tests are removed first.
+    /// Starts both, and waits until the agent runs the bundle. FalcoRules and bundles of earlier tests go first.
     ///
     /// # Panics
     /// If they do not come up.
     pub fn start(cluster: &Cluster, extra: &[&str]) -> anyhow::Result<Self> {
-        cluster.kubectl(&["delete", "falcorules", "--all", "--all-namespaces", "--wait=false"])?;
+        cluster.kubectl(&["delete", "falcorules", "--all", "--all-namespaces"])?;
+        cluster.kubectl(&["-n", NAMESPACE, "delete", "configmaps", "-l", "saker.dev/bundle"])?;
         let folder = tempfile::tempdir()?;
         let port = cluster.audit_port()?;
         let url = format!("http://127.0.0.1:{port}");

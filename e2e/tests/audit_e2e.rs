@@ -2,7 +2,7 @@
 
 use saker_e2e::{Cluster, Fleet, eventually};
 
-const RULE: &str = "Create/Modify Configmap With Private Credentials";
+const RULE: &str = "ConfigMap with a private credential";
 
 #[test]
 fn credentials_in_a_configmap_raise_an_alert() {
@@ -14,6 +14,6 @@ fn credentials_in_a_configmap_raise_an_alert() {
     // The API server sends a batch each second.
     let why = || format!("{:#}\n{}", fleet.agent_status().unwrap_or_default(), fleet.logs());
     let alert = eventually("kubectl create configmap to the alert", why, || fleet.agent.alerts(RULE).pop());
-    assert_eq!(alert["output_fields"]["ka.req.configmap.name"], "aws-creds", "{alert}");
+    assert_eq!(alert["output_fields"]["ka.target.name"], "aws-creds", "{alert}");
     cluster.kubectl(&["delete", "configmap", "aws-creds"]).expect("kubectl");
 }

@@ -85,7 +85,7 @@ fn broken_one_harms_only_itself(cluster: &Cluster, fleet: &Fleet) {
         let accepted = condition(&status(cluster, "broken"), "Accepted");
         (accepted["status"] == "False").then(|| accepted["message"].as_str().unwrap_or_default().to_owned())
     });
-    for part in ["line 5, column 20", "proc.nmae"] {
+    for part in ["line 6, column 25", "proc.nmae"] {
         assert!(message.contains(part), "no '{part}' in: {message}");
     }
     assert_eq!(status(cluster, "first")["nodes"]["summary"], "1/1");

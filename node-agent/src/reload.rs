@@ -80,7 +80,8 @@ impl Reloader {
             self.bundle = Some(bundle);
         }
         let files = self.source.read(self.bundle.as_ref());
-        if files == self.seen {
+        // A bundle may hold what runs already; then its hash is what is new.
+        if files == self.seen && !of_cluster {
             return;
         }
         self.seen = files;

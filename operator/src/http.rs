@@ -10,7 +10,8 @@ use crate::metrics::Metrics;
 /// Listens, and serves until the process ends.
 pub async fn serve(address: SocketAddr, metrics: Arc<Metrics>) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(address).await;
-    let listener = listener.with_context(|| format!("cannot listen on {address}: choose another with --listen"))?;
+    let listener =
+        listener.with_context(|| format!("cannot listen on {address}: choose another with --listen"))?;
     tracing::info!(%address, "serving /healthz and /metrics");
     tokio::spawn(warp::serve(routes(metrics)).incoming(listener).run());
     Ok(())
