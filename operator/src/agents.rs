@@ -160,9 +160,9 @@ mod tests {
         let routes = warp::path!("status")
             .map(move || status.clone())
             .or(warp::path!("bad" / "status").map(|| "no JSON"));
-        let server = warp::serve(routes).bind(([127, 0, 0, 1], 0)).await;
-        let url = format!("http://{}", server.local_addr().unwrap());
-        tokio::spawn(server.run());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(warp::serve(routes).incoming(listener).run());
         let http = http_client().unwrap();
         let urls = vec![url.clone(), format!("{url}/bad"), "http://127.0.0.1:1".to_owned()];
         let reports = Agents::Urls(urls).ask(&http).await.unwrap();
