@@ -42,7 +42,11 @@ struct Agent {
 impl Agents {
     /// The given URLs, or the pods of the namespace if there are none.
     pub fn new(urls: Vec<String>, client: &Client, namespace: &str) -> Self {
-        if urls.is_empty() { Self::Pods(Api::namespaced(client.clone(), namespace)) } else { Self::Urls(urls) }
+        if urls.is_empty() {
+            Self::Pods(Api::namespaced(client.clone(), namespace))
+        } else {
+            Self::Urls(urls)
+        }
     }
 
     /// Asks all of them.
@@ -55,10 +59,17 @@ impl Agents {
 
     async fn find(&self) -> Result<Vec<Agent>, kube::Error> {
         match self {
-            Self::Urls(urls) => Ok(urls.iter().map(|u| Agent { node: u.clone(), url: Ok(u.clone()) }).collect()),
+            Self::Urls(urls) => {
+                Ok(urls.iter().map(|u| Agent { node: u.clone(), url: Ok(u.clone()) }).collect())
+            }
             Self::Pods(api) => {
                 let pods = api.list(&ListParams::default().labels(AGENT_SELECTOR)).await?;
-                Ok(pods.items.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).map(agent).collect())
+                Ok(pods
+                    .items
+                    .iter()
+                    .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+                    .map(agent)
+                    .collect())
             }
         }
     }
@@ -98,7 +109,8 @@ async fn report(http: &reqwest::Client, agent: Agent) -> Report {
 async fn ask(http: &reqwest::Client, url: &str) -> Result<AgentStatus, String> {
     let url = format!("{}{STATUS_PATH}", url.trim_end_matches('/'));
     let unreachable = |e: reqwest::Error| format!("{url} does not answer: {}", root_cause(&e));
-    let mut response = http.get(&url).send().await.and_then(reqwest::Response::error_for_status).map_err(unreachable)?;
+    let mut response =
+        http.get(&url).send().await.and_then(reqwest::Response::error_for_status).map_err(unreachable)?;
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
         body.extend_from_slice(&chunk);
@@ -135,7 +147,8 @@ mod tests {
         let found = agent(&pod(&json!({"spec": spec, "status": {"podIP": "10.0.0.1"}})));
         assert_eq!((found.node.as_str(), found.url), ("n1", Ok("http://10.0.0.1:9000".to_owned())));
         let spec = json!({"containers": [{"name": "agent"}]});
-        let found = agent(&pod(&json!({"metadata": {"name": "p"}, "spec": spec, "status": {"podIP": "fd00::1"}})));
+        let found =
+            agent(&pod(&json!({"metadata": {"name": "p"}, "spec": spec, "status": {"podIP": "fd00::1"}})));
         assert_eq!((found.node.as_str(), found.url), ("p", Ok("http://[fd00::1]:8765".to_owned())));
         assert!(agent(&pod(&json!({"metadata": {"name": "p"}}))).url.is_err());
     }
@@ -144,10 +157,12 @@ mod tests {
     async fn answers_and_silence_are_reported() {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let status = json!({"hostname": "n1", "bundle": "abc", "version": "1"}).to_string();
-        let routes = warp::path!("status").map(move || status.clone()).or(warp::path!("bad" / "status").map(|| "no JSON"));
-        let server = warp::serve(routes).bind(([127, 0, 0, 1], 0)).await;
-        let url = format!("http://{}", server.local_addr().unwrap());
-        tokio::spawn(server.run());
+        let routes = warp::path!("status")
+            .map(move || status.clone())
+            .or(warp::path!("bad" / "status").map(|| "no JSON"));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(warp::serve(routes).incoming(listener).run());
         let http = http_client().unwrap();
         let urls = vec![url.clone(), format!("{url}/bad"), "http://127.0.0.1:1".to_owned()];
         let reports = Agents::Urls(urls).ask(&http).await.unwrap();

@@ -1,6 +1,8 @@
 //! The operator's own metrics.
 
-use prometheus::{Encoder as _, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder as _, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 /// What is counted.
 pub struct Metrics {
@@ -26,10 +28,19 @@ impl Metrics {
             registry: Registry::new(),
             reconciles: IntCounter::new("saker_operator_reconciles_total", "Reconciles that went through")?,
             errors: by("saker_operator_reconcile_errors_total", "Reconciles that failed, by step", "step")?,
-            status_writes: IntCounter::new("saker_operator_status_writes_total", "FalcoRule statuses written")?,
-            falco_rules: IntGaugeVec::new(Opts::new("saker_operator_falcorules", "FalcoRules by outcome"), &["outcome"])?,
+            status_writes: IntCounter::new(
+                "saker_operator_status_writes_total",
+                "FalcoRule statuses written",
+            )?,
+            falco_rules: IntGaugeVec::new(
+                Opts::new("saker_operator_falcorules", "FalcoRules by outcome"),
+                &["outcome"],
+            )?,
             nodes: IntGauge::new("saker_operator_nodes", "Nodes with an agent")?,
-            nodes_current: IntGauge::new("saker_operator_nodes_current", "Nodes that run the current bundle")?,
+            nodes_current: IntGauge::new(
+                "saker_operator_nodes_current",
+                "Nodes that run the current bundle",
+            )?,
         };
         metrics.register()?;
         Ok(metrics)

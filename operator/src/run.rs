@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use crate::{
     agents::{self, Agents},
     args::Args,
+    default_rules,
     falco_rule::{self, Context, MANAGER, Progress},
     http,
     metrics::Metrics,
@@ -32,8 +33,9 @@ const ASK_SELDOM: Duration = Duration::from_secs(10);
 
 /// Runs until SIGTERM or Ctrl-C; what ends it earlier is logged.
 pub async fn main(args: Args) -> ExitCode {
+    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
     tokio::select! {
         result = run(args) => match result {
             Ok(()) => ExitCode::SUCCESS,
@@ -59,7 +61,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
     // An error only says that a provider is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let Args { namespace, agent_urls, listen } = args;
-    let client = Client::try_default().await.context("no credentials for a cluster: set KUBECONFIG or run in a pod")?;
+    let client = Client::try_default()
+        .await
+        .context("no credentials for a cluster: set KUBECONFIG or run in a pod")?;
     let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
     let metrics = Arc::new(Metrics::new()?);
     http::serve(listen, metrics.clone()).await?;
@@ -71,6 +75,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let context = Context {
         agents: Agents::new(agent_urls, &client, &namespace),
         http: agents::http_client()?,
+        compiler: default_rules::compiler(),
         recorder: Recorder::new(client.clone(), Reporter { controller: MANAGER.to_owned(), instance: None }),
         client,
         namespace,
@@ -84,7 +89,10 @@ async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// Wakes the loop when a FalcoRule changes. The stream retries by itself.
-async fn follow<E: std::fmt::Display>(watch: impl Stream<Item = Result<watcher::Event<FalcoRule>, E>>, changed: Arc<Notify>) {
+async fn follow<E: std::fmt::Display>(
+    watch: impl Stream<Item = Result<watcher::Event<FalcoRule>, E>>,
+    changed: Arc<Notify>,
+) {
     let mut watch = std::pin::pin!(watch);
     while let Some(event) = watch.next().await {
         match event {

@@ -30,7 +30,10 @@ pub(super) async fn apply(context: &Context, prepared: Prepared) -> Result<Appli
         tracing::info!(hash, shards = shards.len(), "bundle applied");
     }
     for stale in stale(&cluster, &keep) {
-        api.delete(&stale.name_any(), &DeleteParams::default()).await.map(|_| ()).or_else(not_found_is_fine)?;
+        api.delete(&stale.name_any(), &DeleteParams::default())
+            .await
+            .map(|_| ())
+            .or_else(not_found_is_fine)?;
     }
     Ok(Applied { validated, hash })
 }

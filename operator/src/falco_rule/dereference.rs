@@ -42,7 +42,9 @@ fn cluster(config_maps: Vec<ConfigMap>) -> Cluster {
 
 fn manifest(map: &ConfigMap) -> Option<Manifest> {
     let text = map.data.as_ref()?.get(MANIFEST_KEY)?;
-    serde_json::from_str(text).inspect_err(|e| tracing::warn!("the manifest is unreadable, writing it anew: {e}")).ok()
+    serde_json::from_str(text)
+        .inspect_err(|e| tracing::warn!("the manifest is unreadable, writing it anew: {e}"))
+        .ok()
 }
 
 /// Weight, then namespace and name.
@@ -64,14 +66,19 @@ mod tests {
 
     #[test]
     fn the_order_is_weight_then_namespace_then_name() {
-        let rules = in_order(vec![rule("b", "a", 0), rule("a", "z", 1), rule("a", "b", 0), rule("z", "z", -1)]);
-        let names: Vec<_> = rules.iter().map(|r| format!("{}/{}", r.namespace().unwrap(), r.name_any())).collect();
+        let rules =
+            in_order(vec![rule("b", "a", 0), rule("a", "z", 1), rule("a", "b", 0), rule("z", "z", -1)]);
+        let names: Vec<_> =
+            rules.iter().map(|r| format!("{}/{}", r.namespace().unwrap(), r.name_any())).collect();
         assert_eq!(names, ["z/z", "a/b", "b/a", "a/z"]);
     }
 
     #[test]
     fn an_unreadable_manifest_counts_as_none() {
-        let mut map = ConfigMap { data: Some([(MANIFEST_KEY.to_owned(), "{".to_owned())].into()), ..Default::default() };
+        let mut map = ConfigMap {
+            data: Some([(MANIFEST_KEY.to_owned(), "{".to_owned())].into()),
+            ..Default::default()
+        };
         map.metadata.name = Some(MANIFEST_NAME.to_owned());
         assert_eq!(cluster(vec![map]).manifest, None);
     }

@@ -58,7 +58,8 @@ async fn write(context: &Context, verdict: &Verdict, wanted: FalcoRuleStatus) ->
 
 /// An Event when a FalcoRule is accepted or rejected, not when it stays so.
 fn event(verdict: &Verdict, wanted: &FalcoRuleStatus) -> Option<Event> {
-    let told = |status: &FalcoRuleStatus| status.conditions.first().map(|c| (c.reason.clone(), c.message.clone()));
+    let told =
+        |status: &FalcoRuleStatus| status.conditions.first().map(|c| (c.reason.clone(), c.message.clone()));
     if verdict.rule.status.as_ref().and_then(told) == told(wanted) {
         return None;
     }
@@ -71,17 +72,20 @@ fn event(verdict: &Verdict, wanted: &FalcoRuleStatus) -> Option<Event> {
 }
 
 fn progress(rollout: &Rollout) -> Progress {
-    let behind = |report: &Report| report.answer.as_ref().is_ok_and(|a| a.bundle.as_deref() != Some(rollout.hash));
+    let behind =
+        |report: &Report| report.answer.as_ref().is_ok_and(|a| a.bundle.as_deref() != Some(rollout.hash));
     if rollout.reports.iter().any(behind) { Progress::Waiting } else { Progress::Converged }
 }
 
 fn count(context: &Context, validated: &Validated, rollout: &Rollout) {
     let outcomes = [("accepted", 0), ("disabled", 1), ("rejected", 2)];
     for (name, kind) in outcomes {
-        let is_kind = |verdict: &&Verdict| kind == match verdict.outcome {
-            Outcome::Accepted => 0,
-            Outcome::Disabled => 1,
-            Outcome::Rejected(_) => 2,
+        let is_kind = |verdict: &&Verdict| {
+            kind == match verdict.outcome {
+                Outcome::Accepted => 0,
+                Outcome::Disabled => 1,
+                Outcome::Rejected(_) => 2,
+            }
         };
         let count = validated.verdicts.iter().filter(is_kind).count();
         context.metrics.falco_rules.with_label_values(&[name]).set(i64::try_from(count).unwrap_or(i64::MAX));

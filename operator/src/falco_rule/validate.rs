@@ -70,10 +70,15 @@ impl Compiler {
 
     /// What does not load when these files follow the default rules.
     fn broken<'a>(&self, files: impl Iterator<Item = &'a SourceFile>) -> Vec<Broken> {
-        let files: Vec<_> = self.defaults.iter().chain(files).cloned().collect();
-        let reports = load(&files, &self.options).files;
+        let reports = load(&self.with_defaults(files), &self.options).files;
         let broken = reports.into_iter().filter(|report| !report.successful());
         broken.map(|report| Broken { reason: describe(&report.errors), file: report.name }).collect()
+    }
+
+    fn with_defaults<'a>(&self, files: impl Iterator<Item = &'a SourceFile>) -> Vec<SourceFile> {
+        let mut all = self.defaults.clone();
+        all.extend(files.cloned());
+        all
     }
 }
 
@@ -91,7 +96,8 @@ pub(super) fn validate(rules: Vec<Arc<FalcoRule>>, compiler: &Compiler) -> Valid
         }
         candidates.retain(|candidate| guilty.iter().all(|(verdict, _)| *verdict != candidate.verdict));
     }
-    Validated { verdicts, bundle: Bundle::new(candidates.into_iter().map(|candidate| candidate.file).collect()) }
+    let files = compiler.with_defaults(candidates.iter().map(|candidate| &candidate.file));
+    Validated { verdicts, bundle: Bundle::new(files) }
 }
 
 fn verdict(rule: Arc<FalcoRule>) -> Verdict {
@@ -123,7 +129,8 @@ fn guilty(compiler: &Compiler, candidates: &[Candidate]) -> Vec<(usize, String)>
     for Broken { file, reason } in broken.into_iter().filter(|b| !hopeless.contains(&b.file)) {
         let found = match candidates.iter().find(|candidate| candidate.file.name == file) {
             Some(own) if !loads_alone(compiler, own) => Some((own.verdict, reason)),
-            _ => culprit(compiler, candidates, &file).map(|c| (c.verdict, format!("it breaks {file}: {reason}"))),
+            _ => culprit(compiler, candidates, &file)
+                .map(|c| (c.verdict, format!("it breaks {file}: {reason}"))),
         };
         guilty.extend(found.filter(|(verdict, _)| guilty.iter().all(|(known, _)| known != verdict)));
     }
