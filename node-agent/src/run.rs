@@ -68,7 +68,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     }
     let source = RulesSource::new(&config.rules_files, &args.rules);
     if args.dry_run {
-        return dry_run(&config, source);
+        return dry_run(&config, &source);
     }
     let runtime = Runtime::new().context("cannot start the runtime of the HTTP server")?;
     let _entered = runtime.enter();
@@ -78,8 +78,8 @@ fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Says what is wrong with the rules, and nothing else.
-fn dry_run(config: &Config, source: RulesSource) -> anyhow::Result<()> {
-    let (loaded, rejected, problems) = reload::check(config, &source);
+fn dry_run(config: &Config, source: &RulesSource) -> anyhow::Result<()> {
+    let (loaded, rejected, problems) = reload::check(config, source);
     if problems.is_empty() {
         return print(&format!("configuration and rules are good: rules loaded {loaded}/{loaded}"));
     }

@@ -295,6 +295,20 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_thread_that_panics_is_a_dead_source() {
+        let status = Arc::new(status());
+        for (panics, dead) in [(false, 0), (true, 1)] {
+            let watched = Arc::clone(&status);
+            let thread = thread::spawn(move || {
+                let _watch = watched.watch_thread(|status| &status.syscall);
+                assert!(!panics, "as the test wants it");
+            });
+            assert_eq!(thread.join().is_err(), panics);
+            assert_eq!(status.unhealthy().len(), dead);
+        }
+    }
+
+    #[test]
     fn the_report_is_what_the_operator_reads() {
         let status = status();
         status.k8s_audit.set(SourceState::Running);

@@ -93,7 +93,7 @@ impl Args {
 /// The events of a file. What is no audit event is passed over aloud; an input that is not JSON at all is an error.
 fn decode(path: &Path) -> anyhow::Result<Vec<audit::AuditEvent>> {
     let limits = Limits { items: usize::MAX, ..Limits::default() };
-    let Decoded { events, rejected } = audit::decode(&input::bytes(path)?, &limits);
+    let Decoded { events, rejected, .. } = audit::decode(&input::bytes(path)?, &limits);
     let unreadable = |r: &&Rejection| matches!(r.reason, Reason::Empty | Reason::Syntax(_));
     if let (true, Some(rejection)) = (events.is_empty(), rejected.iter().find(unreadable)) {
         bail!("no audit events in {}: {}", path.display(), rejection.reason);

@@ -133,7 +133,8 @@ fn event(value: Value) -> Result<CaseEvent, String> {
     if value.get("evt").is_some() {
         return Ok(CaseEvent::Syscall(Box::new(from_value(value)?)));
     }
-    let Decoded { mut events, rejected } = audit::decode(value.to_string().as_bytes(), &Limits::default());
+    let Decoded { mut events, rejected, .. } =
+        audit::decode(value.to_string().as_bytes(), &Limits::default());
     match (events.pop(), rejected.first()) {
         (Some(event), None) if events.is_empty() => Ok(CaseEvent::Audit(event)),
         (_, Some(rejection)) => {

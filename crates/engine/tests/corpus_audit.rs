@@ -100,7 +100,7 @@ fn replay(case: &Value, corpus: &Path) -> Result<(), String> {
     let rules = rules(case, corpus).map_err(|why| format!("{id}: {why}"))?;
     let mut engine = AuditEngine::new(RulesHandle::new(rules), &Options::new("node"));
     let body = fs::read(corpus.join(case["events_file"].as_str().unwrap())).unwrap();
-    let Decoded { events, rejected } = decode(&body, &Limits::default());
+    let Decoded { events, rejected, .. } = decode(&body, &Limits::default());
     let mut counts = BTreeMap::new();
     for event in events {
         engine.event(event, &mut |alert| *counts.entry(alert.rule).or_insert(0) += 1);

@@ -55,8 +55,8 @@ const PREFIXES: &[(&str, Engine)] = &[
 impl Container {
     /// The container that the cgroups (`subsystem=path`, separated by NUL) name; `None` on the host.
     pub fn of(cgroups: &[u8]) -> Option<Self> {
-        let mut paths = crate::process::items(cgroups).filter_map(path);
-        paths.find_map(Self::of_path)
+        let paths = || crate::process::items(cgroups).filter_map(path);
+        paths().find_map(Self::of_path).or_else(|| named_by_containerd(paths()))
     }
 
     /// What `container.id` shows: the start of the id, but LXC's names whole.
@@ -68,7 +68,7 @@ impl Container {
     /// Of nested containers the innermost; what systemd inside a container adds to the path is passed over.
     fn of_path(path: &str) -> Option<Self> {
         let by_id = path.rsplit('/').find_map(|c| with_id(c, path));
-        let found = by_id.or_else(|| lxc(path)).or_else(|| named_by_containerd(path));
+        let found = by_id.or_else(|| lxc(path));
         found.map(|(engine, id)| Self { full_id: id.to_owned(), engine })
     }
 }
@@ -95,13 +95,16 @@ fn lxc(path: &str) -> Option<(Engine, &str)> {
     Some((Engine::Lxc, name))
 }
 
-/// `ctr` puts containers under `/NAMESPACE/ID`, with any text for an id.
-fn named_by_containerd(path: &str) -> Option<(Engine, &str)> {
+/// `ctr` puts containers under `/NAMESPACE/ID`, with any text for an id. A service manager of the host may nest
+/// one controller alike; a container is in the same place everywhere.
+fn named_by_containerd<'a>(mut paths: impl Iterator<Item = &'a str>) -> Option<Container> {
     const SYSTEMD: [&str; 3] = [".service", ".slice", ".scope"];
+    let path = paths.next()?;
     let (namespace, id) = path.strip_prefix('/')?.split_once('/')?;
     let plain = !namespace.is_empty() && !id.is_empty() && id.len() <= MAX_NAME && !id.contains('/');
     let unit = path.split('/').any(|c| SYSTEMD.iter().any(|s| c.ends_with(s)));
-    (plain && !unit).then_some((Engine::Containerd, id))
+    let everywhere = paths.all(|other| other == path);
+    (plain && !unit && everywhere).then(|| Container { full_id: id.to_owned(), engine: Engine::Containerd })
 }
 
 fn is_full_id(text: &str) -> bool {

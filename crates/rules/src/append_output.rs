@@ -46,7 +46,8 @@ pub enum ExtraField {
 impl Match {
     /// Whether it covers a rule.
     pub(crate) fn covers(&self, name: &str, source: &str, tags: &BTreeSet<String>) -> bool {
-        let same = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|w| w.is_empty() || w == is);
+        let same =
+            |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|w| w.is_empty() || w == is);
         same(&self.source, source) && same(&self.rule, name) && self.tags.is_subset(tags)
     }
 }
@@ -72,7 +73,9 @@ pub(crate) fn extra_text<'a>(
             text.push_str(extra);
         }
         if entry.suggested_output {
-            text.extend(suggested(schema, source).map(|f| format!(" {}=%{}", f.name.replace('.', "_"), f.name)));
+            text.extend(
+                suggested(schema, source).map(|f| format!(" {}=%{}", f.name.replace('.', "_"), f.name)),
+            );
         }
     }
     text
@@ -101,7 +104,11 @@ impl ExtraField {
             }
             Self::Named(fields) => fields
                 .iter()
-                .map(|(key, format)| ExtraOutputField { key: key.clone(), format: format.clone(), raw: false })
+                .map(|(key, format)| ExtraOutputField {
+                    key: key.clone(),
+                    format: format.clone(),
+                    raw: false,
+                })
                 .collect(),
         }
     }

@@ -60,7 +60,8 @@ impl Bundle {
         if text.len() > MAX_BUNDLE_BYTES {
             return Err(BundleError::TooLarge(text.len()));
         }
-        let mut rest = text.strip_prefix(HEADER).and_then(|t| t.strip_prefix('\n')).ok_or(BundleError::Header)?;
+        let mut rest =
+            text.strip_prefix(HEADER).and_then(|t| t.strip_prefix('\n')).ok_or(BundleError::Header)?;
         let mut files = Vec::new();
         while !rest.is_empty() {
             let at = text.len().saturating_sub(rest.len());
@@ -122,7 +123,8 @@ mod tests {
     use super::*;
 
     fn bundle() -> Bundle {
-        let files = [("a.yaml", "\u{feff}- list: a\r\n  items: [é]"), ("b 2.yaml", ""), ("c", "# file 3 x\n")];
+        let files =
+            [("a.yaml", "\u{feff}- list: a\r\n  items: [é]"), ("b 2.yaml", ""), ("c", "# file 3 x\n")];
         Bundle::new(files.map(|(name, content)| SourceFile::new(name, content)))
     }
 

@@ -207,6 +207,6 @@ impl Collection {
 }
 
 /// `LOAD_ERR_VALIDATE` at a place.
-pub(crate) fn refuse(place: &Place, message: impl Into<String>) -> Box<Diagnostic> {
-    Box::new(place.diagnostic(Code::LoadErrValidate, message))
+pub(crate) fn refuse(place: &Place, message: impl Into<String>) -> Diagnostic {
+    place.diagnostic(Code::LoadErrValidate, message)
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, ops::Range};
 use crate::{
     ast::{Check, Expr, Op, Operand, Right, Transformer},
     check::{self, FieldRef, Resolver, Side},
-    diagnostic::{Code, TextError},
+    diagnostic::{Code, TextError, TextWarning},
     evaluate::{Against, Atom, Cache, Memory},
     event_types::{self, EventTypeSet, TYPE_FIELD},
     limits::{MAX_DEPTH, MAX_NODES},
@@ -23,7 +23,7 @@ pub struct Condition {
     fields: Vec<FieldRef>,
     operators: BTreeSet<&'static str>,
     event_types: EventTypeSet,
-    warnings: Vec<(Code, String)>,
+    warnings: Vec<TextWarning>,
 }
 
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ impl Condition {
     }
 
     /// What an author may have meant differently.
-    pub fn warnings(&self) -> &[(Code, String)] {
+    pub fn warnings(&self) -> &[TextWarning] {
         &self.warnings
     }
 
@@ -105,7 +105,7 @@ struct Compiler<'s> {
     /// The source has event types.
     typed: bool,
     operators: BTreeSet<&'static str>,
-    warnings: Vec<(Code, String)>,
+    warnings: Vec<TextWarning>,
     nodes: usize,
 }
 
@@ -132,7 +132,12 @@ impl Compiler<'_> {
     }
 
     fn nodes(&mut self, members: &[Expr], depth: usize) -> Result<Vec<Node>, TextError> {
-        members.iter().map(|m| self.node(m, depth)).collect()
+        // A loop, because the frames of an iterator would multiply with the depth.
+        let mut nodes = Vec::with_capacity(members.len());
+        for member in members {
+            nodes.push(self.node(member, depth)?);
+        }
+        Ok(nodes)
     }
 
     fn atom(&mut self, check: &Check) -> Result<Node, TextError> {
@@ -213,17 +218,13 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// Warnings of specification §1.6 and §3.6.
+    /// Warnings of specification §3.6.
     fn warn(&mut self, check: &Check) {
         for text in literals(&check.right) {
-            if text == b"<NA>" && is_unsafe_na(check) {
-                let message = "comparing a field with '<NA>' is unsafe: use 'exists'";
-                self.warnings.push((Code::LoadUnsafeNaCheck, message.to_owned()));
-            }
             let Ok(text) = std::str::from_utf8(text) else { continue };
-            if let Some(message) = self.misused(check.op, text) {
-                self.warnings.push((Code::LoadCompileCondition, message));
-            }
+            let Some(message) = self.misused(check.op, text) else { continue };
+            let (code, offset) = (Code::LoadCompileCondition, check.span.start);
+            self.warnings.push(TextWarning { code, message, offset, deprecated_field: None });
         }
     }
 
@@ -235,7 +236,7 @@ impl Compiler<'_> {
                 "'{text}' may be a valid field transformer misused as a const string value"
             ));
         }
-        if self.is_field(text) {
+        if self.is_field(text.trim()) {
             return Some(format!("'{text}' may be a valid field misused as a const string value"));
         }
         (op == Op::Regex && pattern::is_simple(text)).then(|| {
@@ -259,12 +260,6 @@ impl Compiler<'_> {
 fn visible<'t>(texts: &'t [Vec<u8>], left: &Side) -> &'t [Vec<u8>] {
     let first_only = left.combine == Combine::Endpoints && left.ty == FieldType::IpNet;
     if first_only { texts.get(..1).unwrap_or(texts) } else { texts }
-}
-
-fn is_unsafe_na(check: &Check) -> bool {
-    let Operand::Field { name, .. } = &check.left else { return false };
-    let op = matches!(check.op, Op::Eq | Op::EqEq | Op::Ne | Op::In | Op::Intersects | Op::PMatch);
-    op && (name.starts_with("ka.") || name.starts_with("jevt."))
 }
 
 /// The constants on the right side.

@@ -60,7 +60,8 @@ fn plugin_json(requirement: &PluginRequirement) -> Value {
 }
 
 fn list_json(list: &CompiledList, names: &Names<'_>) -> Value {
-    let (lists, items): (Vec<_>, Vec<_>) = list.raw.iter().partition(|item| names.lists.contains(item.as_str()));
+    let (lists, items): (Vec<_>, Vec<_>) =
+        list.raw.iter().partition(|item| names.lists.contains(item.as_str()));
     json!({
         "info": { "name": list.name, "items": items },
         "details": { "lists": lists, "items_compiled": list.items },
@@ -95,8 +96,8 @@ fn rule_json(compiled: &CompiledRule, names: &Names<'_>, schema: &Schema) -> Val
             "enabled": rule.enabled,
             "source": rule.source,
             "tags": rule.tags,
-            "capture": rule.capture,
-            "capture_duration": rule.capture_duration,
+            "capture": rule.capture.enabled,
+            "capture_duration": rule.capture.duration,
         },
         "details": rule_details(compiled, names, schema),
     })

@@ -35,27 +35,15 @@ pub enum Code {
 const CODES: [(Code, &str, &str); 22] = [
     (Code::LoadErrFileRead, "LOAD_ERR_FILE_READ", "File read error"),
     (Code::LoadErrYamlParse, "LOAD_ERR_YAML_PARSE", "YAML parse error"),
-    (
-        Code::LoadErrYamlValidate,
-        "LOAD_ERR_YAML_VALIDATE",
-        "Error validating internal structure of YAML file",
-    ),
+    (Code::LoadErrYamlValidate, "LOAD_ERR_YAML_VALIDATE", "Error validating internal structure of YAML file"),
     (Code::LoadErrCompileCondition, "LOAD_ERR_COMPILE_CONDITION", "Error compiling condition"),
     (Code::LoadErrCompileOutput, "LOAD_ERR_COMPILE_OUTPUT", "Error compiling output"),
-    (
-        Code::LoadErrValidate,
-        "LOAD_ERR_VALIDATE",
-        "Error validating rule/macro/list/exception objects",
-    ),
+    (Code::LoadErrValidate, "LOAD_ERR_VALIDATE", "Error validating rule/macro/list/exception objects"),
     (Code::LoadErrExtension, "LOAD_ERR_EXTENSION", "Error in extension item"),
     (Code::LoadUnknownSource, "LOAD_UNKNOWN_SOURCE", "Unknown event source"),
     (Code::LoadUnsafeNaCheck, "LOAD_UNSAFE_NA_CHECK", "Unsafe <NA> comparison in condition"),
     (Code::LoadNoEvttype, "LOAD_NO_EVTTYPE", "Condition has no event-type restriction"),
-    (
-        Code::LoadUnknownFilter,
-        "LOAD_UNKNOWN_FILTER",
-        "Unknown field or event-type in condition or output",
-    ),
+    (Code::LoadUnknownFilter, "LOAD_UNKNOWN_FILTER", "Unknown field or event-type in condition or output"),
     (Code::LoadUnusedMacro, "LOAD_UNUSED_MACRO", "Unused macro"),
     (Code::LoadUnusedList, "LOAD_UNUSED_LIST", "Unused list"),
     (Code::LoadUnknownItem, "LOAD_UNKNOWN_ITEM", "Unknown rules file item"),
@@ -141,6 +129,19 @@ pub struct TextError {
     pub offset: usize,
     /// What to do next, or empty.
     pub help: String,
+}
+
+/// Something that looks wrong in a text without a file yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextWarning {
+    /// What kind.
+    pub code: Code,
+    /// The reason, one sentence.
+    pub message: String,
+    /// Bytes from the start of the text.
+    pub offset: usize,
+    /// The deprecated field that a `LOAD_DEPRECATED_ITEM` is about.
+    pub deprecated_field: Option<&'static str>,
 }
 
 impl TextError {

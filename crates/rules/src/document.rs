@@ -18,7 +18,7 @@ use overrides::{Overrides, check_not_both, warn_append};
 use rule::RuleItem;
 
 /// Decoded keys, or what is wrong with them.
-pub(crate) type Decoded<T> = Result<T, Box<Diagnostic>>;
+pub(crate) type Decoded<T> = Result<T, Diagnostic>;
 
 /// One entry of a rules file.
 #[derive(Debug)]
@@ -105,7 +105,8 @@ fn warn_unknown_keys(node: &Node, kind: &Kind, file: &Place, warnings: &mut Vec<
         Some(Value::Scalar(name)) if !kind.key.starts_with("required") => name.to_string(),
         _ => String::new(),
     };
-    let item_type = if kind.key == "required_plugin_versions" { "required plugin versions" } else { kind.key };
+    let item_type =
+        if kind.key == "required_plugin_versions" { "required plugin versions" } else { kind.key };
     let place = file.step(item_type, &name, node.mark);
     for (key, _) in node.entries().iter().filter(|(key, _)| !kind.keys.contains(&&*key.text)) {
         let place = place.step("value for", &key.text, key.mark);

@@ -121,12 +121,13 @@ fn visit(expr: &Expr, schema: &Schema, negated: bool) -> EventTypeSet {
     match expr {
         Expr::Not(inner) => visit(inner, schema, !negated),
         Expr::And(members) | Expr::Or(members) => {
-            let sets = members.iter().map(|m| visit(m, schema, negated));
-            if matches!(expr, Expr::And(_)) == negated {
-                sets.fold(EventTypeSet::none(schema), |all, set| all.union(&set))
-            } else {
-                sets.fold(EventTypeSet::all(schema), |all, set| all.intersection(&set))
+            let union = matches!(expr, Expr::And(_)) == negated;
+            let mut set = if union { EventTypeSet::none(schema) } else { EventTypeSet::all(schema) };
+            for member in members {
+                let other = visit(member, schema, negated);
+                set = if union { set.union(&other) } else { set.intersection(&other) };
             }
+            set
         }
         Expr::Macro(_) => EventTypeSet::all(schema),
         Expr::Check(check) => match leaf(check, schema) {

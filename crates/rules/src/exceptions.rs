@@ -82,7 +82,7 @@ fn check_single(exception: &Exception) -> Decoded<()> {
     Err(refuse(&exception.place, message))
 }
 
-fn unsupported_operator(exception: &Exception, comp: &Entry) -> Box<Diagnostic> {
+fn unsupported_operator(exception: &Exception, comp: &Entry) -> Diagnostic {
     let message = format!("'{}' is not a supported comparison operator", comp.text());
     let mut error = refuse(&exception.place, message);
     let all: Vec<_> = Op::ALL.into_iter().map(Op::name).collect();

@@ -95,7 +95,7 @@ fn align(file: &str, start: Mark, before: &str, at_end: bool) -> Mark {
     }
     for wanted in before.chars().filter(|c| !c.is_whitespace()) {
         walk.blanks();
-        if walk.rest.chars().next() != Some(wanted) {
+        if !walk.rest.starts_with(wanted) {
             return start;
         }
         walk.step();
@@ -189,9 +189,9 @@ impl Expanded {
     }
 
     /// A diagnostic at a byte of the text.
-    pub(crate) fn diagnostic(&self, code: Code, mut error: TextError) -> Box<Diagnostic> {
+    pub(crate) fn diagnostic(&self, code: Code, mut error: TextError) -> Diagnostic {
         error.offset = usize::try_from(self.origin(error.offset)).unwrap_or(usize::MAX);
-        Box::new(self.written.diagnostic("condition expression", code, error))
+        self.written.diagnostic("condition expression", code, error)
     }
 }
 

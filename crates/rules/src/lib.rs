@@ -32,6 +32,7 @@ mod expand;
 mod getopt;
 mod lex;
 pub mod limits;
+pub mod lint;
 mod literal;
 pub mod load;
 mod ops;

@@ -1,6 +1,6 @@
 //! Caps on untrusted rule text. Each has an error that names it.
 
-/// Nesting of a condition (specification §1.6).
+/// Nesting of a condition (specification §1.6): open parentheses, and levels of `and`, `or`, `not` with all macros.
 pub const MAX_DEPTH: usize = 1000;
 /// Nesting of transformers.
 pub const MAX_TRANSFORM_DEPTH: usize = 100;
@@ -20,3 +20,5 @@ pub const MAX_YAML_DEPTH: usize = 64;
 pub const MAX_CONDITION_BYTES: usize = 8 << 20;
 /// Bytes of a bundle's text.
 pub const MAX_BUNDLE_BYTES: usize = 64 << 20;
+/// Bytes read over and over to get along with the layout of one file.
+pub const MAX_REPARSED_BYTES: usize = 256 << 20;

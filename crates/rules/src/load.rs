@@ -229,7 +229,7 @@ impl<'a> Loader<'a> {
         let place = Place::file(Arc::clone(&file));
         if let Some(reason) = &file.unreadable {
             let mut error = place.diagnostic(Code::LoadErrFileRead, format!("Could not read: {reason}"));
-            error.help = "check that the file exists, is text and may be read".to_owned();
+            error.help.push_str("check that the file exists, is text and may be read");
             return self.log.fail_file(error);
         }
         let documents = match yaml::documents(&file.content) {
@@ -250,7 +250,7 @@ impl<'a> Loader<'a> {
     fn document(&mut self, document: &Node, file: &Place) -> Result<(), Stop> {
         let entries = match document::entries(document, file) {
             Ok(entries) => entries,
-            Err(error) => return self.log.fail_file(*error),
+            Err(error) => return self.log.fail_file(error),
         };
         entries.iter().try_for_each(|entry| self.item(entry, file))
     }
@@ -266,8 +266,8 @@ impl<'a> Loader<'a> {
         match added {
             Ok(()) => Ok(()),
             // What follows in this file counts on what it asks for.
-            Err(error) if required => self.log.fail_file(*error),
-            Err(error) => self.log.fail(*error),
+            Err(error) if required => self.log.fail_file(error),
+            Err(error) => self.log.fail(error),
         }
     }
 
@@ -304,7 +304,7 @@ impl<'a> Loader<'a> {
         let requirements = &self.collection.required_plugins;
         let unmet = requirements.iter().find_map(|r| r.check_plugins(&self.options.plugins).err());
         if let Some(error) = unmet {
-            self.log.errors.push(*error);
+            self.log.errors.push(error);
         }
     }
 
@@ -325,7 +325,9 @@ impl<'a> Loader<'a> {
         let catalog = &mut self.catalog;
         let candidates: Vec<_> = catalog.rules.iter().map(CompiledRule::candidate).collect();
         let mut order = select::enabled(&candidates, &self.options.selection);
-        order.retain(|i| catalog.rules.get(*i).is_some_and(|r| r.rule.priority as u8 <= self.options.min_priority));
+        order.retain(|i| {
+            catalog.rules.get(*i).is_some_and(|r| r.rule.priority as u8 <= self.options.min_priority)
+        });
         catalog.enabled = order.len();
         catalog.rule_set(&order, &self.options.schema)
     }

@@ -57,8 +57,7 @@ impl PluginRequirement {
         let mut alternatives = self.alternatives.iter();
         let Some((wanted, (name, have))) = alternatives.find_map(|(n, v)| Some((v, present(n)?))) else {
             let all: Vec<_> = self.alternatives.iter().map(|(n, v)| format!("{n} (>= {v})")).collect();
-            let message =
-                format!("Plugin requirement not satisfied, must load one of: {}", all.join(", "));
+            let message = format!("Plugin requirement not satisfied, must load one of: {}", all.join(", "));
             return Err(refuse(&self.place, message));
         };
         if parse_version(wanted).is_some_and(|wanted| satisfies(*have, wanted)) {

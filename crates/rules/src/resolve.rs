@@ -78,7 +78,9 @@ impl Walk<'_> {
             return Err(too_large(outer));
         }
         let depth = depth.saturating_add(1);
-        let mut all = |exprs: &[Expr]| -> Result<Vec<_>, _> { exprs.iter().map(|e| self.expr(e, depth, outer)).collect() };
+        let mut all = |exprs: &[Expr]| -> Result<Vec<_>, _> {
+            exprs.iter().map(|e| self.expr(e, depth, outer)).collect()
+        };
         Ok(match expr {
             Expr::And(exprs) => Expr::And(all(exprs)?),
             Expr::Or(exprs) => Expr::Or(all(exprs)?),
@@ -112,7 +114,9 @@ impl Walk<'_> {
         let help = match known {
             Some(body) if body.tree.is_none() => "the macro is left out because of its own error".to_owned(),
             Some(_) => "the macro is defined later: move it up".to_owned(),
-            None => suggest::did_you_mean(&name.text, self.macros.entries.iter().map(|body| body.name.as_str())),
+            None => {
+                suggest::did_you_mean(&name.text, self.macros.entries.iter().map(|body| body.name.as_str()))
+            }
         };
         TextError { message, offset: outer.start, help }
     }
@@ -135,7 +139,9 @@ fn move_operand(operand: &mut Operand, at: &Span) {
         Operand::Field { span, .. } => *span = at.clone(),
         Operand::Transform { args, span, .. } => {
             *span = at.clone();
-            args.iter_mut().for_each(|arg| move_argument(arg, at));
+            for arg in args {
+                move_argument(arg, at);
+            }
         }
     }
 }

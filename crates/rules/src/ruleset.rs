@@ -218,7 +218,11 @@ impl ProgramBuilder {
     }
 
     fn insert_all(&mut self, nodes: &[Node], slots: &[usize]) -> Vec<usize> {
-        nodes.iter().map(|n| self.insert(n, slots)).collect()
+        let mut places = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            places.push(self.insert(node, slots));
+        }
+        places
     }
 }
 

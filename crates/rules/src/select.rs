@@ -114,7 +114,8 @@ mod tests {
         let tags = ["net", "file", "net"].map(|tag| BTreeSet::from([tag.to_owned()]));
         let names = ["one", "two", "three"];
         let rules = names.iter().zip(&tags).enumerate();
-        let rules: Vec<_> = rules.map(|(i, (name, tags))| Candidate { name, tags, enabled: i != 0 }).collect();
+        let rules: Vec<_> =
+            rules.map(|(i, (name, tags))| Candidate { name, tags, enabled: i != 0 }).collect();
         assert_eq!(enabled(&rules, selections), expected, "{selections:?}");
     }
 

@@ -3,15 +3,12 @@
 //! Scalars keep their raw text (`0777`, `yes` and `=` are strings, specification §1.1). Aliases share
 //! the node they name and count as many events as it has, so a bomb meets the limit early.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use rustc_hash::FxHashMap;
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span};
 
-use crate::limits::{MAX_FILE_BYTES, MAX_YAML_DEPTH, MAX_YAML_EVENTS};
-
-/// Closing brackets of a file that may stand too far to the left; each means reading the file again.
-const MAX_OUTDENTED: usize = 64;
+use crate::limits::{MAX_FILE_BYTES, MAX_REPARSED_BYTES, MAX_YAML_DEPTH, MAX_YAML_EVENTS};
 
 /// A position in a file, counted from 0; columns in characters, the offset in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -93,49 +90,62 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Node>, YamlError> {
     if let Some(mark) = control_character(text) {
         return fail(mark, "control characters are not allowed: is this a text file?".to_owned());
     }
-    let mut flat = Cow::Borrowed(text);
-    for _ in 0..MAX_OUTDENTED {
-        match build(text, &flat) {
-            Err(Failed::Bracket(mark)) => flat.to_mut().replace_range(mark..=mark, " "),
-            Err(Failed::Other(error)) => return Err(error),
-            Ok(documents) => return Ok(documents),
+    let mut padded = Padded { text: text.into(), lines: BTreeMap::new(), parsed: 0 };
+    loop {
+        let mut builder = Builder::new(&padded);
+        match builder.run() {
+            Ok(()) => return Ok(builder.documents),
+            Err(failure) => match failure.outdented {
+                Some((line, columns)) => padded = padded.pad(line, columns).ok_or(failure.error)?,
+                None => return Err(failure.error),
+            },
         }
     }
-    fail(Mark::default(), format!("more than {MAX_OUTDENTED} closing brackets stand too far to the left"))
 }
 
-/// Why a file cannot be read as it is.
-enum Failed {
-    /// A closing bracket stands no further in than what the brackets belong to. YAML forbids that, and everybody
-    /// accepts it: it can be read once the line break at this byte is a blank.
-    Bracket(usize),
-    Other(YamlError),
+/// A text in which lines inside `[…]` and `{…}` were moved to the right. YAML wants such lines deeper
+/// than the key they belong to and `saphyr-parser` insists on it; yaml-cpp does not care, nor do the
+/// rules files that people have, which close a list below its key.
+struct Padded<'a> {
+    text: Cow<'a, str>,
+    /// Per line, how many blanks were put in front.
+    lines: BTreeMap<usize, usize>,
+    /// Bytes read in all attempts.
+    parsed: usize,
 }
 
-/// Builds the tree of `flat`, with the positions of `text`, which has its line breaks.
-fn build(text: &str, flat: &str) -> Result<Vec<Node>, Failed> {
-    let mut builder = Builder::new(text);
-    for event in Parser::new_from_str(flat) {
-        match event {
-            Ok((event, span)) => builder.event(event, span).map_err(Failed::Other)?,
-            Err(error) => {
-                let mark = builder.mark(error.marker());
-                let bracket =
-                    (error.info() == "invalid indentation").then(|| break_before_bracket(flat, mark.offset));
-                let other = YamlError { message: error.info().to_owned(), mark };
-                return Err(bracket.flatten().map_or(Failed::Other(other), Failed::Bracket));
-            }
+impl Padded<'_> {
+    /// Moves one more line, unless too much has been read already.
+    fn pad(mut self, line: usize, columns: usize) -> Option<Self> {
+        let start: usize = self.text.split_inclusive('\n').take(line).map(str::len).sum();
+        self.parsed = self.parsed.saturating_add(self.text.len());
+        if self.parsed > MAX_REPARSED_BYTES || self.lines.insert(line, columns).is_some() {
+            return None;
         }
+        let (before, after) = self.text.split_at_checked(start)?;
+        self.text = Cow::Owned(format!("{before}{}{after}", " ".repeat(columns)));
+        Some(self)
     }
-    Ok(builder.documents)
+
+    /// The same place before anything was moved.
+    fn original(&self, mark: Mark) -> Mark {
+        let here = self.lines.get(&mark.line).copied().unwrap_or(0);
+        let all: usize = self.lines.range(..=mark.line).map(|(_, columns)| columns).sum();
+        let (column, offset) = (mark.column.saturating_sub(here), mark.offset.saturating_sub(all));
+        Mark { column, offset, ..mark }
+    }
 }
 
-/// The line break before the bracket at `offset`, if nothing but blanks and no comment stands between.
-fn break_before_bracket(text: &str, offset: usize) -> Option<usize> {
-    text.get(offset..)?.starts_with([']', '}']).then_some(())?;
-    let before = text.get(..offset)?.trim_end_matches(' ').strip_suffix('\n')?;
-    let line = before.rsplit('\n').next()?;
-    (!line.contains('#')).then_some(before.len())
+/// Why a text could not be read, and the line to move, with how far, if that may help.
+struct Failure {
+    error: YamlError,
+    outdented: Option<(usize, usize)>,
+}
+
+impl From<YamlError> for Failure {
+    fn from(error: YamlError) -> Self {
+        Self { error, outdented: None }
+    }
 }
 
 /// Where the first character stands that YAML forbids. The parser would take NUL for the end.
@@ -151,10 +161,13 @@ struct Open {
     anchor: usize,
     events: usize,
     map: bool,
+    /// Whether it is written in brackets.
+    flow: bool,
     children: Vec<Node>,
 }
 
 struct Builder<'a> {
+    padded: &'a Padded<'a>,
     cursor: Cursor<'a>,
     open: Vec<Open>,
     anchors: FxHashMap<usize, Node>,
@@ -163,11 +176,34 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(text: &'a str) -> Self {
-        let lines =
-            std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at.saturating_add(1))).collect();
-        let cursor = Cursor { text, lines, chars: 0, bytes: 0 };
-        Self { cursor, open: Vec::new(), anchors: FxHashMap::default(), events: 0, documents: Vec::new() }
+    fn new(padded: &'a Padded<'a>) -> Self {
+        let cursor = Cursor { text: &padded.text, chars: 0, bytes: 0 };
+        Self {
+            padded,
+            cursor,
+            open: Vec::new(),
+            anchors: FxHashMap::default(),
+            events: 0,
+            documents: Vec::new(),
+        }
+    }
+
+    fn run(&mut self) -> Result<(), Failure> {
+        for event in Parser::new_from_str(&self.padded.text) {
+            match event {
+                Ok((event, span)) => self.event(event, span)?,
+                Err(error) => return Err(self.failure(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn failure(&mut self, error: &ScanError) -> Failure {
+        let mark = self.mark(error.marker());
+        let inside =
+            self.open.last().filter(|open| open.flow && error.info().starts_with("invalid indentation"));
+        let outdented = inside.map(|open| (mark.line, open.mark.column.saturating_add(1)));
+        Failure { error: YamlError { message: error.info().to_owned(), mark }, outdented }
     }
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), YamlError> {
@@ -195,12 +231,13 @@ impl<'a> Builder<'a> {
             return Err(YamlError { message, mark });
         }
         self.count(1, mark)?;
-        self.open.push(Open { mark, anchor, events: 1, map, children: Vec::new() });
+        let flow = self.cursor.rest().starts_with(['[', '{']);
+        self.open.push(Open { mark, anchor, events: 1, map, flow, children: Vec::new() });
         Ok(())
     }
 
     fn end(&mut self) {
-        let Some(Open { mark, anchor, events, map, children }) = self.open.pop() else { return };
+        let Some(Open { mark, anchor, events, map, children, .. }) = self.open.pop() else { return };
         let value = if map { Value::Map(pairs(children)) } else { Value::Sequence(children.into()) };
         self.complete(Node { mark, value, events }, anchor);
     }
@@ -241,7 +278,7 @@ impl<'a> Builder<'a> {
 
     fn mark(&mut self, marker: &Marker) -> Mark {
         let offset = self.cursor.byte(marker.index());
-        self.cursor.mark(offset)
+        self.padded.original(Mark { line: marker.line().saturating_sub(1), column: marker.col(), offset })
     }
 }
 
@@ -264,24 +301,19 @@ fn is_null(text: &str) -> bool {
 /// Turns the parser's character counts into byte offsets; they come nearly in order.
 struct Cursor<'a> {
     text: &'a str,
-    /// Offsets at which lines start.
-    lines: Vec<usize>,
     chars: usize,
     bytes: usize,
 }
 
-impl Cursor<'_> {
-    /// The position at an offset, in the text as it was written.
-    fn mark(&self, offset: usize) -> Mark {
-        let line = self.lines.partition_point(|start| *start <= offset).saturating_sub(1);
-        let start = self.lines.get(line).copied().unwrap_or(0);
-        let column = self.text.get(start..offset).map_or(0, |before| before.chars().count());
-        Mark { line, column, offset }
+impl<'a> Cursor<'a> {
+    /// The text from the last mark on.
+    fn rest(&self) -> &'a str {
+        self.text.get(self.bytes..).unwrap_or_default()
     }
 
     fn byte(&mut self, chars: usize) -> usize {
         while self.chars < chars {
-            let Some(next) = self.text.get(self.bytes..).and_then(|t| t.chars().next()) else { break };
+            let Some(next) = self.rest().chars().next() else { break };
             self.bytes = self.bytes.saturating_add(next.len_utf8());
             self.chars = self.chars.saturating_add(1);
         }
@@ -297,20 +329,6 @@ impl Cursor<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn closing_brackets_may_stand_too_far_to_the_left() {
-        let docs =
-            documents("- list: é\n  items: [\n    \"a\",\n    \"b\"\n  ]\n- x: {\n    k: \"v\"\n}\n- y: z\n")
-                .unwrap();
-        let Value::Sequence(items) = &docs[0].value else { panic!() };
-        let Value::Sequence(list) = &items[0].get("items").unwrap().value else { panic!() };
-        assert_eq!((list.len(), scalar(list.get(1))), (2, "b"));
-        assert_eq!(scalar(items[1].get("x").unwrap().get("k")), "v");
-        let Mark { line, column, .. } = items[2].get("y").unwrap().mark;
-        assert_eq!((line, column), (8, 5), "as written");
-        assert_eq!(error("a: [\n  \"b\" # c\n ]\nd").mark.line, 3, "no bracket's fault");
-    }
 
     fn error(text: &str) -> YamlError {
         documents(text).expect_err(text)
@@ -335,7 +353,7 @@ mod tests {
         assert_eq!(item.get("a").unwrap().mark, Mark { line: 1, column: 5, offset: 10 });
         assert_eq!(scalar(item.get("b")), "yes");
         assert_eq!(scalar(item.get("é")), "=");
-        assert_eq!(item.get("é").unwrap().mark, Mark { line: 3, column: 5, offset: 34 });
+        assert_eq!(item.get("é").unwrap().mark, Mark { line: 3, column: 5, offset: 32 });
         assert!(item.get("n").unwrap().is_null());
         assert_eq!(scalar(item.get("q")), "");
         assert!(docs[1].is_null());
@@ -360,17 +378,31 @@ mod tests {
         assert_eq!(error("a\0b").mark.column, 1);
         assert_eq!(error("- a\n- b\u{1}").mark, Mark { line: 1, column: 3, offset: 7 });
         assert_eq!(error("- rule: x\n  desc: [a\n").mark.line, 2);
-        assert_eq!(error("- rule: x\n\tdesc: y: z\n").mark.line, 1);
+        assert_eq!(error("- rule: x\n\tdesc: y\n").mark.offset, 8);
         assert!(error(&"[".repeat(100_000)).message.len() < 200);
         assert!(error(&format!("{}x", "- ".repeat(100_000))).message.contains("nested deeper"));
         assert!(error(&"x".repeat(MAX_FILE_BYTES + 1)).message.contains("bytes"));
     }
 
     #[test]
+    fn brackets_may_close_below_their_key() {
+        let text = "- list: a\n  items: [\nx,\n  \"é\", y\n  ]\n- list: b\n  items: {k: v\n}\n- c\n";
+        let docs = documents(text).unwrap();
+        let Value::Sequence(items) = &docs[0].value else { panic!() };
+        assert_eq!(items.len(), 3);
+        let Value::Sequence(inner) = &items[0].get("items").unwrap().value else { panic!() };
+        assert_eq!(inner[0].mark, Mark { line: 2, column: 0, offset: 21 });
+        assert_eq!(inner[2].mark, Mark { line: 3, column: 7, offset: 32 });
+        assert_eq!(items[2].mark.offset, text.len() - 2);
+        assert!(error("- a: [\n- b: ]").message.len() > 5);
+    }
+
+    #[test]
     fn an_alias_bomb_is_stopped() {
         let mut bomb = String::from("- &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for i in 1..9 {
-            bomb += &format!("- &a{i} [{}]\n", vec![format!("*a{}", i - 1); 10].join(", "));
+            let aliases = vec![format!("*a{}", i - 1); 10].join(", ");
+            bomb.extend(["- &a", &i.to_string(), " [", &aliases, "]\n"]);
         }
         assert!(error(&bomb).message.contains("aliases expanded"));
     }

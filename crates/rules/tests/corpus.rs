@@ -3,6 +3,8 @@
 
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
+#[path = "support/record.rs"]
+mod record;
 mod support;
 
 use std::{
@@ -10,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use record::MapRecord;
 use saker_rules::{
     compile::{Condition, too_many_event_types},
     diagnostic::TextError,
@@ -20,7 +23,6 @@ use saker_rules::{
     template::Template,
 };
 use serde_json::Value as Json;
-use support::MapRecord;
 
 const BLANKS: [&str; 4] = ["\t", "\n", "\r\n", "   "];
 

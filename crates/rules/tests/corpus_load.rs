@@ -10,7 +10,10 @@ use std::{env, fs, path::Path, path::PathBuf, sync::Arc};
 use saker_rules::{
     describe::describe,
     diagnostic::Diagnostic,
+    limits::MAX_DEPTH,
+    lint,
     load::{FileReport, LoadOptions, Loaded, Mode, SourceFile, load},
+    parse::parse,
     report,
     requirements::{Version, parse_version},
     schema::Schema,
@@ -57,6 +60,7 @@ fn run(case: &Json, corpus: &Path, schema: &Arc<Schema>) -> Option<Outcome> {
         "rules_load" => Some(rules_load(case, schema)),
         "validate" => Some(validate(case, corpus, schema)),
         "plugin_requirements" => Some(plugin_requirements(case, schema)),
+        "condition_warnings" => Some(condition_warnings(case)),
         "util" if case["function"] == "matches_wildcard" => {
             let found = matches(case["args"][0].as_str()?, case["args"][1].as_str()?);
             Some(same("matches", &found.into(), &case["expect"]["equals"]))
@@ -71,7 +75,8 @@ fn same(what: &str, found: &Json, wanted: &Json) -> Outcome {
 
 /// The files of a case, with their texts in the case itself.
 fn files(case: &Json) -> Vec<SourceFile> {
-    let file = |f: &Json| SourceFile::new(f["file"].as_str().unwrap_or("rules"), f["rules"].as_str().unwrap());
+    let file =
+        |f: &Json| SourceFile::new(f["file"].as_str().unwrap_or("rules"), f["rules"].as_str().unwrap());
     match &case["rules"] {
         Json::Array(files) => files.iter().map(file).collect(),
         Json::String(text) => vec![SourceFile::new("rules", text.as_str())],
@@ -147,7 +152,11 @@ fn after_ops(case: &Json, options: &LoadOptions) -> Outcome {
             let text = |key: &str| op[key].as_str().map(str::to_owned);
             let selector = Selector { rule: text("rule").or_else(|| text("pattern")), tag: text("tag") };
             let enable = op["op"] == "enable";
-            options.selection.push(if enable { Selection::Enable(selector) } else { Selection::Disable(selector) });
+            options.selection.push(if enable {
+                Selection::Enable(selector)
+            } else {
+                Selection::Disable(selector)
+            });
         }
         same("enabled afterwards", &load(&files(case), &options).enabled().into(), &step["enabled"])?;
     }
@@ -182,7 +191,10 @@ fn validate(case: &Json, corpus: &Path, schema: &Arc<Schema>) -> Outcome {
 /// Whether a diagnostic is the wanted one. Messages that upstream has changed since are not compared.
 fn is(diagnostic: &Diagnostic, wanted: &Json) -> bool {
     let item = |key: &str, text: &str| wanted[key].as_str().is_none_or(|wanted| wanted == text);
-    let place = diagnostic.locations.iter().any(|l| item("item_type", &l.item_type) && item("item_name", &l.item_name));
+    let place = diagnostic
+        .locations
+        .iter()
+        .any(|l| item("item_type", &l.item_type) && item("item_name", &l.item_name));
     let same_words = wanted["message"].as_str().is_none_or(|wanted| diagnostic.message.contains(wanted));
     let words = same_words || wanted["message_drift"].is_string();
     place && words && item("code", diagnostic.code.name())
@@ -193,6 +205,13 @@ fn plugin_requirements(case: &Json, schema: &Arc<Schema>) -> Outcome {
     options.plugins = plugins(&case["plugins"]);
     let satisfied = load(&files(case), &options).successful();
     same("satisfied", &satisfied.into(), &case["expect"]["satisfied"])
+}
+
+fn condition_warnings(case: &Json) -> Outcome {
+    let tree = parse(case["filter"].as_str().unwrap(), MAX_DEPTH).map_err(|e| e.to_string())?;
+    let found = lint::warnings(&tree);
+    same("warns", &(!found.is_empty()).into(), &case["expect"]["warns"])?;
+    same("codes", &found.iter().map(|w| w.code.name()).collect(), &case["expect"]["codes"])
 }
 
 /// Files that users have on day one, how many rules they hold, and the warnings they get.
@@ -207,7 +226,9 @@ const UPSTREAM: [(&str, usize); 4] = [
 fn upstream_rules_load() {
     let Some((fixtures, schema)) = fixtures() else { return };
     let mut options = LoadOptions::new(schema);
-    options.plugins = vec![("k8saudit".to_owned(), (0, 18, 0)), ("json".to_owned(), (0, 7, 4))];
+    options.plugins = [("k8saudit", (0, 18, 0)), ("json", (0, 7, 4)), ("container", (0, 7, 0))]
+        .map(|(name, version)| (name.to_owned(), version))
+        .into();
     let read = |(name, _): &(&'static str, usize)| {
         SourceFile::new(*name, fs::read_to_string(fixtures.join("rules").join(name)).unwrap())
     };

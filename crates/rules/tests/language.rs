@@ -1,9 +1,13 @@
 //! Conditions and outputs, case by case (`tests/cases`), over a small schema.
 
-mod support;
+#[path = "support/record.rs"]
+mod record;
+#[path = "support/small.rs"]
+mod small;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use record::MapRecord;
 use saker_rules::{
     compile::{Condition, too_many_event_types},
     diagnostic::TextError,
@@ -14,7 +18,6 @@ use saker_rules::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value as Json, json};
-use support::{MapRecord, small};
 
 fn cases<T: DeserializeOwned>(name: &str) -> T {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(name);
@@ -93,7 +96,7 @@ fn conditions_compile() {
         let source = case.source.as_deref().unwrap_or("syscall");
         let compiled = compile(&case.condition, &schema, source);
         let compiled = compiled.unwrap_or_else(|e| panic!("{}: {e}", case.condition));
-        let warnings: Vec<_> = compiled.warnings().iter().map(|w| &w.1).collect();
+        let warnings: Vec<_> = compiled.warnings().iter().map(|w| &w.message).collect();
         assert_eq!(warnings.len(), case.warnings.len(), "{}: {warnings:?}", case.condition);
         for (got, wanted) in warnings.iter().zip(&case.warnings) {
             assert!(got.starts_with(wanted), "{}: {got}", case.condition);

@@ -121,6 +121,8 @@ pub struct Decoded {
     pub events: Vec<AuditEvent>,
     /// In the order of the body.
     pub rejected: Vec<Rejection>,
+    /// Whether an `EventList` was among it, the form in which an API server sends, and sends again.
+    pub batch: bool,
 }
 
 /// Finds the events in `body`. A refused item leaves its siblings alone; after a value that is not JSON
@@ -188,6 +190,7 @@ impl Decoder<'_> {
         let kind = envelope.as_ref().and_then(|e| e.kind).map(RawValue::get);
         match (kind, envelope.and_then(|e| e.items)) {
             (Some(r#""EventList""#), Some(items)) if items.get().starts_with('[') => {
+                self.out.batch = true;
                 self.each(items, &mut |decoder, item| decoder.event(item));
             }
             (Some(r#""Event""#), _) => self.event(value),

@@ -11,7 +11,7 @@ use crate::{
         Decoded,
         decode::Scalar,
         exceptions::Exception,
-        rule::{Definition, RuleItem, Update},
+        rule::{Capture, Definition, RuleItem, Update},
     },
     exceptions,
     expand::Written,
@@ -33,9 +33,7 @@ pub(crate) struct Rule {
     pub(crate) enabled: bool,
     pub(crate) tags: BTreeSet<String>,
     pub(crate) exceptions: Vec<Exception>,
-    pub(crate) capture: bool,
-    /// Milliseconds; 0 is the default of the configuration.
-    pub(crate) capture_duration: u32,
+    pub(crate) capture: Capture,
     pub(crate) warn_evttypes: bool,
     pub(crate) skip_if_unknown_filter: bool,
     pub(crate) place: Place,
@@ -129,7 +127,6 @@ impl Rule {
             tags: rule.tags,
             exceptions: rule.exceptions,
             capture: rule.capture,
-            capture_duration: rule.capture_duration,
             warn_evttypes: rule.warn_evttypes,
             skip_if_unknown_filter: rule.skip_if_unknown_filter,
             place: rule.place,
@@ -165,8 +162,8 @@ impl Rule {
         set(&mut self.enabled, update.enabled);
         set(&mut self.warn_evttypes, update.warn_evttypes);
         set(&mut self.skip_if_unknown_filter, update.skip_if_unknown_filter);
-        set(&mut self.capture, update.capture);
-        set(&mut self.capture_duration, update.capture_duration);
+        set(&mut self.capture.enabled, update.capture);
+        set(&mut self.capture.duration, update.capture_duration);
     }
 }
 
@@ -188,7 +185,7 @@ fn check_source(rule: &Rule, update: &Update) -> Decoded<()> {
     }
 }
 
-fn other_source(place: &Place) -> Box<Diagnostic> {
+fn other_source(place: &Place) -> Diagnostic {
     refuse(place, "Rule has been re-defined with a different source")
 }
 

@@ -23,8 +23,8 @@ impl Scalar {
 }
 
 /// `LOAD_ERR_YAML_VALIDATE` at a place.
-pub(crate) fn invalid(place: &Place, message: impl Into<String>) -> Box<Diagnostic> {
-    Box::new(place.diagnostic(Code::LoadErrYamlValidate, message))
+pub(crate) fn invalid(place: &Place, message: impl Into<String>) -> Diagnostic {
+    place.diagnostic(Code::LoadErrYamlValidate, message)
 }
 
 /// The value of a key that must be there.
@@ -51,7 +51,7 @@ pub(crate) fn boolean(node: &Node, key: &str, place: &Place) -> Decoded<bool> {
     let Scalar { text, place } = text(node, key, place)?;
     parse_boolean(&text).ok_or_else(|| {
         let mut error = invalid(&place, "Can't decode YAML scalar value");
-        error.help = "use true or false".to_owned();
+        error.help.push_str("use true or false");
         error
     })
 }

@@ -60,7 +60,7 @@ impl Overrides {
     }
 
     /// The first of `keys` that the item has although no operation is given for it.
-    pub(crate) fn unexpected(&self, node: &Node, keys: &[&str], place: &Place) -> Option<Box<Diagnostic>> {
+    pub(crate) fn unexpected(&self, node: &Node, keys: &[&str], place: &Place) -> Option<Diagnostic> {
         let mut present = keys.iter().filter_map(|key| Some((*key, node.get(key)?)));
         let (key, value) = present.find(|(key, _)| !self.contains(key))?;
         let message = format!("Unexpected key '{key}': no corresponding entry under 'override' is defined.");

@@ -58,7 +58,7 @@ const REPLACEABLE: [&str; 11] = [
 pub(crate) enum RuleItem {
     Define(Box<Definition>),
     Enable { name: String, enabled: bool, place: Place },
-    Update { append: Option<Box<Update>>, replace: Option<Box<Update>>, unexpected: Option<Box<Diagnostic>> },
+    Update { append: Option<Box<Update>>, replace: Option<Box<Update>>, unexpected: Option<Diagnostic> },
 }
 
 /// A whole rule.
@@ -73,12 +73,18 @@ pub(crate) struct Definition {
     pub(crate) enabled: bool,
     pub(crate) tags: BTreeSet<String>,
     pub(crate) exceptions: Vec<Exception>,
-    pub(crate) capture: bool,
-    /// Milliseconds; 0 is the default of the configuration.
-    pub(crate) capture_duration: u32,
+    pub(crate) capture: Capture,
     pub(crate) warn_evttypes: bool,
     pub(crate) skip_if_unknown_filter: bool,
     pub(crate) place: Place,
+}
+
+/// Whether a match starts a recording.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Capture {
+    pub(crate) enabled: bool,
+    /// Milliseconds; 0 is the default of the configuration.
+    pub(crate) duration: u32,
 }
 
 /// The keys of a rule that change.
@@ -170,24 +176,21 @@ fn definition(
     warnings: &mut Vec<Diagnostic>,
 ) -> Decoded<Definition> {
     let condition = text(node, "condition", &place)?.at("rule condition", &place);
-    let mut output = text(node, "output", &place)?.at("rule output", &place);
-    output.text = output.text.trim().to_owned();
+    let output = text(node, "output", &place)?.at("rule output", &place);
+    let output = Scalar { text: output.text.trim().to_owned(), ..output };
     let desc = text(node, "desc", &place)?.text;
     let priority = priority(node, &place)?;
     let source = match node.get("source") {
         Some(_) => text(node, "source", &place)?.text,
         None => "syscall".to_owned(),
     };
-    let flag = |key, default| -> Decoded<bool> { Ok(optional_boolean(node, key, &place)?.unwrap_or(default)) };
+    let flag =
+        |key, default| -> Decoded<bool> { Ok(optional_boolean(node, key, &place)?.unwrap_or(default)) };
     Ok(Definition {
         enabled: flag("enabled", true)?,
         warn_evttypes: flag("warn_evttypes", true)?,
         skip_if_unknown_filter: flag("skip-if-unknown-filter", false)?,
-        capture: flag("capture", false)?,
-        capture_duration: match node.get("capture_duration") {
-            Some(_) => number(node, "capture_duration", &place)?,
-            None => 0,
-        },
+        capture: capture(node, &place)?,
         tags: match node.get("tags") {
             Some(_) => tags(node, &place)?,
             None => BTreeSet::new(),
@@ -201,6 +204,12 @@ fn definition(
         source,
         place,
     })
+}
+
+fn capture(node: &Node, place: &Place) -> Decoded<Capture> {
+    let enabled = optional_boolean(node, "capture", place)?.unwrap_or(false);
+    let duration = node.get("capture_duration").map(|_| number(node, "capture_duration", place));
+    Ok(Capture { enabled, duration: duration.transpose()?.unwrap_or(0) })
 }
 
 fn tags(node: &Node, place: &Place) -> Decoded<BTreeSet<String>> {

@@ -26,17 +26,8 @@ struct Object {
     at_least: usize,
 }
 
-static PRIORITIES: [&str; 9] = [
-    "EMERGENCY",
-    "ALERT",
-    "CRITICAL",
-    "ERROR",
-    "WARNING",
-    "NOTICE",
-    "INFO",
-    "INFORMATIONAL",
-    "DEBUG",
-];
+static PRIORITIES: [&str; 9] =
+    ["EMERGENCY", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "INFORMATIONAL", "DEBUG"];
 
 static FILE: Shape = Shape::Array(&Shape::Object(&ITEM));
 static ITEM: Object = Object {
@@ -113,7 +104,8 @@ pub(crate) fn check(document: &Node) -> Vec<String> {
 impl Shape {
     fn check(&self, node: &Node, path: &mut String, found: &mut Vec<String>) {
         match (self, &node.value) {
-            (Self::Any, _) => {}
+            // Empty entries are skipped by the loader, too.
+            (Self::Any, _) | (Self::Object(_), Value::Null) => {}
             (Self::Array(shape), Value::Sequence(nodes)) => {
                 for (i, node) in nodes.iter().enumerate() {
                     within(path, &format!("[{i}]"), |path| shape.check(node, path, found));
@@ -121,8 +113,6 @@ impl Shape {
             }
             (Self::Object(object), Value::Map(_)) => object.check(node, path, found),
             (_, Value::Scalar(text)) if self.accepts(text) => {}
-            // Empty entries are skipped by the loader, too.
-            (Self::Object(_), Value::Null) => {}
             _ => found.push(format!("{path}: {} expected", self.name())),
         }
     }
@@ -156,7 +146,9 @@ impl Object {
     fn check(&self, node: &Node, path: &mut String, found: &mut Vec<String>) {
         for (key, value) in node.entries() {
             match self.keys.iter().find(|(name, _)| *name == &*key.text) {
-                Some((name, shape)) => within(path, &format!(".{name}"), |path| shape.check(value, path, found)),
+                Some((name, shape)) => {
+                    within(path, &format!(".{name}"), |path| shape.check(value, path, found));
+                }
                 None => found.push(format!("{path}: unknown key '{}'", key.text)),
             }
         }
@@ -190,7 +182,10 @@ mod tests {
     fn deviations_are_named_with_their_path() {
         check_text("- {rule: x, priority: info, tags: [a], enabled: \"no\"}", &[]);
         check_text("- list: x\n  items: [1, a]\n  override: {items: append}", &[]);
-        check_text("- {rule: x, exceptions: [{name: a, value: b}]}", &["[0].exceptions[0]: unknown key 'value'"]);
+        check_text(
+            "- {rule: x, exceptions: [{name: a, value: b}]}",
+            &["[0].exceptions[0]: unknown key 'value'"],
+        );
         check_text("- {rule: x, exceptions: [{}]}", &["[0].exceptions[0]: the key 'name' is missing"]);
         check_text("- {rule: x, override: {}}", &["[0].override: at least one key expected"]);
         check_text("- {rule: x, enabled: maybe}", &["[0].enabled: true or false expected"]);

@@ -8,14 +8,13 @@ use crate::{
     ast::Expr,
     collect::{Collection, Entry, Macro, Rule},
     compile::{Condition, too_many_event_types},
-    diagnostic::{Code, Diagnostic, TextError},
+    diagnostic::{Code, Diagnostic, TextError, TextWarning},
     document::Decoded,
     exceptions,
     expand::{Expanded, Written},
     limits::MAX_DEPTH,
-    load::{
-        Catalog, CompiledList, CompiledMacro, CompiledRule, LoadOptions, Log, Stop,
-    },
+    lint::{self, DEPRECATED_FIELDS},
+    load::{Catalog, CompiledList, CompiledMacro, CompiledRule, LoadOptions, Log, Stop},
     parse::parse,
     resolve::Macros,
     ruleset::ExtraField,
@@ -25,10 +24,6 @@ use crate::{
 
 /// The token that older rules have and nobody fills any more.
 const CONTAINER_INFO: &str = "%container.info";
-
-/// Fields that outputs should not have any more (specification §1.6).
-const DEPRECATED_FIELDS: [&str; 6] =
-    ["evt.dir", "evt.latency", "evt.latency.s", "evt.latency.ns", "evt.latency.human", "evt.wait_latency"];
 
 /// Errors about names that another version may know (specification §1.6).
 const UNKNOWN: [&str; 4] =
@@ -87,7 +82,7 @@ impl Build<'_> {
         for (i, version) in versions.iter().enumerate().rev() {
             match compile(self, version) {
                 Ok(compiled) => return Ok(Some((i, compiled))),
-                Err(error) => self.log.fail(*error)?,
+                Err(error) => self.log.fail(error)?,
             }
         }
         Ok(None)
@@ -122,7 +117,7 @@ impl Build<'_> {
         let found = match self.resolved(parsed, entry.visibility) {
             Ok(tree) => Some((version, tree)),
             Err(error) => {
-                self.log.fail(*error)?;
+                self.log.fail(error)?;
                 let older = entry.versions.get(..version).unwrap_or_default();
                 if let Some(object) = entry.current() {
                     self.macros.set_tree(&object.name, None);
@@ -185,7 +180,7 @@ impl Build<'_> {
             let raw = template.fields().next().filter(|_| field.raw).cloned();
             extra.push((field.key, raw.map_or(ExtraField::Text(template), ExtraField::Raw)));
         }
-        let Some((tree, condition)) = self.condition(rule, condition, source)? else { return Ok(None) };
+        let Some((tree, condition)) = self.condition(rule, &condition, source)? else { return Ok(None) };
         self.warn_event_types(rule, source, &condition);
         Ok(Some(CompiledRule { rule: rule.clone(), output, template, extra, tree, condition, source }))
     }
@@ -209,18 +204,19 @@ impl Build<'_> {
     fn template(&self, rule: &Rule, format: &str, source: SourceId) -> Decoded<Template> {
         Template::compile(format, &self.options.schema, source).map_err(|error| {
             let output = Written::new(rule.output.clone());
-            Box::new(output.diagnostic("rule output expression", Code::LoadErrCompileOutput, error))
+            output.diagnostic("rule output expression", Code::LoadErrCompileOutput, error)
         })
     }
 
     fn condition(
         &mut self,
         rule: &Rule,
-        condition: Written,
+        condition: &Written,
         source: SourceId,
     ) -> Decoded<Option<(Expr, Condition)>> {
-        let parsed = self.parsed(&condition)?;
+        let parsed = self.parsed(condition)?;
         let tree = self.resolved(&parsed, usize::MAX)?;
+        self.log.warnings.extend(lint::warnings(&tree).iter().map(|warning| parsed.warning(warning)));
         let condition = match Condition::compile(&tree, &self.options.schema, source) {
             Ok(condition) => condition,
             Err(error) => {
@@ -228,20 +224,18 @@ impl Build<'_> {
                 return self.skip(rule, error).map(|()| None);
             }
         };
-        let at = |message: &String| TextError::new(message.clone(), 0);
-        let warnings = condition.warnings().iter().map(|(code, m)| *parsed.text.diagnostic(*code, at(m)));
-        self.log.warnings.extend(warnings);
+        self.log.warnings.extend(condition.warnings().iter().map(|warning| parsed.warning(warning)));
         Ok(Some((tree, condition)))
     }
 
     /// Turns an error into a warning if the rule asks for that and it is about an unknown name.
-    fn skip(&mut self, rule: &Rule, mut error: Box<Diagnostic>) -> Decoded<()> {
+    fn skip(&mut self, rule: &Rule, mut error: Diagnostic) -> Decoded<()> {
         let unknown = UNKNOWN.iter().any(|text| error.message.contains(text));
         if !rule.skip_if_unknown_filter || !unknown {
             return Err(error);
         }
         error.code = Code::LoadUnknownFilter;
-        self.log.warnings.push(*error);
+        self.log.warnings.push(error);
         Ok(())
     }
 
@@ -286,4 +280,13 @@ fn appended<'o>(options: &'o LoadOptions, rule: &'o Rule) -> impl Iterator<Item 
 struct Parsed {
     text: Expanded,
     tree: Expr,
+}
+
+impl Parsed {
+    fn warning(&self, warning: &TextWarning) -> Diagnostic {
+        let error = TextError::new(warning.message.clone(), warning.offset);
+        let mut diagnostic = self.text.diagnostic(warning.code, error);
+        diagnostic.deprecated_field = warning.deprecated_field;
+        diagnostic
+    }
 }

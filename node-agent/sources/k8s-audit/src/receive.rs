@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures::{Stream, TryStreamExt};
-use saker_events::audit::{AuditEvent, Decoded, Limits, Rejection, decode};
+use saker_events::audit::{AuditEvent, Decoded, Limits, decode};
 use serde::Serialize;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -154,12 +154,12 @@ where
         self.check(&head)?;
         let slow = |_| Refusal::Slow { seconds: self.config.body_timeout.as_secs() };
         let body = timeout(self.config.body_timeout, self.body(body)).await.map_err(slow)??;
-        let Decoded { events, rejected } = self.decode(body.bytes).await?;
-        self.counters.rejected(&rejected);
-        if events.is_empty() && !rejected.is_empty() {
-            return Err(Refusal::NoEvent(rejected));
+        let decoded = self.decode(body.bytes).await?;
+        self.counters.rejected(&decoded.rejected);
+        if decoded.events.is_empty() && !decoded.rejected.is_empty() {
+            return Err(Refusal::NoEvent(decoded.rejected));
         }
-        self.hand_on(events, &rejected).await
+        self.hand_on(decoded).await
     }
 
     fn check(&self, head: &Head) -> Result<(), Refusal> {
@@ -211,9 +211,11 @@ where
         Ok(())
     }
 
-    async fn hand_on(&self, events: Vec<AuditEvent>, rejected: &[Rejection]) -> Result<Receipt, Refusal> {
+    /// Only what an API server sends can come again by itself; who posts an event by hand twice means it.
+    async fn hand_on(&self, decoded: Decoded) -> Result<Receipt, Refusal> {
+        let Decoded { events, rejected, batch } = decoded;
         let all = events.len();
-        let (fresh, hashes) = self.seen.fresh(events);
+        let (fresh, hashes) = if batch { self.seen.fresh(events) } else { (events, Vec::new()) };
         let kinds: Vec<Kind> = fresh.iter().map(Kind::of).collect();
         let duplicates = all.saturating_sub(fresh.len());
         if !fresh.is_empty() && (self.handler)(fresh).await == Intake::Overloaded {
@@ -222,7 +224,7 @@ where
         self.seen.remember(hashes);
         self.counters.accepted(&kinds);
         add(Some(&self.counters.duplicates), u64::try_from(duplicates).unwrap_or(u64::MAX));
-        Ok(Receipt { accepted: kinds.len(), duplicates, rejected: rejected.len(), reasons: name(rejected) })
+        Ok(Receipt { accepted: kinds.len(), duplicates, rejected: rejected.len(), reasons: name(&rejected) })
     }
 }
 

@@ -1,0 +1,76 @@
+//! Warnings that a condition's tree alone gives (specification §1.6): no field has to exist for them.
+
+use crate::{
+    ast::{Check, Expr, Op, Operand, Right, Span},
+    diagnostic::{Code, TextWarning},
+};
+
+/// Fields that nobody should use any more.
+pub(crate) const DEPRECATED_FIELDS: [&str; 6] =
+    ["evt.dir", "evt.latency", "evt.latency.s", "evt.latency.ns", "evt.latency.human", "evt.wait_latency"];
+
+/// What is unsafe or deprecated in a condition.
+pub fn warnings(tree: &Expr) -> Vec<TextWarning> {
+    let mut warnings = Vec::new();
+    walk(tree, &mut warnings);
+    warnings
+}
+
+fn walk(expr: &Expr, warnings: &mut Vec<TextWarning>) {
+    match expr {
+        Expr::And(exprs) | Expr::Or(exprs) => exprs.iter().for_each(|expr| walk(expr, warnings)),
+        Expr::Not(expr) => walk(expr, warnings),
+        Expr::Macro(_) => {}
+        Expr::Check(check) => {
+            warnings.extend(unsafe_na(check));
+            warnings.extend(deprecated(&check.left));
+            if let Right::Operand(operand) = &check.right {
+                warnings.extend(deprecated(operand));
+            }
+        }
+    }
+}
+
+fn unsafe_na(check: &Check) -> Option<TextWarning> {
+    let Operand::Field { name, span, .. } = &check.left else { return None };
+    let op = matches!(check.op, Op::Eq | Op::EqEq | Op::Ne | Op::In | Op::Intersects | Op::PMatch);
+    let plugin = name.starts_with("ka.") || name.starts_with("jevt.");
+    let na = match &check.right {
+        Right::Literal(text) => text == b"<NA>",
+        Right::List(texts) => texts.iter().any(|text| text == b"<NA>"),
+        _ => false,
+    };
+    let message = format!("comparing '{name}' with '<NA>' is unsafe: use 'exists'");
+    (op && plugin && na).then(|| warning(Code::LoadUnsafeNaCheck, message, span, None))
+}
+
+fn deprecated(operand: &Operand) -> Option<TextWarning> {
+    let Operand::Field { name, span, .. } = operand else { return None };
+    let field = DEPRECATED_FIELDS.into_iter().find(|field| field == name)?;
+    let message = format!("usage of deprecated field '{field}' has been detected in the rule condition");
+    Some(warning(Code::LoadDeprecatedItem, message, span, Some(field)))
+}
+
+fn warning(code: Code, message: String, span: &Span, deprecated_field: Option<&'static str>) -> TextWarning {
+    TextWarning { code, message, offset: span.start, deprecated_field }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{limits::MAX_DEPTH, parse::parse};
+
+    #[test]
+    fn trees_alone_tell() {
+        for (condition, codes) in [
+            ("ka.a = <NA>", &[Code::LoadUnsafeNaCheck][..]),
+            ("not jevt.value[/a] in (x, <NA>)", &[Code::LoadUnsafeNaCheck]),
+            ("proc.name = <NA> or ka.a startswith <NA> or ka.a = NA", &[]),
+            ("evt.dir = < and evt.latency.ns > 1", &[Code::LoadDeprecatedItem; 2]),
+            ("some_macro or evt.num = 1", &[]),
+        ] {
+            let found = warnings(&parse(condition, MAX_DEPTH).unwrap());
+            assert_eq!(found.iter().map(|w| w.code).collect::<Vec<_>>(), codes, "{condition}");
+        }
+    }
+}
