@@ -50,6 +50,20 @@ pub(super) enum Outcome {
     Rejected(String),
 }
 
+/// The names of the outcomes.
+pub(super) const OUTCOMES: [&str; 3] = ["accepted", "disabled", "rejected"];
+
+impl Outcome {
+    /// One of [`OUTCOMES`].
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Disabled => "disabled",
+            Self::Rejected(_) => "rejected",
+        }
+    }
+}
+
 /// A FalcoRule on trial: its place among the verdicts and its file.
 struct Candidate {
     verdict: usize,
@@ -168,7 +182,7 @@ fn describe(errors: &[Diagnostic]) -> String {
         text.push_str(more.trim_end());
     }
     if errors.len() > 1 {
-        text.push_str(&format!("\n(and {} more)", errors.len() - 1));
+        text.extend(["\n(and ".to_owned(), (errors.len() - 1).to_string(), " more)".to_owned()]);
     }
     cut(text, MAX_MESSAGE)
 }
