@@ -12,20 +12,24 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 BIN=${SAKER_CACHE:-/var/cache/saker}/bin
 KUBERNETES=v1.35.4
+HELM=v3.20.2
 
 die() { echo "control-plane: $*" >&2; exit 1; }
 
 # --- tools ---------------------------------------------------------------------------------------------------------
 
-# build NAME PACKAGE: one program of the Go module beside this script. Without -X it would call itself v0.0.0-master.
+# build NAME PACKAGE: one program of the Go module beside this script. Without -X it would call itself v0.0.0-master,
+# and helm would think of a cluster of version 1.20.
 build() {
   [ -x "$BIN/$1" ] && return
   command -v go >/dev/null || die "$1 is not in $BIN and there is no Go to build it: install Go 1.25 or later (https://go.dev/dl)"
-  local v=k8s.io/component-base/version
-  echo "control-plane: building $1 $KUBERNETES (once; minutes from an empty Go cache) ..."
+  local v=k8s.io/component-base/version h=helm.sh/helm/v3
+  echo "control-plane: building $1 (once; minutes from an empty Go cache) ..."
   mkdir -p "$BIN"
   (cd "$here/control-plane" && CGO_ENABLED=0 go build -trimpath -o "$BIN/$1.new" -ldflags="-s -w \
-    -X $v.gitVersion=$KUBERNETES -X $v.gitMajor=1 -X $v.gitMinor=35 -X $v.gitTreeState=clean" "$2")
+    -X $v.gitVersion=$KUBERNETES -X $v.gitMajor=1 -X $v.gitMinor=35 -X $v.gitTreeState=clean \
+    -X $h/internal/version.version=$HELM -X $h/pkg/chartutil.k8sVersionMajor=1 -X $h/pkg/chartutil.k8sVersionMinor=35 \
+    -X $h/pkg/lint/rules.k8sVersionMajor=1 -X $h/pkg/lint/rules.k8sVersionMinor=35" "$2")
   mv "$BIN/$1.new" "$BIN/$1" # whole or not at all
 }
 

@@ -33,13 +33,13 @@ pub struct RulesStatus {
 #[derive(Deserialize, Debug, Clone, Default, PartialEq, Eq)]
 #[serde(default)]
 pub struct RejectedRule {
-    /// File, line, column and what is wrong there.
+    /// The file, and what is wrong in it.
     pub reason: String,
 }
 
 impl RejectedRule {
     /// Whether it stands in this file of the bundle.
     pub fn is_in(&self, file: &str) -> bool {
-        self.reason.strip_prefix(file).is_some_and(|rest| rest.starts_with(':'))
+        self.reason.strip_prefix(file).is_some_and(|rest| rest.starts_with([' ', ':']))
     }
 }

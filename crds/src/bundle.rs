@@ -4,6 +4,7 @@
 use std::io::{Read, Write};
 
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use saker_rules::limits::MAX_BUNDLE_BYTES;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -18,8 +19,6 @@ pub const BUNDLE_LABEL: &str = "saker.dev/bundle";
 
 /// Bytes of one shard, so that a ConfigMap stays below the API server's 1 MiB, base64 included.
 pub const MAX_SHARD_BYTES: usize = 768 << 10;
-/// Bytes of a bundle's text; what would unpack to more is refused.
-pub const MAX_TEXT_BYTES: usize = 32 << 20;
 /// Shards of one bundle.
 pub const MAX_SHARDS: usize = 64;
 
@@ -67,7 +66,7 @@ pub enum UnpackError {
     Shard(String),
     #[error("the shards are no gzip stream: {0}")]
     Gzip(#[from] std::io::Error),
-    #[error("the bundle is larger than {MAX_TEXT_BYTES} bytes")]
+    #[error("the bundle is larger than {MAX_BUNDLE_BYTES} bytes")]
     TooLarge,
     #[error("the bundle does not hash to {0}, which its manifest announces")]
     Hash(String),
@@ -136,9 +135,9 @@ pub fn sha256(bytes: &[u8]) -> String {
 
 fn gunzip(packed: &[u8]) -> Result<String, UnpackError> {
     let mut text = String::new();
-    let limit = u64::try_from(MAX_TEXT_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    let limit = u64::try_from(MAX_BUNDLE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     GzDecoder::new(packed).take(limit).read_to_string(&mut text)?;
-    if text.len() > MAX_TEXT_BYTES { Err(UnpackError::TooLarge) } else { Ok(text) }
+    if text.len() > MAX_BUNDLE_BYTES { Err(UnpackError::TooLarge) } else { Ok(text) }
 }
 
 #[cfg(test)]
@@ -217,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_bomb_is_refused() {
-        let (manifest, shards) = pack(&"a".repeat(MAX_TEXT_BYTES + 1), None).unwrap();
+        let (manifest, shards) = pack(&"a".repeat(MAX_BUNDLE_BYTES + 1), None).unwrap();
         assert!(matches!(unpack(&manifest, &bytes(shards)), Err(UnpackError::TooLarge)));
     }
 }

@@ -19,6 +19,7 @@ const OURS: &[(&str, &[&str])] = &[
         "saker-agent",
         &[
             "saker-alert",
+            "saker-crds",
             "saker-engine",
             "saker-events",
             "saker-outputs",

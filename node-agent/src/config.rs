@@ -38,7 +38,7 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the configuration")]
+#[allow(clippy::struct_excessive_bools, clippy::struct_field_names, reason = "the keys are Falco's")]
 pub struct Config {
     /// Rules files and directories of `*.yaml`, later ones over earlier ones. `built-in` stands for
     /// the default rules, or for those of the cluster once they are known.

@@ -86,6 +86,12 @@ impl Drops {
         Some(Report { lost, events, actions: self.config.actions.clone() })
     }
 
+    /// The look at the end: what the rate kept back is told now or never.
+    pub fn finish(&mut self, now: Instant, events: u64) -> Option<Report> {
+        self.tokens = f64::from(self.config.max_burst);
+        self.check(now, events)
+    }
+
     #[allow(clippy::cast_precision_loss, reason = "a ratio of counts below 2^53")]
     fn exceeds(&self, lost: u64, events: u64) -> bool {
         let all = lost.saturating_add(events);
@@ -150,6 +156,9 @@ mod tests {
         drops.add(bulk(2));
         assert_eq!(drops.check(now + INTERVAL, 1), None);
         assert_eq!(drops.check(now + INTERVAL * 2, 1).unwrap().lost, bulk(2));
+        drops.add(bulk(3));
+        assert_eq!(drops.check(now + INTERVAL * 2, 1), None);
+        assert_eq!(drops.finish(now + INTERVAL * 2, 1).unwrap().lost, bulk(3));
     }
 
     proptest! {

@@ -8,6 +8,8 @@
 mod alerts;
 mod args;
 mod audit;
+mod blind;
+mod bundle;
 mod config;
 mod drops;
 mod log;

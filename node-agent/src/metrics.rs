@@ -178,6 +178,7 @@ impl Families {
         let rules = status.rules();
         self.add(LOADED, &[("state", "loaded")], float(rules.loaded.len()));
         self.add(LOADED, &[("state", "rejected")], float(rules.rejected.len()));
+        self.add(LOADED, &[("state", "blind")], float(rules.blind.len()));
         if let Some(hash) = &rules.bundle {
             self.add(BUNDLE, &[("hash", hash)], 1.0);
         }
@@ -241,18 +242,17 @@ impl Families {
     }
 
     fn process(&mut self, status: &Status) {
-        let stat = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-        let pages: Vec<u64> = stat.split(' ').filter_map(|n| n.parse().ok()).collect();
-        if let [virtual_pages, resident_pages, ..] = pages[..] {
-            self.add(VSZ, &[], float(virtual_pages.saturating_mul(PAGE_BYTES)));
-            self.add(RSS, &[], float(resident_pages.saturating_mul(PAGE_BYTES)));
+        let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        for (key, spec) in [("VmSize:", VSZ), ("VmRSS:", RSS)] {
+            let value = text.lines().find_map(|line| line.strip_prefix(key));
+            if let Some(kib) = value.and_then(|v| v.trim().strip_suffix(" kB")?.parse::<u64>().ok()) {
+                self.add(spec, &[], float(kib.saturating_mul(1024)));
+            }
         }
         self.add(CPU, &[], 100.0 * cpu_seconds() / uptime(status).max(0.001));
     }
 }
 
-/// Unit of `/proc/self/statm` on the machines we run on.
-const PAGE_BYTES: u64 = 4096;
 /// Unit of the times in `/proc/self/stat`, per second (`USER_HZ`).
 const TICKS: f64 = 100.0;
 

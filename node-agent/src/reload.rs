@@ -11,19 +11,22 @@ use std::{
 };
 
 use saker_alert::Priority;
+use saker_crds::bundle::sha256;
 use saker_engine::RulesHandle;
 use saker_events::{SYSCALL_SOURCE, schema};
 use saker_rules::{
+    bundle::Bundle,
     diagnostic::Diagnostic,
-    load::{FileReport, LoadOptions, Loaded, Mode, SourceFile, load},
+    load::{FileReport, LoadOptions, Loaded, Mode, Quarantined, SourceFile, load},
     ruleset::{Rule, RuleSet},
     schema::SourceId,
 };
 use saker_source_syscall::SyscallSet;
 
 use crate::{
+    blind,
     config::Config,
-    rules_source::{Bundle, RulesSource},
+    rules_source::RulesSource,
     status::{LoadedRule, RejectedRule, Status},
     watch::Watch,
 };
@@ -66,7 +69,7 @@ impl Reloader {
         let loaded = load(&self.seen, &self.options);
         self.keep_good(&loaded);
         let problems = problems(&loaded);
-        self.swap(loaded, status);
+        self.swap(&loaded, status);
         problems
     }
 
@@ -77,7 +80,8 @@ impl Reloader {
             self.bundle = Some(bundle);
         }
         let files = self.source.read(self.bundle.as_ref());
-        if files == self.seen {
+        // A bundle may hold what runs already; then its hash is what is new.
+        if files == self.seen && !of_cluster {
             return;
         }
         self.seen = files;
@@ -85,14 +89,14 @@ impl Reloader {
         self.keep_good(&fresh);
         let problems = problems(&fresh);
         if problems.is_empty() {
-            return self.swap(fresh, status);
+            return self.swap(&fresh, status);
         }
         let files: Vec<_> =
             self.seen.iter().map(|file| self.good.get(&file.name).unwrap_or(file).clone()).collect();
         let patched = load(&files, &self.options);
         // The cluster's rules were checked where they were made; a fault here is not theirs.
         if of_cluster || patched.successful() {
-            self.swap(patched, status);
+            self.swap(&patched, status);
         }
         say_kept(&problems);
         status.rules().last_error = Some(problems.join("\n"));
@@ -107,17 +111,23 @@ impl Reloader {
         }
     }
 
-    fn swap(&self, loaded: Loaded, status: &Status) {
+    fn swap(&self, loaded: &Loaded, status: &Status) {
         for warning in loaded.files.iter().flat_map(warnings) {
             tracing::debug!("{warning}");
         }
         let Some(rules) = loaded.rules.clone() else { return };
         let info = status.rules().clone();
         let mut info = crate::status::Rules { last_error: None, ..info };
-        info.bundle = self.bundle.as_ref().map(|b| b.hash.clone());
+        info.bundle = self.bundle.as_ref().map(|bundle| bundle.hash.clone());
         info.loaded = loaded_rules(&rules);
-        info.rejected = rejected(&loaded);
+        info.rejected = rejected(loaded);
+        info.blind = blind::rules(loaded, &rules);
+        info.files =
+            self.seen.iter().map(|file| (file.name.clone(), sha256(file.content.as_bytes()))).collect();
         info.since = Some(SystemTime::now());
+        for (rule, reason) in &info.blind {
+            tracing::warn!("rule '{rule}' cannot match: {reason}");
+        }
         let count = (info.loaded.len(), info.loaded.len().saturating_add(info.rejected.len()));
         *status.rules() = info;
         self.rules.swap(rules);
@@ -160,11 +170,17 @@ fn priority(number: u8) -> Priority {
 }
 
 fn rejected(loaded: &Loaded) -> Vec<RejectedRule> {
-    let row = |q: &saker_rules::load::Quarantined| RejectedRule {
-        rule: q.name.clone(),
-        reason: format!("{} {}: {}", q.file, q.item_type, q.reason),
-    };
+    let row = |q: &Quarantined| RejectedRule { rule: q.name.clone(), reason: reason(loaded, q) };
     loaded.quarantined.iter().map(row).collect()
+}
+
+/// `file:line:column: why`, in one line; an item that lacks another only has a file.
+fn reason(loaded: &Loaded, item: &Quarantined) -> String {
+    let errors = loaded.files.iter().filter(|file| file.name == item.file).flat_map(|file| &file.errors);
+    let own = errors
+        .into_iter()
+        .find(|e| e.locations.iter().any(|at| !item.name.is_empty() && at.item_name == item.name));
+    own.map_or_else(|| format!("{}: {}", item.file, item.reason), |e| place_and_message(&item.file, e))
 }
 
 /// The calls of these rules that the probe can report; the load report names rules that need others.
@@ -186,17 +202,20 @@ fn warnings(file: &FileReport) -> impl Iterator<Item = String> {
     file.warnings.iter().map(|warning| line(&file.name, warning))
 }
 
-/// `file:line:column: message`, help and the place itself.
-fn line(file: &str, problem: &Diagnostic) -> String {
+fn place_and_message(file: &str, problem: &Diagnostic) -> String {
     let position = problem.locations.last().map(|location| &location.position);
     let place = position.map_or_else(
         || file.to_owned(),
         |at| format!("{}:{}:{}", at.name, at.line.saturating_add(1), at.column.saturating_add(1)),
     );
-    let parts =
-        [problem.help.as_str(), problem.snippet.trim_end()].into_iter().filter(|part| !part.is_empty());
-    let rest: Vec<_> = parts.map(|part| format!("\n{part}")).collect();
-    format!("{place}: {}{}", problem.message, rest.concat())
+    format!("{place}: {}", problem.message)
+}
+
+/// `file:line:column: message`, help and the place itself.
+fn line(file: &str, problem: &Diagnostic) -> String {
+    let rest = [problem.help.as_str(), problem.snippet.trim_end()];
+    let rest = rest.into_iter().filter(|part| !part.is_empty()).map(|part| format!("\n{part}"));
+    place_and_message(file, problem) + &rest.collect::<String>()
 }
 
 fn say_kept(problems: &[String]) {
@@ -240,7 +259,7 @@ fn start_watch(mut watch: Watch, updates: Sender<Update>) -> std::io::Result<()>
 }
 
 /// Compiles without putting anything into force: rules that load, rules that do not, and why.
-pub fn check(config: &Config, source: RulesSource) -> (usize, usize, Vec<String>) {
+pub fn check(config: &Config, source: &RulesSource) -> (usize, usize, Vec<String>) {
     let loaded = load(&source.read(None), &options(config));
     (loaded.enabled(), loaded.quarantined.len(), problems(&loaded))
 }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use saker_rules::{limits::MAX_FILE_BYTES, load::SourceFile};
+use saker_rules::{bundle::Bundle, limits::MAX_FILE_BYTES, load::SourceFile};
 
 use crate::config::BUILT_IN_RULES;
 
@@ -15,15 +15,6 @@ const BUILT_IN: [(&str, &str); 2] = [
     ("saker_syscall_rules.yaml", include_str!("../../rulesets/saker_syscall_rules.yaml")),
     ("saker_audit_rules.yaml", include_str!("../../rulesets/saker_audit_rules.yaml")),
 ];
-
-/// Rules that come from the cluster and take the place of the built-in ones.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bundle {
-    /// SHA-256 of the text, in hexadecimal.
-    pub hash: String,
-    /// The rules, as one file.
-    pub text: String,
-}
 
 /// Where rules come from.
 #[derive(Debug, Clone)]
@@ -66,9 +57,10 @@ fn is_built_in(path: &Path) -> bool {
     path == Path::new(BUILT_IN_RULES)
 }
 
+/// The cluster's rules hold the built-in ones already.
 fn built_in(bundle: Option<&Bundle>) -> Vec<SourceFile> {
     match bundle {
-        Some(bundle) => vec![SourceFile::new("bundle.yaml", bundle.text.as_str())],
+        Some(bundle) => bundle.files.clone(),
         None => BUILT_IN.map(|(name, text)| SourceFile::new(name, text)).into(),
     }
 }
@@ -124,8 +116,8 @@ mod tests {
         let source = RulesSource::new(&[BUILT_IN_RULES.into(), dir.path().into(), "/nowhere".into()], &[]);
         let expected = ["saker_syscall_rules.yaml", "saker_audit_rules.yaml", "a.yml", "b.yaml"];
         assert_eq!(names(&source.read(None)), expected);
-        let bundle = Bundle { hash: String::new(), text: "- list: x\n  items: []\n".to_owned() };
-        assert_eq!(names(&source.read(Some(&bundle))), ["bundle.yaml", "a.yml", "b.yaml"]);
+        let bundle = Bundle::new(vec![SourceFile::new("falcorule/ns/a.yaml", "")]);
+        assert_eq!(names(&source.read(Some(&bundle))), ["a.yaml", "a.yml", "b.yaml"]);
     }
 
     #[test]

@@ -16,11 +16,11 @@ use saker_alert::Renderer;
 use saker_engine::{AuditEngine, Matching, Options, RulesHandle, SyscallEngine, hostname};
 use saker_events::schema;
 use saker_outputs::Outputs;
-use saker_rules::ruleset::RuleSetBuilder;
+use saker_rules::{bundle::Bundle, ruleset::RuleSetBuilder};
 use saker_source_k8s_audit::Counters;
 use saker_source_syscall::{HookState, Probe, RingBytes, Settings, SyscallSet};
 use tokio::{
-    runtime::Runtime,
+    runtime::{Handle, Runtime},
     signal::unix::{SignalKind, signal},
     sync::oneshot,
 };
@@ -29,7 +29,8 @@ use crate::{
     alerts::Alerts,
     args::{Args, Source},
     audit::Audit,
-    config::{Config, EngineKind, RuleMatching, document},
+    bundle::{self, Cache},
+    config::{Config, EngineKind, Kubernetes, RuleMatching, document},
     log,
     reload::{self, Reloader, Update},
     rules_source::RulesSource,
@@ -67,7 +68,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     }
     let source = RulesSource::new(&config.rules_files, &args.rules);
     if args.dry_run {
-        return dry_run(&config, source);
+        return dry_run(&config, &source);
     }
     let runtime = Runtime::new().context("cannot start the runtime of the HTTP server")?;
     let _entered = runtime.enter();
@@ -77,7 +78,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Says what is wrong with the rules, and nothing else.
-fn dry_run(config: &Config, source: RulesSource) -> anyhow::Result<()> {
+fn dry_run(config: &Config, source: &RulesSource) -> anyhow::Result<()> {
     let (loaded, rejected, problems) = reload::check(config, source);
     if problems.is_empty() {
         return print(&format!("configuration and rules are good: rules loaded {loaded}/{loaded}"));
@@ -106,18 +107,14 @@ impl Agent {
             Outputs::start(&config.outputs(), &Renderer::new(config.format()), config.queue_capacity())?;
         let status = Arc::new(Status::new(hostname(), Alerts::new(outputs)));
         let rules = RulesHandle::new(RuleSetBuilder::new(schema()).build());
-        let reloader = first_rules(config, source, &rules, &status)?;
+        let cache = Cache::new(&config.state_dir);
+        let bundle = if config.kubernetes.enabled { cache.load() } else { None };
+        let reloader = first_rules(config, source, bundle, &rules, &status)?;
 
-        let syscall = match wants.syscall {
-            true => Some(start_syscalls(config, reloader.syscalls(), &rules, &status)?),
-            false => None,
-        };
-        let audit = match wants.k8s_audit {
-            true => {
-                Some(Audit::start(AuditEngine::new(rules, &engine_options(config)), Arc::clone(&status))?)
-            }
-            false => None,
-        };
+        let syscall = || start_syscalls(config, reloader.syscalls(), &rules, &status);
+        let syscall = wants.syscall.then(syscall).transpose()?;
+        let engine = || AuditEngine::new(rules.clone(), &engine_options(config));
+        let audit = wants.k8s_audit.then(|| Audit::start(engine(), Arc::clone(&status))).transpose()?;
         let control = syscall.as_ref().map(|(control, _)| Arc::clone(control));
         let (intake, audit) = audit.unzip();
         let server = listener.map(|listener| serve(config, listener, intake, control.clone(), &status));
@@ -127,6 +124,7 @@ impl Agent {
             }
         };
         let updates = reload::start(reloader, Arc::clone(&status), config.watch_config_files, want)?;
+        follow_cluster(config, cache, &status, &updates)?;
         if wants.syscall {
             tracing::info!("try it: sudo sh -c 'cat /etc/shadow'");
         }
@@ -194,14 +192,44 @@ fn wanted(config: &Config, without: &[Source]) -> anyhow::Result<Wants> {
     Ok(Wants { syscall, k8s_audit })
 }
 
+/// Follows the cluster's rules, if they are wanted.
+fn follow_cluster(
+    config: &Config,
+    cache: Cache,
+    status: &Arc<Status>,
+    updates: &Sender<Update>,
+) -> anyhow::Result<()> {
+    if !config.kubernetes.enabled {
+        return Ok(());
+    }
+    let Kubernetes { kubeconfig, namespace, manifest, .. } = config.kubernetes.clone();
+    let kubeconfig = Some(kubeconfig).filter(|path| !path.as_os_str().is_empty());
+    let running = status.rules().bundle.clone();
+    let source = bundle::Source { kubeconfig, namespace, manifest };
+    let following = Handle::current().block_on(bundle::follow(source, cache, running));
+    let mut bundles = following.context("cannot follow the cluster's rules")?;
+    let (status, updates) = (Arc::clone(status), updates.clone());
+    tokio::spawn(async move {
+        while let Some(update) = bundles.recv().await {
+            match update {
+                // An error says that the agent ends.
+                bundle::Update::Bundle(bundle) => drop(updates.send(Update::Bundle(bundle))),
+                bundle::Update::Refused(reason) => status.rules().last_error = Some(reason),
+            }
+        }
+    });
+    Ok(())
+}
+
 /// The rules to start with; what is wrong with some of them does not keep the others from running.
 fn first_rules(
     config: &Config,
     source: RulesSource,
+    bundle: Option<Bundle>,
     rules: &RulesHandle,
     status: &Status,
 ) -> anyhow::Result<Reloader> {
-    let mut reloader = Reloader::new(config, source, None, rules.clone());
+    let mut reloader = Reloader::new(config, source, bundle, rules.clone());
     let problems = reloader.first(status);
     if status.rules().loaded.is_empty() && !problems.is_empty() {
         bail!("no rule can be loaded:\n{}", problems.join("\n"));

@@ -67,6 +67,8 @@ pub struct Rules {
     pub loaded: Vec<LoadedRule>,
     /// Rules that could not be compiled.
     pub rejected: Vec<RejectedRule>,
+    /// Rules that are loaded and can never match, with the reason.
+    pub blind: Vec<(String, String)>,
     /// SHA-256 of each file.
     pub files: Vec<(String, String)>,
     /// Why the last change was not taken over; empty if it was.
@@ -113,6 +115,7 @@ pub struct Report {
 struct RulesReport {
     loaded: usize,
     rejected: usize,
+    blind: usize,
     reasons: Vec<RejectedRule>,
     last_error: Option<String>,
 }
@@ -201,6 +204,7 @@ impl Status {
             rules: RulesReport {
                 loaded: rules.loaded.len(),
                 rejected: rules.rejected.len(),
+                blind: rules.blind.len(),
                 reasons: rules.rejected.iter().take(MAX_LISTED).cloned().collect(),
                 last_error: rules.last_error.clone(),
             },
@@ -288,6 +292,20 @@ pub(crate) mod tests {
         assert!(status.unhealthy().is_empty());
         status.syscall.set(SourceState::Failed("the ring is gone".to_owned()));
         assert_eq!(status.unhealthy(), ["source syscall is dead: the ring is gone"]);
+    }
+
+    #[test]
+    fn a_thread_that_panics_is_a_dead_source() {
+        let status = Arc::new(status());
+        for (panics, dead) in [(false, 0), (true, 1)] {
+            let watched = Arc::clone(&status);
+            let thread = thread::spawn(move || {
+                let _watch = watched.watch_thread(|status| &status.syscall);
+                assert!(!panics, "as the test wants it");
+            });
+            assert_eq!(thread.join().is_err(), panics);
+            assert_eq!(status.unhealthy().len(), dead);
+        }
     }
 
     #[test]

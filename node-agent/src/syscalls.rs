@@ -117,6 +117,7 @@ impl Worker {
         }
         self.drain();
         self.look_around();
+        self.handler.finish();
         status.syscall.set(SourceState::Off);
     }
 
@@ -192,6 +193,12 @@ impl Handler {
         }
         self.status.syscall.add_events(std::mem::take(&mut self.events));
         if let Some(report) = self.drops.check(self.looked, self.status.syscall.events()) {
+            self.tell(&report);
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some(report) = self.drops.finish(Instant::now(), self.status.syscall.events()) {
             self.tell(&report);
         }
     }

@@ -28,7 +28,7 @@ impl Watch {
     pub fn new<'a>(paths: impl Iterator<Item = &'a Path>) -> notify::Result<Self> {
         let (sender, changes) = mpsc::sync_channel(1);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|e| is_change(&e.kind)) {
+            if event.is_ok_and(|e| is_change(e.kind)) {
                 // A full channel holds a change that is not told yet.
                 let _ = sender.try_send(());
             }
@@ -71,7 +71,7 @@ impl Watch {
     }
 }
 
-fn is_change(kind: &EventKind) -> bool {
+fn is_change(kind: EventKind) -> bool {
     match kind {
         EventKind::Access(access) => matches!(access, AccessKind::Close(notify::event::AccessMode::Write)),
         _ => true,

@@ -17,11 +17,11 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_ANSWER: usize = 1 << 20;
 
 /// Where the agents are.
-pub enum Agents {
-    /// At these base URLs.
-    Urls(Vec<String>),
-    /// In the pods of a namespace, by label.
-    Pods(Api<Pod>),
+pub struct Agents {
+    /// Base URLs; none means the pods.
+    urls: Vec<String>,
+    pods: Api<Pod>,
+    http: reqwest::Client,
 }
 
 /// What one agent said.
@@ -40,43 +40,30 @@ struct Agent {
 }
 
 impl Agents {
-    /// The given URLs, or the pods of the namespace if there are none.
-    pub fn new(urls: Vec<String>, client: &Client, namespace: &str) -> Self {
-        if urls.is_empty() {
-            Self::Pods(Api::namespaced(client.clone(), namespace))
-        } else {
-            Self::Urls(urls)
-        }
+    /// At the given base URLs, or in the pods of the namespace if there are none.
+    pub fn new(urls: Vec<String>, client: &Client, namespace: &str) -> reqwest::Result<Self> {
+        Ok(Self { urls, pods: Api::namespaced(client.clone(), namespace), http: http_client()? })
     }
 
     /// Asks all of them.
-    pub async fn ask(&self, http: &reqwest::Client) -> Result<Vec<Report>, kube::Error> {
-        let reports = stream::iter(self.find().await?).map(|agent| report(http, agent));
+    pub async fn ask(&self) -> Result<Vec<Report>, kube::Error> {
+        let reports = stream::iter(self.find().await?).map(|agent| report(&self.http, agent));
         let mut reports: Vec<_> = reports.buffer_unordered(CONCURRENCY).collect().await;
         reports.sort_by(|a, b| a.node.cmp(&b.node));
         Ok(reports)
     }
 
     async fn find(&self) -> Result<Vec<Agent>, kube::Error> {
-        match self {
-            Self::Urls(urls) => {
-                Ok(urls.iter().map(|u| Agent { node: u.clone(), url: Ok(u.clone()) }).collect())
-            }
-            Self::Pods(api) => {
-                let pods = api.list(&ListParams::default().labels(AGENT_SELECTOR)).await?;
-                Ok(pods
-                    .items
-                    .iter()
-                    .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-                    .map(agent)
-                    .collect())
-            }
+        if !self.urls.is_empty() {
+            return Ok(self.urls.iter().map(|u| Agent { node: u.clone(), url: Ok(u.clone()) }).collect());
         }
+        let pods = self.pods.list(&ListParams::default().labels(AGENT_SELECTOR)).await?;
+        Ok(pods.items.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).map(agent).collect())
     }
 }
 
-/// The client for asking: plain HTTP inside the cluster, never redirected elsewhere.
-pub fn http_client() -> reqwest::Result<reqwest::Client> {
+/// Plain HTTP inside the cluster, never redirected elsewhere.
+pub(crate) fn http_client() -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).no_proxy().build()
 }
 
@@ -160,12 +147,12 @@ mod tests {
         let routes = warp::path!("status")
             .map(move || status.clone())
             .or(warp::path!("bad" / "status").map(|| "no JSON"));
-        let server = warp::serve(routes).bind(([127, 0, 0, 1], 0)).await;
-        let url = format!("http://{}", server.local_addr().unwrap());
-        tokio::spawn(server.run());
-        let http = http_client().unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(warp::serve(routes).incoming(listener).run());
         let urls = vec![url.clone(), format!("{url}/bad"), "http://127.0.0.1:1".to_owned()];
-        let reports = Agents::Urls(urls).ask(&http).await.unwrap();
+        let api = Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+        let reports = Agents::new(urls, &api, "ns").unwrap().ask().await.unwrap();
         let answered = reports.iter().find(|r| r.node == "n1").unwrap();
         assert_eq!(answered.answer.as_ref().unwrap().bundle.as_deref(), Some("abc"));
         let errors: Vec<_> = reports.iter().filter_map(|r| r.answer.as_ref().err()).collect();

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use kube::{Client, runtime::events::Recorder, runtime::reflector::Store};
 use saker_crds::FalcoRule;
 
+pub use apply::Applied;
+pub use update_status::update_status;
 pub use validate::Compiler;
 
 use crate::{agents::Agents, metrics::Metrics};
@@ -28,8 +30,6 @@ pub struct Context {
     pub rules: Store<FalcoRule>,
     /// The nodes' agents.
     pub agents: Agents,
-    /// Asks them.
-    pub http: reqwest::Client,
     /// Checks rules.
     pub compiler: Compiler,
     /// Publishes Events.
@@ -69,14 +69,14 @@ impl Error {
 /// Whether there is something to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// Every node that answers runs the bundle.
+    /// Every node runs the bundle.
     Converged,
-    /// Some node is still on its way.
+    /// Some node is on its way, or does not answer.
     Waiting,
 }
 
 /// One round from the cluster's state to the bundle and the statuses.
-pub async fn reconcile(context: &Context) -> Result<Progress, Error> {
+pub async fn reconcile(context: &Context) -> Result<(Applied, Progress), Error> {
     // client required
     let found = dereference::dereference(context).await.map_err(Error::Dereference)?;
     // pure
@@ -84,7 +84,16 @@ pub async fn reconcile(context: &Context) -> Result<Progress, Error> {
     // pure
     let prepared = build::build(validated, found.cluster).map_err(Error::Build)?;
     // client required
-    let applied = apply::apply(context, prepared).await.map_err(Error::Apply)?;
-    // client required
-    update_status::update_status(context, applied).await
+    let mut applied = apply::apply(context, prepared).await.map_err(Error::Apply)?;
+    // client required; again and again while nodes are on their way
+    let progress = update_status::update_status(context, &mut applied).await?;
+    Ok((applied, progress))
+}
+
+/// Whether the FalcoRules are no longer those that the bundle was made of.
+pub fn is_outdated(context: &Context, applied: &Applied) -> bool {
+    let made_of = applied.validated.verdicts.iter().map(|verdict| &verdict.rule);
+    let now = dereference::in_order(context.rules.state());
+    let version = |rule: &Arc<FalcoRule>| (rule.metadata.uid.clone(), rule.metadata.generation);
+    !made_of.map(version).eq(now.iter().map(version))
 }

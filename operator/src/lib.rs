@@ -7,6 +7,7 @@
 
 pub mod agents;
 pub mod args;
+mod default_rules;
 pub mod falco_rule;
 pub mod http;
 pub mod metrics;

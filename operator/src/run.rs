@@ -13,12 +13,13 @@ use kube::{
     },
 };
 use saker_crds::FalcoRule;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    agents::{self, Agents},
+    agents::Agents,
     args::Args,
-    falco_rule::{self, Context, MANAGER, Progress},
+    default_rules,
+    falco_rule::{self, Context, Error, MANAGER, Progress},
     http,
     metrics::Metrics,
 };
@@ -26,14 +27,19 @@ use crate::{
 /// Changes within this time are one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 /// How often the agents are asked while one of them is on its way to the bundle, at first.
-const ASK_SOON: Duration = Duration::from_millis(200);
+const ASK_SOON: Duration = Duration::from_millis(100);
 /// How often the agents are asked when all run the bundle.
 const ASK_SELDOM: Duration = Duration::from_secs(10);
+/// How often the bundle in the cluster is looked at although no FalcoRule changed: somebody may have touched it.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// How long a failed reconcile waits for the next, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_millis(800), Duration::from_secs(30));
 
 /// Runs until SIGTERM or Ctrl-C; what ends it earlier is logged.
 pub async fn main(args: Args) -> ExitCode {
+    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
     tokio::select! {
         result = run(args) => match result {
             Ok(()) => ExitCode::SUCCESS,
@@ -71,8 +77,8 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let watch = watcher(Api::<FalcoRule>::all(client.clone()), watcher::Config::default());
     tokio::spawn(follow(watch.default_backoff().reflect(writer), changed.clone()));
     let context = Context {
-        agents: Agents::new(agent_urls, &client, &namespace),
-        http: agents::http_client()?,
+        agents: Agents::new(agent_urls, &client, &namespace)?,
+        compiler: default_rules::compiler(),
         recorder: Recorder::new(client.clone(), Reporter { controller: MANAGER.to_owned(), instance: None }),
         client,
         namespace,
@@ -100,27 +106,40 @@ async fn follow<E: std::fmt::Display>(
 }
 
 async fn reconcile_for_ever(context: &Context, changed: &Notify) -> anyhow::Result<()> {
-    let mut pause = ASK_SOON;
+    let (mut ask, mut retry) = (ASK_SOON, RETRY.0);
     loop {
-        pause = match falco_rule::reconcile(context).await {
-            Ok(progress) => {
-                context.metrics.reconciles.inc();
-                next_pause(progress, pause)
-            }
-            Err(e) => {
-                context.metrics.errors.with_label_values(&[e.step()]).inc();
-                tracing::warn!("{e}; trying again");
-                next_pause(Progress::Waiting, pause)
-            }
+        let Err(e) = roll_out(context, changed, &mut ask).await else {
+            retry = RETRY.0;
+            continue;
         };
+        context.metrics.errors.with_label_values(&[e.step()]).inc();
+        tracing::warn!("{e}; trying again in {retry:?}");
+        tokio::time::sleep(retry).await;
+        retry = (retry * 2).min(RETRY.1);
+    }
+}
+
+/// Makes the bundle, and asks every `ask` how far it got, until the FalcoRules change or it is time to look again.
+async fn roll_out(context: &Context, changed: &Notify, ask: &mut Duration) -> Result<(), Error> {
+    let until = Instant::now() + LOOK_AGAIN;
+    let (mut applied, progress) = falco_rule::reconcile(context).await?;
+    context.metrics.reconciles.inc();
+    *ask = next_pause(progress, *ask);
+    let mut wake = Instant::now() + *ask;
+    while Instant::now() < until {
         tokio::select! {
-            () = changed.notified() => {
-                pause = ASK_SOON;
+            () = changed.notified() => if falco_rule::is_outdated(context, &applied) {
+                *ask = ASK_SOON;
                 tokio::time::sleep(DEBOUNCE).await;
+                return Ok(());
+            },
+            () = tokio::time::sleep_until(wake) => {
+                *ask = next_pause(falco_rule::update_status(context, &mut applied).await?, *ask);
+                wake = Instant::now() + *ask;
             }
-            () = tokio::time::sleep(pause) => {}
         }
     }
+    Ok(())
 }
 
 /// Soon at first, then less and less often.

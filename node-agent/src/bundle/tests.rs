@@ -17,13 +17,14 @@ impl ApiServer {
     /// The credentials to reach it.
     async fn start(&self, folder: &std::path::Path) -> Source {
         let (one, list) = (self.clone(), self.clone());
-        let get = warp::path!("api" / "v1" / "namespaces" / "ns" / "configmaps" / String).map(move |name| one.get(name));
+        let get = warp::path!("api" / "v1" / "namespaces" / "ns" / "configmaps" / String)
+            .map(move |name: String| one.get(&name));
         let list = warp::path!("api" / "v1" / "namespaces" / "ns" / "configmaps")
             .and(warp::query::<Vec<(String, String)>>())
             .then(move |query| list.clone().list(query));
-        let server = warp::serve(get.or(list)).bind(([127, 0, 0, 1], 0)).await;
-        let url = format!("http://{}", server.local_addr().unwrap());
-        tokio::spawn(server.run());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(warp::serve(get.or(list)).incoming(listener).run());
         let kubeconfig = folder.join("kubeconfig");
         let config = json!({
             "clusters": [{"name": "c", "cluster": {"server": url}}], "users": [{"name": "u", "user": {}}],
@@ -33,7 +34,7 @@ impl ApiServer {
         Source { kubeconfig: Some(kubeconfig), namespace: "ns".into(), manifest: "saker-manifest".into() }
     }
 
-    fn get(&self, name: String) -> warp::reply::Response {
+    fn get(&self, name: &str) -> warp::reply::Response {
         let found = self.maps.lock().unwrap().iter().find(|map| map["metadata"]["name"] == name).cloned();
         match found {
             Some(map) => warp::reply::json(&map).into_response(),
@@ -70,7 +71,10 @@ fn bundle() -> Bundle {
 }
 
 async fn next(updates: &mut mpsc::Receiver<Update>) -> Update {
-    tokio::time::timeout(Duration::from_secs(10), updates.recv()).await.expect("an update in time").expect("a sender")
+    tokio::time::timeout(Duration::from_secs(10), updates.recv())
+        .await
+        .expect("an update in time")
+        .expect("a sender")
 }
 
 #[tokio::test]

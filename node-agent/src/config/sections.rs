@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
+use saker_crds::bundle::MANIFEST_NAME;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -223,7 +224,7 @@ impl Default for Kubernetes {
             enabled: false,
             kubeconfig: PathBuf::new(),
             namespace: "saker-system".to_owned(),
-            manifest: "saker-rules".to_owned(),
+            manifest: MANIFEST_NAME.to_owned(),
         }
     }
 }

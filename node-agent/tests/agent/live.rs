@@ -92,6 +92,37 @@ fn a_new_rule_takes_effect_on_the_running_probe() {
     assert_eq!(agent.stderr.all().iter().filter(|line| line.contains("hooks attached")).count(), 1);
 }
 
+#[test]
+fn a_gap_is_told_and_the_sums_agree() {
+    if !can_run_live("a_gap_is_told_and_the_sums_agree") {
+        return;
+    }
+    let agent = start(&["-o", "engine.modern_ebpf.buf_size_preset=1", "-o", "json_output=true"]);
+    agent.log("processes were there before");
+    let marker = agent.path("marker");
+    fs::write(&marker, "x").unwrap();
+    agent.signal("STOP");
+    // Far more than the small ring holds.
+    for _ in 0..50_000 {
+        drop(fs::File::open(&marker).unwrap());
+    }
+    agent.signal("CONT");
+    let resumed = Instant::now();
+    let (told, _) = agent.alert("Falco internal: syscall event drop");
+    let delay = told.saturating_duration_since(resumed);
+    assert!(delay < Duration::from_secs(2), "{delay:?}");
+
+    agent.log("Events were lost because a ring was full");
+    let stdout = agent.stdout.clone();
+    let (status, summary) = agent.interrupt();
+    assert!(status.success());
+    let alerts = stdout.all();
+    let alerts = alerts.iter().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let told: u64 = alerts.filter_map(|alert| alert["output_fields"]["n_drops"].as_u64()).sum();
+    let line = summary.lines().find(|line| line.starts_with("Events seen from syscall: ")).unwrap();
+    assert!(told > 0 && line.ends_with(&format!("lost: {told}")), "{told} told; {line}");
+}
+
 #[track_caller]
 fn until(agent: &Running, script: &str, text: &str) {
     let start = Instant::now();

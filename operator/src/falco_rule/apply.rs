@@ -12,7 +12,7 @@ use saker_crds::bundle::{BUNDLE_LABEL, MANIFEST_NAME};
 use super::{Context, MANAGER, build::Prepared, dereference::Cluster, validate::Validated};
 
 /// What is in the cluster now.
-pub(super) struct Applied {
+pub struct Applied {
     /// What became of each FalcoRule.
     pub(super) validated: Validated,
     /// Hash of the bundle.

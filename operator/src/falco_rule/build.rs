@@ -4,6 +4,7 @@ use k8s_openapi::{ByteString, api::core::v1::ConfigMap};
 use saker_crds::bundle::{
     BUNDLE_LABEL, MANIFEST_KEY, MANIFEST_NAME, Manifest, SHARD_KEY, Shard, pack, short,
 };
+use saker_rules::limits::MAX_BUNDLE_BYTES;
 
 use super::{dereference::Cluster, validate::Validated};
 
@@ -27,6 +28,8 @@ pub(super) struct Prepared {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum Error {
+    #[error("{0} bytes are more than {MAX_BUNDLE_BYTES}: remove rules, or shorten the largest lists")]
+    TooLarge(usize),
     #[error(transparent)]
     Gzip(#[from] std::io::Error),
     #[error(transparent)]
@@ -35,7 +38,11 @@ pub enum Error {
 
 /// Packs the accepted rules; the same rules make the same ConfigMaps.
 pub(super) fn build(validated: Validated, cluster: Cluster) -> Result<Prepared, Error> {
-    let (manifest, shards) = pack(&validated.bundle.to_text(), cluster.manifest.as_ref())?;
+    let text = validated.bundle.to_text();
+    if text.len() > MAX_BUNDLE_BYTES {
+        return Err(Error::TooLarge(text.len()));
+    }
+    let (manifest, shards) = pack(&text, cluster.manifest.as_ref())?;
     let keep = [Some(&manifest.hash), manifest.previous.as_ref()];
     Ok(Prepared {
         keep: keep.into_iter().flatten().map(|hash| short(hash).to_owned()).collect(),

@@ -48,7 +48,7 @@ fn manifest(map: &ConfigMap) -> Option<Manifest> {
 }
 
 /// Weight, then namespace and name.
-fn in_order(mut rules: Vec<Arc<FalcoRule>>) -> Vec<Arc<FalcoRule>> {
+pub(super) fn in_order(mut rules: Vec<Arc<FalcoRule>>) -> Vec<Arc<FalcoRule>> {
     rules.retain(|rule| rule.metadata.deletion_timestamp.is_none());
     rules.sort_by_cached_key(|rule| (rule.spec.weight, rule.namespace(), rule.name_any()));
     rules

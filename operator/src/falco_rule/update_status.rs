@@ -2,6 +2,8 @@
 
 mod status;
 
+use std::sync::Arc;
+
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams},
@@ -13,46 +15,56 @@ use serde_json::json;
 use super::{
     Context, Error, MANAGER, Progress,
     apply::Applied,
-    validate::{Outcome, Validated, Verdict, cut},
+    validate::{OUTCOMES, Outcome, Validated, Verdict, cut},
 };
-use crate::agents::Report;
 use status::{Rollout, status};
 
 /// Bytes of an Event's note.
 const MAX_NOTE: usize = 1000;
 
 /// Asks the agents, and writes the statuses that changed.
-pub(super) async fn update_status(context: &Context, applied: Applied) -> Result<Progress, Error> {
-    let Applied { validated, hash } = applied;
-    let reports = context.agents.ask(&context.http).await.map_err(Error::AskAgents)?;
-    let rollout = Rollout { hash: &hash, reports: &reports, now: jiff::Timestamp::now() };
-    for verdict in &validated.verdicts {
+pub async fn update_status(context: &Context, applied: &mut Applied) -> Result<Progress, Error> {
+    let reports = context.agents.ask().await.map_err(Error::AskAgents)?;
+    let rollout = Rollout { hash: &applied.hash, reports: &reports, now: jiff::Timestamp::now() };
+    for verdict in &mut applied.validated.verdicts {
         let wanted = status(verdict, &rollout);
         if verdict.rule.status.as_ref() != Some(&wanted) {
-            write(context, verdict, wanted).await?;
+            let id = format!("{}/{}", verdict.rule.namespace().unwrap_or_default(), verdict.rule.name_any());
+            write(context, verdict, wanted).await.map_err(|e| Error::UpdateStatus(id, e))?;
         }
     }
-    count(context, &validated, &rollout);
+    count(context, &applied.validated, &rollout);
     Ok(progress(&rollout))
 }
 
-/// A deleted FalcoRule needs no status any more.
-async fn write(context: &Context, verdict: &Verdict, wanted: FalcoRuleStatus) -> Result<(), Error> {
-    let (namespace, name) = (verdict.rule.namespace().unwrap_or_default(), verdict.rule.name_any());
-    let failed = |e| Error::UpdateStatus(format!("{namespace}/{name}"), e);
-    let api: Api<FalcoRule> = Api::namespaced(context.client.clone(), &namespace);
+/// A FalcoRule that was deleted meanwhile needs no status any more.
+async fn write(context: &Context, verdict: &mut Verdict, wanted: FalcoRuleStatus) -> Result<(), kube::Error> {
+    let name = verdict.rule.name_any();
+    let api: Api<FalcoRule> =
+        Api::namespaced(context.client.clone(), &verdict.rule.namespace().unwrap_or_default());
     let patch = json!({
         "apiVersion": FalcoRule::api_version(&()), "kind": FalcoRule::kind(&()),
         "metadata": {"name": name, "uid": verdict.rule.uid()}, "status": wanted,
     });
-    match api.patch_status(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&patch)).await {
-        Ok(_) => context.metrics.status_writes.inc(),
+    let params = PatchParams::apply(MANAGER).force();
+    let written = match api.patch_status(&name, &params, &Patch::Apply(&patch)).await {
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(()),
-        Err(e) => return Err(failed(e)),
+        other => other?,
+    };
+    context.metrics.status_writes.inc();
+    let event = event(verdict, &wanted);
+    // What was written is what the next status is compared with, before the watch brings it.
+    Arc::make_mut(&mut verdict.rule).status = written.status;
+    if let Some(event) = event {
+        tell(context, &event, &verdict.rule).await;
     }
-    match event(verdict, &wanted) {
-        Some(event) => context.recorder.publish(&event, &verdict.rule.object_ref(&())).await.map_err(failed),
-        None => Ok(()),
+    Ok(())
+}
+
+/// The status says the same; an Event that cannot be published is not worth a second try.
+async fn tell(context: &Context, event: &Event, rule: &FalcoRule) {
+    if let Err(e) = context.recorder.publish(event, &rule.object_ref(&())).await {
+        tracing::warn!("cannot publish an Event about {}: {e}", rule.name_any());
     }
 }
 
@@ -72,25 +84,17 @@ fn event(verdict: &Verdict, wanted: &FalcoRuleStatus) -> Option<Event> {
 }
 
 fn progress(rollout: &Rollout) -> Progress {
-    let behind =
-        |report: &Report| report.answer.as_ref().is_ok_and(|a| a.bundle.as_deref() != Some(rollout.hash));
-    if rollout.reports.iter().any(behind) { Progress::Waiting } else { Progress::Converged }
+    let all = rollout.reports.iter().all(|report| rollout.is_current(report));
+    if all { Progress::Converged } else { Progress::Waiting }
 }
 
 fn count(context: &Context, validated: &Validated, rollout: &Rollout) {
-    let outcomes = [("accepted", 0), ("disabled", 1), ("rejected", 2)];
-    for (name, kind) in outcomes {
-        let is_kind = |verdict: &&Verdict| {
-            kind == match verdict.outcome {
-                Outcome::Accepted => 0,
-                Outcome::Disabled => 1,
-                Outcome::Rejected(_) => 2,
-            }
-        };
-        let count = validated.verdicts.iter().filter(is_kind).count();
-        context.metrics.falco_rules.with_label_values(&[name]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    for outcome in OUTCOMES {
+        let count = validated.verdicts.iter().filter(|verdict| verdict.outcome.name() == outcome).count();
+        context.metrics.falco_rules.with_label_values(&[outcome]).set(number(count));
     }
     let current = rollout.reports.iter().filter(|report| rollout.is_current(report)).count();
-    context.metrics.nodes.set(i64::try_from(rollout.reports.len()).unwrap_or(i64::MAX));
-    context.metrics.nodes_current.set(i64::try_from(current).unwrap_or(i64::MAX));
+    context.metrics.nodes.set(number(rollout.reports.len()));
+    context.metrics.nodes_current.set(number(current));
 }

@@ -50,6 +50,20 @@ pub(super) enum Outcome {
     Rejected(String),
 }
 
+/// The names of the outcomes.
+pub(super) const OUTCOMES: [&str; 3] = ["accepted", "disabled", "rejected"];
+
+impl Outcome {
+    /// One of [`OUTCOMES`].
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Disabled => "disabled",
+            Self::Rejected(_) => "rejected",
+        }
+    }
+}
+
 /// A FalcoRule on trial: its place among the verdicts and its file.
 struct Candidate {
     verdict: usize,
@@ -70,10 +84,15 @@ impl Compiler {
 
     /// What does not load when these files follow the default rules.
     fn broken<'a>(&self, files: impl Iterator<Item = &'a SourceFile>) -> Vec<Broken> {
-        let files: Vec<_> = self.defaults.iter().chain(files).cloned().collect();
-        let reports = load(&files, &self.options).files;
+        let reports = load(&self.with_defaults(files), &self.options).files;
         let broken = reports.into_iter().filter(|report| !report.successful());
         broken.map(|report| Broken { reason: describe(&report.errors), file: report.name }).collect()
+    }
+
+    fn with_defaults<'a>(&self, files: impl Iterator<Item = &'a SourceFile>) -> Vec<SourceFile> {
+        let mut all = self.defaults.clone();
+        all.extend(files.cloned());
+        all
     }
 }
 
@@ -91,10 +110,8 @@ pub(super) fn validate(rules: Vec<Arc<FalcoRule>>, compiler: &Compiler) -> Valid
         }
         candidates.retain(|candidate| guilty.iter().all(|(verdict, _)| *verdict != candidate.verdict));
     }
-    Validated {
-        verdicts,
-        bundle: Bundle::new(candidates.into_iter().map(|candidate| candidate.file).collect()),
-    }
+    let files = compiler.with_defaults(candidates.iter().map(|candidate| &candidate.file));
+    Validated { verdicts, bundle: Bundle::new(files) }
 }
 
 fn verdict(rule: Arc<FalcoRule>) -> Verdict {
@@ -165,7 +182,7 @@ fn describe(errors: &[Diagnostic]) -> String {
         text.push_str(more.trim_end());
     }
     if errors.len() > 1 {
-        text.push_str(&format!("\n(and {} more)", errors.len() - 1));
+        text.extend(["\n(and ".to_owned(), (errors.len() - 1).to_string(), " more)".to_owned()]);
     }
     cut(text, MAX_MESSAGE)
 }

@@ -1,0 +1,113 @@
+//! The control plane that `e2e/control-plane.sh` started.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+/// Namespace of the deployment.
+pub const NAMESPACE: &str = "saker-system";
+
+/// A kube-apiserver, reached through kubectl.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    folder: PathBuf,
+}
+
+impl Cluster {
+    /// The one that `make e2e` made, with everything of `deploy/saker.yaml` in it; says so if there is none.
+    ///
+    /// # Panics
+    /// If the deployment is refused.
+    pub fn find() -> Option<Self> {
+        let Some(folder) = std::env::var_os("SAKER_E2E_DIR") else {
+            crate::say("skipped: no control plane (run make e2e)");
+            return None;
+        };
+        let cluster = Self { folder: folder.into() };
+        let deployed = cluster.kubectl(&["apply", "-f", &checkout("deploy/saker.yaml")]);
+        assert!(deployed.is_ok(), "{deployed:?}");
+        Some(cluster)
+    }
+
+    /// Runs kubectl as the administrator.
+    pub fn kubectl(&self, args: &[&str]) -> anyhow::Result<String> {
+        run(self.tool("kubectl").args(args), "")
+    }
+
+    /// Applies an object.
+    pub fn apply(&self, yaml: &str) -> anyhow::Result<String> {
+        run(self.tool("kubectl").args(["apply", "-f", "-"]), yaml)
+    }
+
+    /// Asks the API server what it would say to an object.
+    pub fn dry_run(&self, yaml: &str) -> anyhow::Result<String> {
+        run(self.tool("kubectl").args(["apply", "--dry-run=server", "-f", "-"]), yaml)
+    }
+
+    /// Gets an object; nothing if it is not there.
+    pub fn get(&self, args: &[&str]) -> Option<Value> {
+        let text = self.kubectl(&[&["get", "-o", "json"], args].concat()).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
+    /// Runs helm.
+    pub fn helm(&self, args: &[&str]) -> anyhow::Result<String> {
+        run(self.tool("helm").args(args), "")
+    }
+
+    /// Credentials of a ServiceAccount of the deployment, so that its rights are what is tested.
+    pub fn credentials(&self, account: &str) -> anyhow::Result<PathBuf> {
+        let token = self.kubectl(&["-n", NAMESPACE, "create", "token", account])?;
+        let admin = fs::read_to_string(self.admin())?;
+        let user =
+            admin.lines().find(|line| line.starts_with("users:")).context("no users in admin.kubeconfig")?;
+        let own = format!("users: [{{name: admin, user: {{token: {}}}}}]", token.trim());
+        let path = self.folder.join(format!("{account}.kubeconfig"));
+        fs::write(&path, admin.replace(user, &own))?;
+        Ok(path)
+    }
+
+    /// Where the API server sends audit events: the agent's port.
+    pub fn audit_port(&self) -> anyhow::Result<String> {
+        Ok(fs::read_to_string(self.folder.join("audit-port"))?.trim().to_owned())
+    }
+
+    /// `stop` or `start`: the API server alone.
+    pub fn api_server(&self, verb: &str) -> anyhow::Result<()> {
+        let mut script = Command::new(checkout("e2e/control-plane.sh"));
+        run(script.arg(verb).arg(&self.folder), "").map(|_| ())
+    }
+
+    fn admin(&self) -> PathBuf {
+        self.folder.join("admin.kubeconfig")
+    }
+
+    fn tool(&self, name: &str) -> Command {
+        let cache = std::env::var_os("SAKER_CACHE").unwrap_or_else(|| "/var/cache/saker".into());
+        let mut command = Command::new(Path::new(&cache).join("bin").join(name));
+        command.env("KUBECONFIG", self.admin());
+        command
+    }
+}
+
+/// A file of the checkout.
+pub fn checkout(path: &str) -> String {
+    format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn run(command: &mut Command, input: &str) -> anyhow::Result<String> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+    child.stdin.take().context("a pipe")?.write_all(input.as_bytes())?;
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}

@@ -1,0 +1,99 @@
+//! The operator and an agent, as the deployment runs them: each with the rights of its ServiceAccount.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{Cluster, Process, cluster::NAMESPACE, eventually};
+
+/// One operator and one agent.
+pub struct Fleet {
+    /// The agent.
+    pub agent: Process,
+    /// The operator.
+    pub operator: Process,
+    cluster: Cluster,
+    folder: TempDir,
+    agent_args: Vec<String>,
+    agent_credentials: PathBuf,
+}
+
+impl Fleet {
+    /// Starts both, and waits until the agent runs the bundle. FalcoRules and bundles of earlier tests go first.
+    ///
+    /// # Panics
+    /// If they do not come up.
+    pub fn start(cluster: &Cluster, extra: &[&str]) -> anyhow::Result<Self> {
+        cluster.kubectl(&["delete", "falcorules", "--all", "--all-namespaces"])?;
+        cluster.kubectl(&["-n", NAMESPACE, "delete", "configmaps", "-l", "saker.dev/bundle"])?;
+        let folder = tempfile::tempdir()?;
+        let port = cluster.audit_port()?;
+        let url = format!("http://127.0.0.1:{port}");
+        let agent_credentials = cluster.credentials("saker-agent")?;
+        let config = folder.path().join("saker.yaml");
+        fs::write(&config, configuration(&port, &agent_credentials, &folder))?;
+        let mut agent_args = vec!["--config".to_owned(), config.display().to_string()];
+        agent_args.extend(extra.iter().map(|arg| (*arg).to_owned()));
+        let agent = Process::start("saker-agent", folder.path(), &agent_credentials, &agent_args)?;
+        let operator = ["--namespace", NAMESPACE, "--listen", "127.0.0.1:0", "--agent-url", &url];
+        let credentials = cluster.credentials("saker-operator")?;
+        let operator = Process::start("saker-operator", folder.path(), &credentials, operator)?;
+        let fleet = Self { agent, operator, cluster: cluster.clone(), folder, agent_args, agent_credentials };
+        fleet.converge("the agent runs the operator's bundle");
+        Ok(fleet)
+    }
+
+    /// Waits until the agent runs what the manifest announces, and the operator has nothing left to do.
+    ///
+    /// # Panics
+    /// If that does not happen.
+    pub fn converge(&self, what: &str) {
+        eventually(
+            what,
+            || self.logs(),
+            || {
+                let announced = self.manifest()?;
+                (self.agent_status()?["bundle"] == announced["hash"]).then_some(())
+            },
+        );
+    }
+
+    /// What the manifest in the cluster says.
+    pub fn manifest(&self) -> Option<Value> {
+        let map = self.cluster.get(&["-n", NAMESPACE, "configmap", "saker-manifest"])?;
+        serde_json::from_str(map["data"]["manifest.json"].as_str()?).ok()
+    }
+
+    /// The agent's `/status`.
+    pub fn agent_status(&self) -> Option<Value> {
+        let url = format!("http://127.0.0.1:{}/status", self.cluster.audit_port().ok()?);
+        let answer = Command::new("curl").args(["-fsS", "--max-time", "2", &url]).output().ok()?;
+        serde_json::from_slice(&answer.stdout).ok()
+    }
+
+    /// The agent again, after it was stopped.
+    pub fn start_agent(&mut self) -> anyhow::Result<()> {
+        self.agent =
+            Process::start("saker-agent", self.folder.path(), &self.agent_credentials, &self.agent_args)?;
+        Ok(())
+    }
+
+    /// What both logged.
+    pub fn logs(&self) -> String {
+        format!("--- operator\n{}\n--- agent\n{}", self.operator.log(), self.agent.log())
+    }
+}
+
+/// Nothing from /etc/saker, and alerts that a test can read.
+fn configuration(port: &str, credentials: &std::path::Path, folder: &TempDir) -> String {
+    format!(
+        "json_output: true\n\
+         rules_files: [built-in]\n\
+         state_dir: {}\n\
+         webserver: {{listen_address: 127.0.0.1, listen_port: {port}}}\n\
+         kubernetes: {{enabled: true, kubeconfig: {}, namespace: {NAMESPACE}}}\n",
+        folder.path().join("state").display(),
+        credentials.display(),
+    )
+}

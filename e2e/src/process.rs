@@ -1,0 +1,71 @@
+//! A program of ours, running.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+/// Ends with its owner. What it prints is in two files.
+pub struct Process {
+    child: Child,
+    out: PathBuf,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts a program from `$SAKER_BIN_DIR`; its output goes to `folder`.
+    pub fn start<I: IntoIterator<Item: AsRef<OsStr>>>(
+        program: &str,
+        folder: &Path,
+        kubeconfig: &Path,
+        args: I,
+    ) -> anyhow::Result<Self> {
+        let binaries = std::env::var_os("SAKER_BIN_DIR").context("SAKER_BIN_DIR is not set: run make e2e")?;
+        let (out, log) = (folder.join(format!("{program}.out")), folder.join(format!("{program}.log")));
+        let append = |path| File::options().create(true).append(true).open(path);
+        let child = Command::new(Path::new(&binaries).join(program))
+            .args(args)
+            .env("KUBECONFIG", kubeconfig)
+            .stdin(Stdio::null())
+            .stdout(append(&out)?)
+            .stderr(append(&log)?)
+            .spawn()
+            .with_context(|| format!("cannot start {program}"))?;
+        Ok(Self { child, out, log })
+    }
+
+    /// The alerts of a rule among the JSON lines that it printed.
+    pub fn alerts(&self, rule: &str) -> Vec<Value> {
+        let lines = fs::read_to_string(&self.out).unwrap_or_default();
+        let alerts = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        alerts.filter(|alert| alert["rule"] == rule).collect()
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Asks it to end, and waits.
+    pub fn stop(&mut self) -> anyhow::Result<()> {
+        if self.child.try_wait()?.is_none() {
+            Command::new("kill").arg(self.child.id().to_string()).status()?;
+            self.child.wait()?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.stop().is_err() {
+            // It may have ended by itself.
+            let _ = self.child.kill();
+        }
+    }
+}
