@@ -100,7 +100,8 @@ impl std::fmt::Display for Text<'_> {
             f,
             "reads",
             rule.fields.iter().map(|field| {
-                let blind = if field.available { "" } else { ": no source fills it, the rule is blind" };
+                let blind =
+                    if field.available { "" } else { ": no source fills it, the rule is blind to it" };
                 format!("{} {}{blind}", field.name, field.ty)
             }),
         )?;
