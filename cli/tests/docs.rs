@@ -1,11 +1,12 @@
-//! docs/rules.md lists every default rule, docs/cli.md every command; both fail here when they drift.
+//! docs/rules.md lists every default rule, docs/cli.md every command, docs/writing-rules.md shows what commands print;
+//! they fail here when they drift.
 //! `UPDATE_EXPECT=1 cargo test -p saker-cli --test docs` writes them anew.
 
 mod common;
 
 use std::{fmt::Write, fs, path::PathBuf};
 
-use common::{root, saker};
+use common::{Files, root, saker, saker_in};
 use serde_json::Value;
 
 const RULESETS: [(&str, &str); 2] =
@@ -77,4 +78,72 @@ fn every_command_is_documented() {
         }
         text
     });
+}
+
+#[test]
+fn commands_print_what_the_guide_shows() {
+    check("writing-rules.md", |written| Guide::default().replay(written));
+}
+
+/// A text whose `yaml` blocks are files and whose `console` blocks are commands with their output.
+struct Guide {
+    files: Files,
+    /// How the last command ended.
+    code: i32,
+    text: String,
+}
+
+impl Default for Guide {
+    fn default() -> Self {
+        Self { files: Files::new([]), code: 0, text: String::new() }
+    }
+}
+
+impl Guide {
+    /// The same text with the output that the commands have now.
+    fn replay(mut self, written: &str) -> String {
+        let mut name = "";
+        for (i, part) in written.split("```").enumerate() {
+            let fence = if i == 0 { "" } else { "```" };
+            self.text.push_str(fence);
+            match part.split_once('\n') {
+                Some(("yaml", content)) => fs::write(self.files.path(name), content).expect("a file"),
+                Some(("console", session)) => {
+                    self.text.push_str("console\n");
+                    session.lines().filter_map(|line| line.strip_prefix("$ ")).for_each(|c| self.command(c));
+                    assert_eq!(self.code, 0, "a command that fails is followed by its exit code");
+                    continue;
+                }
+                _ => name = part.trim_end().trim_end_matches("`:").rsplit('`').next().expect("a name"),
+            }
+            self.text.push_str(part);
+        }
+        self.text
+    }
+
+    fn command(&mut self, command: &str) {
+        let output = match command.strip_prefix("saker ") {
+            Some(args) => {
+                assert_eq!(self.code, 0, "the exit code of the command before `{command}`");
+                let ran = saker_in(&self.files.path(""), &words(args));
+                self.code = ran.code();
+                format!("{}{}", ran.err(), ran.out())
+            }
+            None => {
+                assert_eq!(command, "echo $?");
+                format!("{}\n", std::mem::take(&mut self.code))
+            }
+        };
+        write!(self.text, "$ {command}\n{output}").unwrap();
+    }
+}
+
+/// As a shell splits them, double quotes included.
+fn words(args: &str) -> Vec<String> {
+    let quoted = args.split('"').enumerate();
+    let words = quoted.flat_map(|(i, part)| match i % 2 {
+        0 => part.split_whitespace().map(str::to_owned).collect(),
+        _ => vec![part.to_owned()],
+    });
+    words.collect()
 }

@@ -66,6 +66,11 @@ pub fn saker(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ran {
     Ran(command(args).stdin(Stdio::null()).output().expect("saker runs"))
 }
 
+/// Runs `saker` in a directory.
+pub fn saker_in(dir: &Path, args: &[String]) -> Ran {
+    Ran(command(args).current_dir(dir).stdin(Stdio::null()).output().expect("saker runs"))
+}
+
 /// Runs `saker` with this text on standard input.
 pub fn saker_reading(args: impl IntoIterator<Item = impl AsRef<OsStr>>, input: &str) -> Ran {
     let mut child = command(args)
