@@ -160,7 +160,7 @@ impl Parser<'_> {
         let last = self.lex.last();
         let message = format!("unexpected token after '{last}', expecting 'or', 'and'");
         let called = self.lex.rest().trim_start().starts_with('(');
-        let help = suggest::did_you_mean(&last, Transformer::ALL.iter().map(|t| t.name()));
+        let help = suggest::did_you_mean(last, Transformer::ALL.iter().map(|t| t.name()));
         Err(self.lex.error(message).help(if called { help } else { String::new() }))
     }
 

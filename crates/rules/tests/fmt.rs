@@ -129,7 +129,8 @@ fn upstreams_files_can_be_formatted() {
     let Some(fixtures) = env::var_os("SAKER_FIXTURES").filter(|path| !path.is_empty()) else { return };
     let files = fs::read_dir(Path::new(&fixtures).join("rules")).unwrap().flatten();
     let yaml = files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "yaml"));
-    assert!(yaml.map(|path| stable(&fs::read_to_string(path).unwrap())).count() >= 4);
+    let formatted: Vec<_> = yaml.map(|path| stable(&fs::read_to_string(path).unwrap())).collect();
+    assert!(formatted.len() >= 4);
 }
 
 /// One value of a key, from its first line on; what follows is indented by `indent` and deeper.
@@ -183,7 +184,7 @@ fn item(dash: usize) -> impl Strategy<Value = String> {
                 };
                 let comment = format!("{}# about {key}\n", " ".repeat(column));
                 text.push_str(&comment.repeat(if i == 0 { 0 } else { comments }));
-                text.push_str(&format!("{lead}{key}:{blank}{value}\n"));
+                text.extend([&*lead, key, ":", &blank, &value, "\n"]);
             }
             text + &"\n".repeat(blanks)
         })

@@ -150,21 +150,19 @@ fn is_transformed(check: &Check) -> bool {
 /// The fields that a comparison reads. One that was written with an index has one value only.
 fn specs(check: &Check, source: SourceId, schema: &Schema) -> Vec<FieldSpec> {
     let mut found = Vec::new();
-    let mut add = |operand: &Operand| {
-        fields(operand, &mut |name, arg| {
-            let field = check::find_field(schema, source, name, arg).ok();
-            let spec = field.as_ref().and_then(|(id, _)| schema.field(*id).copied());
-            found.extend(spec.map(|spec| match arg {
-                Some(_) if !spec.has(field_flags::DOTTED_ARG) => {
-                    FieldSpec { quantifier: Quantifier::One, ..spec }
-                }
-                _ => spec,
-            }));
-        })
+    let mut read = |name: &str, arg: Option<&str>| {
+        let field = check::find_field(schema, source, name, arg).ok();
+        let spec = field.and_then(|(id, _)| schema.field(id).copied());
+        found.extend(spec.map(|spec| match arg {
+            Some(_) if !spec.has(field_flags::DOTTED_ARG) => {
+                FieldSpec { quantifier: Quantifier::One, ..spec }
+            }
+            _ => spec,
+        }));
     };
-    add(&check.left);
+    fields(&check.left, &mut read);
     if let Right::Operand(operand) = &check.right {
-        add(operand);
+        fields(operand, &mut read);
     }
     found
 }

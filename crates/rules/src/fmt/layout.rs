@@ -96,10 +96,11 @@ fn first_line(key: &KeyLines<'_>) -> String {
 fn rest(key: &KeyLines<'_>, out: &mut Vec<String>) {
     let header = Header::of(key);
     let counts = |line: &&&str| !line.trim().is_empty() && (header.block || !is_comment(line));
-    let from = match header.explicit {
+    let from = if header.explicit {
         // The text's own columns count from the key's.
-        true => key.column.saturating_add(VALUE).saturating_sub(KEY),
-        false => key.rest.iter().filter(counts).map(|line| indent(line)).min().unwrap_or(VALUE),
+        key.column.saturating_add(VALUE).saturating_sub(KEY)
+    } else {
+        key.rest.iter().filter(counts).map(|line| indent(line)).min().unwrap_or(VALUE)
     };
     for line in &key.rest {
         let line = shifted(line, from, VALUE);

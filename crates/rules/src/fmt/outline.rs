@@ -106,23 +106,21 @@ impl<'a> Lines<'a> {
         if before.trim() == "-" && !before.contains('\t') {
             return Ok(indent(&before));
         }
-        let above = self.0.get(..item.mark.line).unwrap_or_default().iter().enumerate().rev();
-        let comment = above
-            .take_while(|(_, line)| {
-                line.trim().is_empty() || is_comment(line) || line.trim().starts_with("- #")
-            })
-            .find(|(_, line)| line.trim().starts_with("- #"));
-        Err(match comment {
-            Some((number, line)) => Refused::at(
-                number,
-                line.find('#').unwrap_or(0),
-                "the comment between the dash and its item cannot be kept: move it above the dash",
-            ),
-            None => {
-                let reason = "an item must begin on the line of its dash, and files must not be in [ ]";
-                Refused::at(item.mark.line, item.mark.column, reason)
-            }
-        })
+        Err(self.comment_at_dash(item.mark.line).unwrap_or_else(|| {
+            let reason = "an item must begin on the line of its dash, and files must not be in [ ]";
+            Refused::at(item.mark.line, item.mark.column, reason)
+        }))
+    }
+
+    /// `- # comment` above an item.
+    fn comment_at_dash(&self, line: usize) -> Option<Refused> {
+        let is_at_dash = |line: &str| line.trim_start().starts_with("- #");
+        let above = self.0.get(..line)?.iter().enumerate().rev();
+        let mut idle =
+            above.take_while(|(_, line)| line.trim().is_empty() || is_comment(line) || is_at_dash(line));
+        let (number, line) = idle.find(|(_, line)| is_at_dash(line))?;
+        let reason = "the comment between the dash and its item cannot be kept: move it above the dash";
+        Some(Refused::at(number, line.find('#')?, reason))
     }
 
     /// The lines of an item, and where the comments below it end that belong to it.
