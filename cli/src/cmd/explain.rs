@@ -40,7 +40,7 @@ impl Args {
             return Err(unknown(&name, &loaded));
         }
         if self.json {
-            let rules: Vec<_> = explained.iter().map(|rule| as_json(rule)).collect();
+            let rules: Vec<_> = explained.iter().map(as_json).collect();
             writeln!(out, "{:#}", json!(rules))?;
             return Ok(Verdict::Good);
         }
