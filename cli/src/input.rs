@@ -1,6 +1,7 @@
 //! Reading what the command line names, with messages that say what to do.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -61,11 +62,21 @@ pub(crate) fn load_good(paths: &[PathBuf], options: &LoadOptions) -> anyhow::Res
     bail!("the rules do not load");
 }
 
-/// Good rules, ready for an engine. Rules that can never match are named on standard error.
+/// Names the rules that are blind, wholly or in part, on standard error.
+pub(crate) fn tell_blind(loaded: &Loaded) {
+    let mut rules: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (rule, field) in &loaded.blind {
+        rules.entry(rule).or_default().insert(field);
+    }
+    for (rule, fields) in rules {
+        let fields = fields.into_iter().collect::<Vec<_>>().join(", ");
+        say(&format!("warning: the rule '{rule}' is blind to {fields}: no source gives a value yet"));
+    }
+}
+
+/// Good rules, ready for an engine.
 pub(crate) fn rules(paths: &[PathBuf], options: &LoadOptions) -> anyhow::Result<RulesHandle> {
     let loaded = load_good(paths, options)?;
-    for (rule, field) in &loaded.blind {
-        say(&format!("warning: the rule '{rule}' can never match: no source gives {field} a value yet"));
-    }
+    tell_blind(&loaded);
     Ok(RulesHandle::new(loaded.rules.context("the rules do not load")?))
 }

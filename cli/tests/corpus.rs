@@ -106,7 +106,9 @@ fn check_load(case: &Value) -> Checked {
 }
 
 fn check_messages(expect: &Value, kind: &str, report: &Value) -> Checked {
-    let messages: Vec<_> = details(report, &format!("{kind}s")).map(|d| text(d, "message")).collect();
+    let said =
+        |d| [text(d, "message"), text(d, "deprecated_field"), text(&d["context"], "snippet")].join("\n");
+    let messages: Vec<_> = details(report, &format!("{kind}s")).map(said).collect();
     let found = |wanted: &Value| messages.iter().any(|m| m.contains(wanted.as_str().unwrap_or_default()));
     let missing = array(&expect[format!("{kind}_message_contains")]).find(|wanted| !found(wanted));
     let forbidden = array(&expect[format!("{kind}_message_not_contains")]).find(|wanted| found(wanted));

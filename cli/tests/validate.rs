@@ -106,6 +106,15 @@ fn unreadable_inputs_say_what_is_wrong() {
 }
 
 #[test]
+fn a_rule_that_is_blind_is_told() {
+    let rule = RULE.replace("opened and fd.name = /a", "evt.type = open and thread.cpu > 1");
+    let files = Files::new([("blind.yaml", &rule)]);
+    let ran = saker(["rules", "validate", "--json", &files.arg("blind.yaml")]);
+    assert_eq!((ran.code(), &ran.json()["falco_load_results"][0]["successful"]), (0, &true.into()));
+    assert!(ran.err().contains("the rule 'A file opened' is blind to thread.cpu:"), "{}", ran.err());
+}
+
+#[test]
 fn an_empty_file_is_valid() {
     let files = Files::new([("empty.yaml", "")]);
     saker(["rules", "validate", &files.arg("empty.yaml")]).success();

@@ -23,6 +23,7 @@ pub struct Args {
 impl Args {
     pub(crate) fn run(self, out: &mut dyn Write) -> anyhow::Result<Verdict> {
         let loaded = load(&input::rules_files(&self.files), &options());
+        input::tell_blind(&loaded);
         if self.json {
             writeln!(out, "{}", report::json(&loaded.files))?;
         } else {

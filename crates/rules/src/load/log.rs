@@ -1,6 +1,9 @@
 //! Diagnostics on their way into the reports, and what to do after an error.
 
-use crate::{diagnostic::Diagnostic, load::Mode};
+use crate::{
+    diagnostic::{Diagnostic, Location},
+    load::Mode,
+};
 
 /// The end of a load, or of a file.
 #[derive(Debug)]
@@ -9,7 +12,7 @@ pub(super) struct Stop;
 /// Something that is left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quarantined {
-    /// `rule`, `macro`, `list`, …; `rules content` for a whole file.
+    /// `rule`, `macro`, `list`, …; `rules content` for the rest of a file, or all of it.
     pub item_type: String,
     /// Its name; empty if it has none.
     pub name: String,
@@ -35,23 +38,20 @@ impl Log {
 
     /// An item is wrong.
     pub(super) fn fail(&mut self, error: Diagnostic) -> Result<(), Stop> {
-        let strict = self.mode == Mode::Strict;
-        if !strict {
-            self.quarantine(&error);
-        }
+        self.quarantine(error.locations.get(1).or(error.locations.first()), &error);
         self.errors.push(error);
-        if strict { Err(Stop) } else { Ok(()) }
+        if self.mode == Mode::Strict { Err(Stop) } else { Ok(()) }
     }
 
     /// A file is wrong: nothing more is read from it.
     pub(super) fn fail_file(&mut self, error: Diagnostic) -> Result<(), Stop> {
-        let _continued = self.fail(error);
+        self.quarantine(error.locations.first(), &error);
+        self.errors.push(error);
         Err(Stop)
     }
 
-    fn quarantine(&mut self, error: &Diagnostic) {
-        let item = error.locations.get(1).or(error.locations.first());
-        let Some(item) = item else { return };
+    fn quarantine(&mut self, item: Option<&Location>, error: &Diagnostic) {
+        let Some(item) = item.filter(|_| self.mode == Mode::Quarantine) else { return };
         self.quarantined.push(Quarantined {
             item_type: item.item_type.clone(),
             name: item.item_name.clone(),

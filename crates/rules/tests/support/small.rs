@@ -50,6 +50,7 @@ fn fields() -> Vec<FieldSpec> {
             flags: field_flags::DOTTED_ARG | field_flags::NO_TRANSFORMER,
             ..plain("evt.rawarg", FieldType::Dynamic)
         },
+        FieldSpec { flags: field_flags::UNAVAILABLE, ..plain("proc.future", FieldType::CharBuf) },
         plain("proc.name", FieldType::CharBuf),
         plain("proc.pname", FieldType::CharBuf),
         plain("proc.args", FieldType::CharBuf),
@@ -61,6 +62,7 @@ fn fields() -> Vec<FieldSpec> {
             flags: ancestors,
             ..plain("proc.aname", FieldType::CharBuf)
         },
+        FieldSpec { flags: field_flags::SUGGESTED, ..plain("container.id", FieldType::CharBuf) },
         plain("fd.name", FieldType::CharBuf),
         plain("fd.dev", FieldType::Int32),
         plain("fd.sip", FieldType::IpAddr),
