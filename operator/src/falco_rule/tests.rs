@@ -76,7 +76,9 @@ fn context(server: &Shared, rules: Vec<FalcoRule>) -> Context {
     let client = client(server);
     let (store, mut writer) = reflector::store();
     writer.apply_watcher_event(&Event::Init);
-    rules.into_iter().for_each(|rule| writer.apply_watcher_event(&Event::InitApply(rule)));
+    for rule in rules {
+        writer.apply_watcher_event(&Event::InitApply(rule));
+    }
     writer.apply_watcher_event(&Event::InitDone);
     let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some("test".to_owned()) };
     Context {
