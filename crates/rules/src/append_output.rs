@@ -83,7 +83,9 @@ pub(crate) fn extra_text<'a>(
 
 fn suggested(schema: &Schema, source: SourceId) -> impl Iterator<Item = &FieldSpec> {
     let suggested = schema.fields().iter().filter(|field| field.has(field_flags::SUGGESTED));
-    suggested.filter(move |field| schema.find_field(source, field.name).is_some())
+    // Without a source for a field there is nothing to suggest, as without the plugin in Falco.
+    let filled = suggested.filter(|field| !field.has(field_flags::UNAVAILABLE));
+    filled.filter(move |field| schema.find_field(source, field.name).is_some())
 }
 
 /// The fields that the entries that cover a rule add; a later one of the same key wins.
