@@ -9,7 +9,7 @@ RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 # Upstream's rule files and Falco's answers, where a checkout has them beside it.
 export SAKER_FIXTURES ?= $(abspath $(wildcard ../shared/fixtures))
 
-.PHONY: help run build test lint e2e bench install deps
+.PHONY: help run build test lint e2e bench fuzz install deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ e2e: deps ## prove it on a real kube-apiserver and etcd on loopback (builds them
 
 bench: build ## measure what docs/performance.md states, ratios within one run
 	bench/run.sh
+
+fuzz: ## run every fuzz target for a minute each (needs cargo-fuzz and nightly)
+	cd fuzz && for target in $$(cargo +nightly fuzz list); do cargo +nightly fuzz run $$target -- -max_total_time=60 || exit 1; done
 
 install: ## install the built programs and the systemd unit (PREFIX, DESTDIR)
 	@for b in $(BINARIES); do test -x $(RELEASE)/$$b || { echo "$(RELEASE)/$$b is missing: run 'make build' first"; exit 1; }; done

@@ -2,7 +2,9 @@
 
 pub mod describe;
 pub mod doctor;
+pub mod explain;
 pub mod fields;
+pub mod fmt;
 pub mod replay;
 pub mod test;
 pub mod validate;

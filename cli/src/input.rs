@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use saker_engine::RulesHandle;
 use saker_rules::{
     limits::MAX_FILE_BYTES,
@@ -35,6 +35,12 @@ pub(crate) fn text(path: &Path) -> anyhow::Result<String> {
 /// Rules files as the loader takes them; what cannot be read is the loader's to report.
 pub(crate) fn rules_files(paths: &[PathBuf]) -> Vec<SourceFile> {
     paths.iter().map(|path| rules_file(path)).collect()
+}
+
+/// The text of a rules file.
+pub(crate) fn rules_text(path: &Path) -> anyhow::Result<String> {
+    let SourceFile { name, content, unreadable } = rules_file(path);
+    unreadable.map_or(Ok(content), |reason| Err(anyhow!("cannot read {name}: {reason}")))
 }
 
 fn rules_file(path: &Path) -> SourceFile {

@@ -26,7 +26,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check, describe and test rules files
+    /// Check, describe, explain, format and test rules files
     #[command(subcommand)]
     Rules(Rules),
     Replay(cmd::replay::Args),
@@ -38,6 +38,8 @@ enum Command {
 enum Rules {
     Validate(cmd::validate::Args),
     Describe(cmd::describe::Args),
+    Explain(cmd::explain::Args),
+    Fmt(cmd::fmt::Args),
     Test(cmd::test::Args),
 }
 
@@ -62,6 +64,8 @@ impl Cli {
         match self.command {
             Command::Rules(Rules::Validate(args)) => args.run(out),
             Command::Rules(Rules::Describe(args)) => args.run(out),
+            Command::Rules(Rules::Explain(args)) => args.run(out),
+            Command::Rules(Rules::Fmt(args)) => args.run(out),
             Command::Rules(Rules::Test(args)) => args.run(out),
             Command::Replay(args) => args.run(out),
             Command::Fields(args) => args.run(out),

@@ -12,11 +12,13 @@ const RULESETS: [(&str, &str); 2] =
     [("System calls", "saker_syscall_rules.yaml"), ("Kubernetes audit events", "saker_audit_rules.yaml")];
 
 /// Every command, as one types it.
-const COMMANDS: [&[&str]; 8] = [
+const COMMANDS: [&[&str]; 10] = [
     &[],
     &["rules"],
     &["rules", "validate"],
     &["rules", "describe"],
+    &["rules", "explain"],
+    &["rules", "fmt"],
     &["rules", "test"],
     &["replay"],
     &["fields"],

@@ -95,7 +95,12 @@ fn unreadable_inputs_say_what_is_wrong() {
         ("binary.yaml", "UTF-8"),
         ("notes.txt", "Rules content is not yaml"),
         ("map.yaml", "Rules content is not yaml array of objects"),
+        ("nul.yaml", "control characters"),
+        ("huge.yaml", "bytes are more than"),
     ];
+    std::fs::write(files.path("nul.yaml"), "- list: a\0\n").unwrap();
+    // Nothing but a hole: it must be refused by its size, unread.
+    std::fs::File::create(files.path("huge.yaml")).unwrap().set_len(100 << 20).unwrap();
     for (name, reason) in cases {
         let path = files.arg(name);
         let out = saker(["rules", "validate", &path]).fails(1);
@@ -115,9 +120,83 @@ fn a_rule_that_is_blind_is_told() {
 }
 
 #[test]
-fn an_empty_file_is_valid() {
-    let files = Files::new([("empty.yaml", "")]);
-    saker(["rules", "validate", &files.arg("empty.yaml")]).success();
+fn a_file_that_cannot_be_read_is_told() {
+    // Even root cannot read at the start of this one.
+    let out = saker(["rules", "validate", "/proc/self/mem"]).fails(1);
+    assert!(out.contains("LOAD_ERR_FILE_READ") && out.contains("Could not read"), "{out}");
+}
+
+#[test]
+fn a_file_without_rules_is_valid_but_told() {
+    for text in ["", "# nothing\n", "- list: l\n  items: [a]\n"] {
+        let files = Files::new([("empty.yaml", text)]);
+        let ran = saker(["rules", "validate", &files.arg("empty.yaml")]);
+        ran.success();
+        assert!(ran.err().contains("there is no rule in these files"), "{}", ran.err());
+    }
+}
+
+#[test]
+fn a_name_that_is_used_twice_is_told() {
+    let files = Files::new([("a.yaml", &format!("{MACRO}{RULE}")), ("b.yaml", RULE)]);
+    let (a, b) = (files.arg("a.yaml"), files.arg("b.yaml"));
+    let ran = saker(["rules", "validate", &a, &b]);
+    ran.success();
+    let note = format!("note: the rule 'A file opened' of {a}:3 is replaced by that of {b}:1");
+    assert!(ran.err().contains(&note), "{}", ran.err());
+}
+
+/// A file with one misspelled name, and the help for it.
+#[test]
+fn misspelled_names_get_the_nearest_one() {
+    let rule = |change: fn(&str) -> String| change(&format!("{MACRO}{RULE}"));
+    let cases: [(String, &str); 18] = [
+        (rule(|r| r.replace("- rule:", "- ruel:")), "did you mean 'rule'?"),
+        (
+            rule(|r| r.replace("condition: opened", "conditoin: opened")),
+            "is 'conditoin' meant to be 'condition'?",
+        ),
+        (rule(|r| format!("{r}  tasg: [a]\n")), "did you mean 'tags'?"),
+        (rule(|r| r.replace("fd.name = /a", "fd.nmae = /a")), "did you mean 'fd.name'?"),
+        (rule(|r| r.replace("%fd.name", "%fd.nmae")), "did you mean 'fd.name'?"),
+        (rule(|r| r.replace("fd.name = /a", "fd.name startwith /a")), "did you mean 'startswith'?"),
+        (rule(|r| r.replace("fd.name =", "toloewr(fd.name) =")), "did you mean 'tolower'?"),
+        (rule(|r| r.replace("opened and", "openned and")), "did you mean 'opened'?"),
+        (rule(|r| r.replace("openat)", "opneat)")), "did you mean 'openat'?"),
+        (rule(|r| r.replace("INFO", "WARNNG")), "did you mean 'warning'?"),
+        (rule(|r| format!("{r}  source: syscal\n")), "did you mean 'syscall'?"),
+        (
+            rule(|r| format!("{r}- rule: A file opend\n  tags: [a]\n  override: {{tags: append}}\n")),
+            "did you mean 'A file opened'?",
+        ),
+        (
+            rule(|r| format!("{r}- rule: A file opend\n  tags: [a]\n  override: {{tags: replace}}\n")),
+            "did you mean 'A file opened'?",
+        ),
+        (rule(|r| format!("{r}- rule: A file opend\n  enabled: false\n")), "did you mean 'A file opened'?"),
+        (
+            rule(|r| format!("{r}- macro: openned\n  condition: or x\n  override: {{condition: append}}\n")),
+            "did you mean 'opened'?",
+        ),
+        (
+            rule(|r| format!("- list: cats\n  items: [a]\n- list: cast\n  items: [a]\n  append: true\n{r}")),
+            "did you mean 'cats'?",
+        ),
+        (
+            rule(|r| format!("{r}- rule: A file opened\n  tags: [a]\n  override: {{tsag: append}}\n")),
+            "did you mean 'tags'?",
+        ),
+        (
+            rule(|r| format!("{r}- rule: A file opened\n  tags: [a]\n  override: {{tags: apend}}\n")),
+            "did you mean 'append'?",
+        ),
+    ];
+    for (text, help) in cases {
+        let files = Files::new([("rules.yaml", &text)]);
+        let out = saker(["rules", "validate", &files.arg("rules.yaml")]).out();
+        let found = out.lines().any(|line| line.starts_with("help: ") && line.contains(help));
+        assert!(found && out.contains('^'), "{help}\n{text}\n{out}");
+    }
 }
 
 #[test]

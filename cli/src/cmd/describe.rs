@@ -8,6 +8,8 @@ use serde_json::Value;
 use crate::{Verdict, input, options, table};
 
 /// Describe the rules, macros and lists of rules files
+///
+/// A rule is on, off, or blind: its condition reads a field that no source fills yet.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Write everything as JSON: compiled conditions, events, fields, operators, lists and macros
@@ -20,21 +22,28 @@ pub struct Args {
 
 impl Args {
     pub(crate) fn run(self, out: &mut dyn Write) -> anyhow::Result<Verdict> {
-        let described = describe(&input::load_good(&self.files, &options())?);
+        let loaded = input::load_good(&self.files, &options())?;
+        let described = describe(&loaded);
         if self.json {
             writeln!(out, "{described:#}")?;
         } else {
             let rules = described["rules"].as_array().into_iter().flatten();
-            let rows: Vec<_> = rules.map(|rule| row(&rule["info"])).collect();
+            let rows: Vec<_> = rules.map(|rule| row(&rule["info"], &loaded.blind)).collect();
             table::write(out, &rows)?;
         }
         Ok(Verdict::Good)
     }
 }
 
-fn row(rule: &Value) -> [String; 4] {
-    ["priority", "source", "name", "description"].map(|key| {
+fn row(rule: &Value, blind: &[(String, String)]) -> [String; 5] {
+    let text = |key: &str| {
         let text = rule[key].as_str().unwrap_or_default();
         text.split_whitespace().collect::<Vec<_>>().join(" ")
-    })
+    };
+    let state = match (blind.iter().any(|(name, _)| rule["name"] == **name), &rule["enabled"]) {
+        (true, _) => "blind",
+        (false, Value::Bool(false)) => "off",
+        (false, _) => "on",
+    };
+    [text("priority"), text("source"), state.to_owned(), text("name"), text("description")]
 }

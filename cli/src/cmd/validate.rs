@@ -4,7 +4,7 @@ use std::{io::Write, path::PathBuf};
 
 use saker_rules::{load::load, report};
 
-use crate::{Verdict, input, options};
+use crate::{Verdict, input, options, say};
 
 /// Check rules files
 ///
@@ -24,6 +24,10 @@ impl Args {
     pub(crate) fn run(self, out: &mut dyn Write) -> anyhow::Result<Verdict> {
         let loaded = load(&input::rules_files(&self.files), &options());
         input::tell_blind(&loaded);
+        loaded.replaced.iter().for_each(|replaced| say(&format!("note: {replaced}")));
+        if loaded.successful() && loaded.compiled() == 0 {
+            say("note: there is no rule in these files");
+        }
         if self.json {
             writeln!(out, "{}", report::json(&loaded.files))?;
         } else {

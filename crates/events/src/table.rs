@@ -268,6 +268,15 @@ pub fn syscall(id: u16) -> Option<&'static SyscallRow> {
     BY_ID.get_or_init(|| SYSCALLS.iter().map(|s| (s.id, s)).collect()).get(&id).copied()
 }
 
+/// The system calls that make events of these names, in the order of the table.
+pub fn syscalls_of(event_names: &[&str]) -> Vec<&'static str> {
+    let made = |call: &&SyscallRow| {
+        let row = EventRow::of(call.exit_event).filter(|_| call.exit_event != code::GENERIC_X);
+        event_names.contains(&row.map_or(call.name, |row| row.name))
+    };
+    SYSCALLS.iter().filter(made).map(|call| call.name).collect()
+}
+
 /// Names of `evt.type` and their numbers.
 struct EventTypes {
     specs: Vec<EventTypeSpec>,

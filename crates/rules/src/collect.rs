@@ -1,6 +1,7 @@
 //! What all files say together: definitions, appends and overrides, in the order in which they are read
 //! (specification §1.2, §1.3). An object keeps its place in the order when it is defined again.
 
+mod replaced;
 mod rules;
 
 use rustc_hash::FxHashMap;
@@ -10,11 +11,14 @@ use crate::{
     diagnostic::{Code, Diagnostic},
     document::{Decoded, Item, ListItem, MacroItem},
     expand::Written,
+    limits::MAX_REPLACED,
     load::SourceFile,
     place::Place,
     requirements::{EngineRequirement, PluginRequirement, Version},
     schema::Schema,
+    suggest,
 };
+pub use replaced::Replaced;
 pub(crate) use rules::Rule;
 
 /// A list before expansion.
@@ -80,15 +84,16 @@ impl<T: Clone> Table<T> {
         self.entry(name)?.current()
     }
 
-    fn define(&mut self, name: &str, object: T, clock: &mut Clock, file: &Arc<SourceFile>) {
+    /// Puts an object in the place of an earlier one of its name, which is given back.
+    fn define(&mut self, name: &str, object: T, clock: &mut Clock, file: &Arc<SourceFile>) -> Option<T> {
         let now = clock.tick();
         if let Some(previous) = self.change(name, clock, file) {
-            *previous = object;
-            return;
+            return Some(std::mem::replace(previous, object));
         }
         self.by_name.insert(name.to_owned(), self.entries.len());
         let file = Arc::clone(file);
         self.entries.push(Entry { index: now, visibility: now, versions: vec![object], file });
+        None
     }
 
     /// The current version, to be changed by an item of `file`.
@@ -130,6 +135,8 @@ pub(crate) struct Collection {
     /// The newest engine that any file asks for.
     pub(crate) required_engine: Version,
     pub(crate) required_plugins: Vec<PluginRequirement>,
+    /// Objects that were defined twice, at most [`MAX_REPLACED`].
+    pub(crate) replaced: Vec<Replaced>,
 }
 
 impl Collection {
@@ -144,6 +151,7 @@ impl Collection {
             lists: Table::default(),
             required_engine: (0, 0, 0),
             required_plugins: Vec::new(),
+            replaced: Vec::new(),
         }
     }
 
@@ -170,18 +178,23 @@ impl Collection {
         Ok(())
     }
 
+    fn note(&mut self, replaced: Option<Replaced>) {
+        self.replaced.extend(replaced.filter(|_| self.replaced.len() < MAX_REPLACED));
+    }
+
     fn list(&mut self, item: ListItem) -> Decoded<()> {
         let ListItem { name, items, append, place } = item;
         if !append {
             let list = List { name: name.clone(), items, place: place.clone() };
-            self.lists.define(&name, list, &mut self.clock, place.source());
+            let before = self.lists.define(&name, list, &mut self.clock, place.source());
+            self.note(before.map(|list| Replaced::new("list", &name, &list.place, &place)));
             return Ok(());
         }
         self.clock.tick();
         let Some(list) = self.lists.change(&name, &self.clock, place.source()) else {
             let message =
                 "List uses 'append' or 'override.items: append' but no list by that name already exists";
-            return Err(refuse(&place, message));
+            return Err(no_such(&place, message, &name, &self.lists));
         };
         list.items.extend(items);
         Ok(())
@@ -192,18 +205,28 @@ impl Collection {
         if !append {
             let condition = Written::new(condition);
             let object = Macro { name: name.clone(), condition, place: place.clone() };
-            self.macros.define(&name, object, &mut self.clock, place.source());
+            let before = self.macros.define(&name, object, &mut self.clock, place.source());
+            self.note(before.map(|object| Replaced::new("macro", &name, &object.place, &place)));
             return Ok(());
         }
         self.clock.tick();
         let Some(object) = self.macros.change(&name, &self.clock, place.source()) else {
             let message = "Macro uses 'append' or 'override.condition: append' but no macro by that name \
                            already exists";
-            return Err(refuse(&place, message));
+            return Err(no_such(&place, message, &name, &self.macros));
         };
         object.condition.append(condition);
         Ok(())
     }
+}
+
+/// What is to be changed is not there; perhaps something of nearly the same name is.
+fn no_such<T>(place: &Place, message: &str, name: &str, table: &Table<T>) -> Diagnostic {
+    let mut error = refuse(place, message);
+    let mut known: Vec<_> = table.by_name.keys().map(String::as_str).collect();
+    known.sort_unstable();
+    error.help = suggest::did_you_mean(name, known.into_iter());
+    error
 }
 
 /// `LOAD_ERR_VALIDATE` at a place.

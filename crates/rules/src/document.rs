@@ -11,6 +11,7 @@ use crate::{
     diagnostic::{Code, Diagnostic},
     place::Place,
     requirements::{EngineRequirement, PluginRequirement},
+    suggest,
     yaml::{Node, Value},
 };
 use decode::{Scalar, invalid, optional_boolean, sequence, text};
@@ -92,7 +93,11 @@ pub(crate) fn item(node: &Node, file: &Place, warnings: &mut Vec<Diagnostic>) ->
         return Err(invalid(&place, message));
     };
     let Some(kind) = KINDS.iter().find(|kind| node.get(kind.key).is_some()) else {
-        warnings.push(place.diagnostic(Code::LoadUnknownItem, "Unknown top level item"));
+        let mut warning = place.diagnostic(Code::LoadUnknownItem, "Unknown top level item");
+        let keys = || KINDS.iter().map(|kind| kind.key);
+        let mut help = node.entries().iter().map(|(key, _)| suggest::did_you_mean(&key.text, keys()));
+        warning.help = help.find(|help| !help.is_empty()).unwrap_or_default();
+        warnings.push(warning);
         return Ok(None);
     };
     let item = (kind.read)(node, file, warnings)?;
@@ -112,7 +117,10 @@ fn warn_unknown_keys(node: &Node, kind: &Kind, file: &Place, warnings: &mut Vec<
         let place = place.step("value for", &key.text, key.mark);
         let message = format!("Unknown key '{}'. The key will be ignored.", key.text);
         let mut warning = place.diagnostic(Code::LoadUnknownKey, message);
-        warning.help = format!("a {} has the keys {}", kind.key, kind.keys.join(", "));
+        warning.help = match suggest::did_you_mean(&key.text, kind.keys.iter().copied()) {
+            none if none.is_empty() => format!("a {} has the keys {}", kind.key, kind.keys.join(", ")),
+            help => help,
+        };
         warnings.push(warning);
     }
 }

@@ -29,6 +29,8 @@ mod evaluate;
 pub mod event_types;
 mod exceptions;
 mod expand;
+pub mod explain;
+pub mod fmt;
 mod getopt;
 mod lex;
 pub mod limits;

@@ -14,6 +14,8 @@ pub const MAX_YAML_EVENTS: usize = 2_000_000;
 pub const MAX_LITERAL_BYTES: usize = 255;
 /// Compiled size of one regular expression, bytes.
 pub const MAX_REGEX_BYTES: usize = 1 << 20;
+/// Objects defined twice that are told.
+pub const MAX_REPLACED: usize = 1000;
 /// Nesting of YAML sequences and maps in a file.
 pub const MAX_YAML_DEPTH: usize = 64;
 /// Bytes of one condition after its exceptions and lists are written out.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::collect::Replaced;
 pub(crate) use catalog::{Catalog, CompiledList, CompiledMacro, CompiledRule};
 pub use log::Quarantined;
 
@@ -146,6 +147,8 @@ pub struct Loaded {
     pub quarantined: Vec<Quarantined>,
     /// Rules that are loaded but can never match, each with the field that no source fills.
     pub blind: Vec<(String, String)>,
+    /// What is defined twice: the later definition counts.
+    pub replaced: Vec<Replaced>,
     /// Everything that compiled, for [`crate::describe`].
     pub(crate) catalog: Catalog,
     pub(crate) schema: Arc<Schema>,
@@ -295,9 +298,10 @@ impl<'a> Loader<'a> {
         let failed = self.reports.iter().any(|report| !report.successful());
         let blind = self.catalog.blind(&self.options.schema, field_flags::UNAVAILABLE);
         let rules = if failed && self.options.mode == Mode::Strict { None } else { Some(self.rule_set()) };
-        let Self { reports: files, log, catalog, options, .. } = self;
+        let Self { reports: files, log, catalog, options, collection, .. } = self;
         let schema = Arc::clone(&options.schema);
-        Loaded { files, rules, quarantined: log.quarantined, blind, catalog, schema }
+        let (quarantined, replaced) = (log.quarantined, collection.replaced);
+        Loaded { files, rules, quarantined, blind, replaced, catalog, schema }
     }
 
     fn check_plugins(&mut self) {

@@ -159,7 +159,9 @@ impl Parser<'_> {
         }
         let last = self.lex.last();
         let message = format!("unexpected token after '{last}', expecting 'or', 'and'");
-        Err(self.lex.error(message))
+        let called = self.lex.rest().trim_start().starts_with('(');
+        let help = suggest::did_you_mean(&last, Transformer::ALL.iter().map(|t| t.name()));
+        Err(self.lex.error(message).help(if called { help } else { String::new() }))
     }
 
     fn check(&mut self) -> Result<Expr, TextError> {

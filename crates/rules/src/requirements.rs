@@ -1,6 +1,6 @@
 //! What a file asks of the engine and its plugins (specification §1.2).
 
-use crate::{collect::refuse, document::Decoded, place::Place};
+use crate::{collect::refuse, document::Decoded, place::Place, suggest};
 
 /// Major, minor, patch.
 pub type Version = (u32, u32, u32);
@@ -58,7 +58,11 @@ impl PluginRequirement {
         let Some((wanted, (name, have))) = alternatives.find_map(|(n, v)| Some((v, present(n)?))) else {
             let all: Vec<_> = self.alternatives.iter().map(|(n, v)| format!("{n} (>= {v})")).collect();
             let message = format!("Plugin requirement not satisfied, must load one of: {}", all.join(", "));
-            return Err(refuse(&self.place, message));
+            let known = || plugins.iter().map(|(name, _)| name.as_str());
+            let mut error = refuse(&self.place, message);
+            let mut help = self.alternatives.iter().map(|(name, _)| suggest::did_you_mean(name, known()));
+            error.help = help.find(|help| !help.is_empty()).unwrap_or_default();
+            return Err(error);
         };
         if parse_version(wanted).is_some_and(|wanted| satisfies(*have, wanted)) {
             return Ok(());

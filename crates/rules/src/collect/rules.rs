@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use saker_alert::Priority;
 
 use crate::{
-    collect::{Collection, refuse},
+    collect::{Collection, Replaced, no_such, refuse},
     diagnostic::{Code, Diagnostic},
     document::{
         Decoded,
@@ -17,6 +17,7 @@ use crate::{
     expand::Written,
     place::Place,
     schema::{Schema, SourceId},
+    suggest,
 };
 
 /// A rule before expansion.
@@ -65,14 +66,15 @@ impl Collection {
         }
         let (name, place) = (rule.name.clone(), rule.place.clone());
         let rule = Rule::new(rule, source_id);
-        self.rules.define(&name, rule, &mut self.clock, place.source());
+        let before = self.rules.define(&name, rule, &mut self.clock, place.source());
+        self.note(before.map(|rule| Replaced::new("rule", &name, &rule.place, &place)));
         Ok(())
     }
 
     fn enable_rule(&mut self, name: &str, enabled: bool, place: &Place) -> Decoded<()> {
         let Some(rule) = self.rules.change(name, &self.clock, place.source()) else {
             let message = "Rule has 'enabled' key but no rule by that name already exists";
-            return Err(refuse(place, message));
+            return Err(no_such(place, message, name, &self.rules));
         };
         rule.enabled = enabled;
         Ok(())
@@ -81,7 +83,10 @@ impl Collection {
     fn append_rule(&mut self, mut update: Update) -> Decoded<()> {
         let message =
             "Rule uses 'append' or 'override.<key>: append' but no rule by that name already exists";
-        let rule = self.rules.get(&update.name).ok_or_else(|| refuse(&update.place, message))?;
+        let rule = self
+            .rules
+            .get(&update.name)
+            .ok_or_else(|| no_such(&update.place, message, &update.name, &self.rules))?;
         if update.is_empty() {
             let message = "Appended rule must have exceptions or condition property";
             return Err(refuse(&update.place, message));
@@ -100,7 +105,10 @@ impl Collection {
     fn replace_rule(&mut self, mut update: Update) -> Decoded<()> {
         let message =
             "An 'override.<key>: replace' to a rule was requested but no rule by that name already exists";
-        let rule = self.rules.get(&update.name).ok_or_else(|| refuse(&update.place, message))?;
+        let rule = self
+            .rules
+            .get(&update.name)
+            .ok_or_else(|| no_such(&update.place, message, &update.name, &self.rules))?;
         check_source(rule, &update)?;
         for exception in update.exceptions.iter_mut().flatten() {
             exceptions::check(exception, rule.source_id, &self.schema)?;
@@ -193,6 +201,8 @@ fn unknown_source(rule: &Definition, schema: &Arc<Schema>) -> Diagnostic {
     let message = format!("Unknown source {}, skipping", rule.source);
     let mut warning = rule.place.diagnostic(Code::LoadUnknownSource, message);
     let known: Vec<_> = schema.sources().iter().map(|source| source.name).collect();
-    warning.help = format!("the sources here are {}", known.join(", "));
+    let help = suggest::did_you_mean(&rule.source, known.iter().copied());
+    let space = if help.is_empty() { "" } else { " " };
+    warning.help = format!("{help}{space}the sources here are {}", known.join(", "));
     warning
 }

@@ -4,6 +4,7 @@ use crate::{
     diagnostic::{Code, Diagnostic},
     document::Decoded,
     place::Place,
+    suggest,
     yaml::{Node, Value},
 };
 
@@ -29,7 +30,12 @@ pub(crate) fn invalid(place: &Place, message: impl Into<String>) -> Diagnostic {
 
 /// The value of a key that must be there.
 pub(crate) fn required<'a>(node: &'a Node, key: &str, place: &Place) -> Decoded<&'a Node> {
-    node.get(key).ok_or_else(|| invalid(place, format!("Item has no mapping for key '{key}'")))
+    node.get(key).ok_or_else(|| {
+        let mut error = invalid(place, format!("Item has no mapping for key '{key}'"));
+        let there = suggest::nearest(key, node.entries().iter().map(|(key, _)| &*key.text));
+        error.help = there.map(|there| format!("is '{there}' meant to be '{key}'?")).unwrap_or_default();
+        error
+    })
 }
 
 /// A text that must be there.

@@ -6,6 +6,7 @@ use crate::{
     diagnostic::{Code, Diagnostic},
     document::{Decoded, decode::invalid},
     place::Place,
+    suggest,
     yaml::{Key, Node, Value},
 };
 
@@ -39,13 +40,17 @@ impl Overrides {
             "append" if append => self.append.insert(name.to_owned()),
             "append" => {
                 let message = format!("Key '{name}' cannot be appended to, use 'replace' instead");
-                return Err(invalid(&at_key, message));
+                return Err(unknown_key(&at_key, message, name, allowed));
             }
             "replace" if replace => self.replace.insert(name.to_owned()),
-            "replace" => return Err(invalid(&at_key, format!("Key '{name}' cannot be replaced"))),
+            "replace" => {
+                return Err(unknown_key(&at_key, format!("Key '{name}' cannot be replaced"), name, allowed));
+            }
             other => {
                 let place = place.step("value for", name, operation.mark);
-                return Err(invalid(&place, unknown_operation(name, other, append, replace)));
+                let mut error = invalid(&place, unknown_operation(name, other, append, replace));
+                error.help = suggest::did_you_mean(other, ["append", "replace"].into_iter());
+                return Err(error);
             }
         };
         Ok(())
@@ -74,6 +79,12 @@ fn operation_of(node: &Node) -> &str {
         Value::Null => "null",
         Value::Sequence(_) | Value::Map(_) => "",
     }
+}
+
+fn unknown_key(place: &Place, message: String, name: &str, allowed: [&[&str]; 2]) -> Diagnostic {
+    let mut error = invalid(place, message);
+    error.help = suggest::did_you_mean(name, allowed.into_iter().flatten().copied());
+    error
 }
 
 fn unknown_operation(key: &str, operation: &str, append: bool, replace: bool) -> String {

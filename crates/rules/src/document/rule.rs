@@ -13,6 +13,7 @@ use crate::{
         overrides::{Overrides, check_not_both, warn_append},
     },
     place::Place,
+    suggest,
     yaml::{Node, Value},
 };
 
@@ -220,7 +221,9 @@ fn priority(node: &Node, place: &Place) -> Decoded<Priority> {
     let Scalar { text, place } = text(node, "priority", place)?.at("rule priority", place);
     text.parse().map_err(|unknown: saker_alert::UnknownPriority| {
         let mut error = invalid(&place, "Invalid priority");
-        error.help = unknown.to_string();
+        let known = Priority::ALL.map(|priority| priority.name().to_lowercase());
+        let help = suggest::did_you_mean(&text.to_lowercase(), known.iter().map(String::as_str));
+        error.help = format!("{help}{}{unknown}", if help.is_empty() { "" } else { " " });
         error
     })
 }
