@@ -29,14 +29,14 @@ impl Fleet {
         cluster.kubectl(&["-n", NAMESPACE, "delete", "configmaps", "-l", "saker.dev/bundle"])?;
         let folder = tempfile::tempdir()?;
         let port = cluster.audit_port()?;
-        let url = format!("http://127.0.0.1:{port}");
+        announce_agent(cluster, &port)?;
         let agent_credentials = cluster.credentials("saker-agent")?;
         let config = folder.path().join("saker.yaml");
         fs::write(&config, configuration(&port, &agent_credentials, &folder))?;
         let mut agent_args = vec!["--config".to_owned(), config.display().to_string()];
         agent_args.extend(extra.iter().map(|arg| (*arg).to_owned()));
         let agent = Process::start("saker-agent", folder.path(), &agent_credentials, &agent_args)?;
-        let operator = ["--namespace", NAMESPACE, "--listen", "127.0.0.1:0", "--agent-url", &url];
+        let operator = ["--namespace", NAMESPACE, "--listen", "127.0.0.1:0"];
         let credentials = cluster.credentials("saker-operator")?;
         let operator = Process::start("saker-operator", folder.path(), &credentials, operator)?;
         let fleet = Self { agent, operator, cluster: cluster.clone(), folder, agent_args, agent_credentials };
@@ -83,6 +83,15 @@ impl Fleet {
     pub fn logs(&self) -> String {
         format!("--- operator\n{}\n--- agent\n{}", self.operator.log(), self.agent.log())
     }
+}
+
+/// The pod by which the operator finds the agent.
+fn announce_agent(cluster: &Cluster, port: &str) -> anyhow::Result<()> {
+    cluster.apply(&include_str!("../tests/objects/agent_pod.yaml").replace("PORT", port))?;
+    let running =
+        r#"{"status": {"phase": "Running", "podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}]}}"#;
+    let status = ["-n", NAMESPACE, "patch", "pod", "agent", "--subresource", "status", "-p", running];
+    cluster.kubectl(&status).map(|_| ())
 }
 
 /// Nothing from /etc/saker, and alerts that a test can read.

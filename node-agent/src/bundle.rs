@@ -131,7 +131,8 @@ impl Follower {
     async fn take_over(&mut self, map: &ConfigMap) -> Result<bool, Stopped> {
         let fetched = async {
             let manifest = fetch::manifest(map)?;
-            if self.running.as_ref() == Some(&manifest.hash) {
+            // After a refusal even the bundle that runs is handed over again: all is well, and the status shall say so.
+            if self.refused.is_none() && self.running.as_ref() == Some(&manifest.hash) {
                 return Ok(None);
             }
             fetch::bundle(&self.api, &manifest).await.map(|bundle| Some((manifest, bundle)))

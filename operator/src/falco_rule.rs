@@ -97,3 +97,6 @@ pub fn is_outdated(context: &Context, applied: &Applied) -> bool {
     let version = |rule: &Arc<FalcoRule>| (rule.metadata.uid.clone(), rule.metadata.generation);
     !made_of.map(version).eq(now.iter().map(version))
 }
+
+#[cfg(test)]
+mod tests;

@@ -195,3 +195,91 @@ pub(super) fn cut(mut text: String, limit: usize) -> String {
     }
     text
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::BTreeMap;
+
+    use saker_crds::FalcoRuleSpec;
+    use saker_events::schema;
+    use serde::Deserialize;
+
+    use super::*;
+
+    const DEFAULT: &str = "
+- list: default_files
+  items: [/etc/passwd]
+- rule: Default
+  desc: d
+  condition: evt.type = open and fd.name in (default_files)
+  output: o
+  priority: DEBUG
+";
+
+    #[derive(Deserialize)]
+    struct Case {
+        name: String,
+        rules: BTreeMap<String, FalcoRuleSpec>,
+        outcome: BTreeMap<String, Expected>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Expected {
+        Name(String),
+        Reason(Vec<String>),
+    }
+
+    pub(in super::super) fn compiler() -> Compiler {
+        Compiler::new(vec![SourceFile::new("default.yaml", DEFAULT)], LoadOptions::new(schema()))
+    }
+
+    pub(in super::super) fn rule(id: &str, spec: FalcoRuleSpec) -> FalcoRule {
+        let (namespace, name) = id.split_once('/').unwrap();
+        let mut rule = FalcoRule::new(name, spec);
+        rule.metadata.namespace = Some(namespace.to_owned());
+        rule.metadata.uid = Some(format!("uid-{id}"));
+        rule.metadata.generation = Some(1);
+        rule
+    }
+
+    fn check(case: Case) {
+        let rules = case.rules.into_iter().map(|(id, spec)| Arc::new(rule(&id, spec))).collect();
+        let validated = validate(rules, &compiler());
+        let shipped: Vec<_> = validated.bundle.files.iter().map(|file| file.name.as_str()).collect();
+        assert_eq!(shipped.first(), Some(&"default.yaml"), "{}", case.name);
+        for verdict in &validated.verdicts {
+            let id = verdict.file.trim_start_matches("falcorule/").trim_end_matches(".yaml");
+            let seen = format!("{}: {id}: {:?}", case.name, verdict.outcome);
+            match (&case.outcome[id], &verdict.outcome) {
+                (Expected::Name(name), outcome) => assert_eq!(name, outcome.name(), "{seen}"),
+                (Expected::Reason(parts), Outcome::Rejected(reason)) => {
+                    assert!(parts.iter().all(|part| reason.contains(part)), "{seen}");
+                }
+                (Expected::Reason(_), _) => panic!("{seen}"),
+            }
+            let accepted = verdict.outcome == Outcome::Accepted;
+            assert_eq!(shipped.contains(&verdict.file.as_str()), accepted, "{seen}");
+        }
+    }
+
+    #[test]
+    fn falcorules_are_accepted_or_left_out_alone() {
+        let cases: Vec<Case> =
+            serde_saphyr::from_str(include_str!("../../tests/cases/validate.yaml")).unwrap();
+        assert!(!cases.is_empty());
+        cases.into_iter().for_each(check);
+    }
+
+    #[test]
+    fn the_rules_that_are_shipped_load() {
+        let broken = crate::default_rules::compiler().broken([].into_iter());
+        assert!(broken.is_empty(), "{}: {}", broken[0].file, broken[0].reason);
+    }
+
+    #[test]
+    fn messages_are_cut_between_characters() {
+        assert_eq!(cut("äöü".to_owned(), 100), "äöü");
+        assert_eq!(cut("äöüäöü".to_owned(), 9), "äö ...");
+    }
+}

@@ -62,3 +62,14 @@ fn raise_memlock() {
     // SAFETY: `unlimited` is a valid rlimit.
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited) };
 }
+
+/// Returns freed memory to the system: the kernel's type information took some 15 MiB for a moment, which an
+/// allocator would keep for good.
+pub(crate) fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    #[expect(unsafe_code, reason = "no safe function trims the heap")]
+    // SAFETY: the call touches only memory that is free.
+    unsafe {
+        libc::malloc_trim(0)
+    };
+}

@@ -144,6 +144,8 @@ impl Probe {
             object::load_tracepoint(&mut ebpf, &btf, name)?;
         }
         let scan = object::load_iterator(&mut ebpf, &btf);
+        drop(btf);
+        object::give_back_memory();
         let mut probe = Self::with_maps(ebpf)?;
         probe.set_syscalls(&settings.syscalls)?;
         for name in ALWAYS {

@@ -137,3 +137,98 @@ fn loaded(nodes: &Nodes) -> Said {
 fn count(nodes: usize) -> i32 {
     i32::try_from(nodes).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use saker_crds::{FalcoRuleSpec, agent::AgentStatus};
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::falco_rule::validate::tests::rule;
+
+    #[derive(Deserialize)]
+    struct Case {
+        name: String,
+        agents: Vec<Agent>,
+        loaded: (String, String),
+        nodes: Nodes,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Agent {
+        Silent { silent: String },
+        Answers(AgentStatus),
+    }
+
+    fn verdict(outcome: Outcome) -> Verdict {
+        let rule = Arc::new(rule("a/x", FalcoRuleSpec::default()));
+        Verdict { rule, file: "falcorule/a/x.yaml".to_owned(), outcome }
+    }
+
+    fn report(agent: Agent) -> Report {
+        match agent {
+            Agent::Silent { silent } => Report { node: "silent node".to_owned(), answer: Err(silent) },
+            Agent::Answers(status) => Report { node: status.hostname.clone(), answer: Ok(status) },
+        }
+    }
+
+    fn at(second: i64) -> jiff::Timestamp {
+        jiff::Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn agents_make_the_condition_loaded() {
+        let cases: Vec<Case> =
+            serde_saphyr::from_str(include_str!("../../../tests/cases/status.yaml")).unwrap();
+        assert!(!cases.is_empty());
+        for Case { name, agents, loaded, nodes } in cases {
+            let reports: Vec<_> = agents.into_iter().map(report).collect();
+            let rollout = Rollout { hash: "h2", reports: &reports, now: at(5) };
+            let status = status(&verdict(Outcome::Accepted), &rollout);
+            assert_eq!(status.nodes.unwrap(), nodes, "{name}");
+            let condition = &status.conditions[2];
+            assert_eq!((condition.status.clone(), condition.reason.clone()), loaded, "{name}");
+        }
+    }
+
+    #[test]
+    fn outcomes_make_the_other_conditions() {
+        let rollout = Rollout { hash: "h", reports: &[], now: at(5) };
+        let rejected = Outcome::Rejected("line 1".to_owned());
+        let table = [
+            (Outcome::Accepted, "True True", Some("h")),
+            (rejected, "False False", None),
+            (Outcome::Disabled, "Unknown False", None),
+        ];
+        for (outcome, expected, hash) in table {
+            let status = status(&verdict(outcome), &rollout);
+            let said: Vec<_> = status.conditions.iter().take(2).map(|c| c.status.as_str()).collect();
+            assert_eq!((said.join(" ").as_str(), status.bundle_hash.as_deref()), (expected, hash));
+        }
+    }
+
+    #[test]
+    fn the_time_of_a_condition_is_that_of_its_last_change() {
+        let mut verdict = verdict(Outcome::Accepted);
+        let first = status(&verdict, &Rollout { hash: "h", reports: &[], now: at(5) });
+        Arc::make_mut(&mut verdict.rule).status = Some(first.clone());
+        assert_eq!(status(&verdict, &Rollout { hash: "h", reports: &[], now: at(9) }), first);
+        verdict.outcome = Outcome::Rejected("no".to_owned());
+        let times = status(&verdict, &Rollout { hash: "h", reports: &[], now: at(9) }).conditions;
+        let times: Vec<_> = times.iter().map(|c| c.last_transition_time.0.as_second()).collect();
+        assert_eq!(times, [9, 9, 5], "Loaded was false before");
+    }
+
+    #[test]
+    fn at_most_ten_failing_nodes_are_named() {
+        let silent = |i| Report { node: format!("n{i}"), answer: Err("x".repeat(10_000)) };
+        let reports: Vec<_> = (0..500).map(silent).collect();
+        let rollout = Rollout { hash: "h", reports: &reports, now: at(5) };
+        let nodes = status(&verdict(Outcome::Accepted), &rollout).nodes.unwrap();
+        assert_eq!((nodes.desired, nodes.failing.len()), (500, MAX_FAILING));
+        assert!(nodes.failing.iter().all(|failing| failing.message.len() <= MAX_SAID));
+    }
+}
