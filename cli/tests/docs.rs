@@ -122,17 +122,14 @@ impl Guide {
     }
 
     fn command(&mut self, command: &str) {
-        let output = match command.strip_prefix("saker ") {
-            Some(args) => {
-                assert_eq!(self.code, 0, "the exit code of the command before `{command}`");
-                let ran = saker_in(&self.files.path(""), &words(args));
-                self.code = ran.code();
-                format!("{}{}", ran.err(), ran.out())
-            }
-            None => {
-                assert_eq!(command, "echo $?");
-                format!("{}\n", std::mem::take(&mut self.code))
-            }
+        let output = if let Some(args) = command.strip_prefix("saker ") {
+            assert_eq!(self.code, 0, "the exit code of the command before `{command}`");
+            let ran = saker_in(&self.files.path(""), &words(args));
+            self.code = ran.code();
+            format!("{}{}", ran.err(), ran.out())
+        } else {
+            assert_eq!(command, "echo $?");
+            format!("{}\n", std::mem::take(&mut self.code))
         };
         write!(self.text, "$ {command}\n{output}").unwrap();
     }
