@@ -34,9 +34,18 @@ impl Refused {
 /// The same rules file in the one layout.
 pub fn format(text: &str) -> Result<String, Refused> {
     let documents = read(text)?;
+    if let Some((line, column)) = lone_return(text) {
+        return Err(Refused::at(line, column, "a carriage return within a line: end lines with a line feed"));
+    }
     let formatted = layout::write(&Outline::of(text, &documents)?);
     verify(text, &documents, &formatted)?;
     Ok(formatted)
+}
+
+/// YAML takes it for the end of a line, editors do not.
+fn lone_return(text: &str) -> Option<(usize, usize)> {
+    let mut lines = text.lines().enumerate();
+    lines.find_map(|(number, line)| Some((number, line.chars().position(|c| c == '\r')?)))
 }
 
 fn read(text: &str) -> Result<Vec<Node>, Refused> {

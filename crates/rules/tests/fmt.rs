@@ -21,6 +21,7 @@ fn check(text: &str, expected: &str) {
 fn items_get_one_layout() {
     check("", "");
     check("# only a comment  ", "# only a comment\n");
+    check("- list: a\r\n  items: [b]\r\n", "- list: a\n  items: [b]\n");
     check(
         "\n\n- list:   a\n  items: [b]\n\n\n\n\n- macro: m\n  condition: x",
         "\
@@ -113,6 +114,8 @@ fn what_cannot_be_kept_is_refused_with_its_place() {
     check("[{list: a, items: []}]", 1, 2, "line of its dash");
     check("list: a\n", 1, 1, "a list of items");
     check("- list: a\n  items: [\n", 3, 1, "");
+    check("- macro: m\r\n  condition: >\r\n    é\r\r\n", 3, 6, "carriage return");
+    check("- list: a\n  items: []\r", 2, 12, "carriage return");
 }
 
 #[test]
@@ -199,7 +202,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_formatted_or_refused(text in "([-#:>|\\[\\]{}'\" a\n]|- |\n  |rule: ){0,60}") {
+    fn any_text_is_formatted_or_refused(text in "([-#:>|\\[\\]{}'\" a\n]|- |\n  |\r|rule: ){0,60}") {
         if let Ok(formatted) = format(&text) {
             prop_assert_eq!(format(&formatted), Ok(formatted));
         }
