@@ -37,7 +37,7 @@ bench: build ## measure what docs/performance.md states, ratios within one run
 	bench/run.sh
 
 fuzz: ## run every fuzz target for a minute each (needs cargo-fuzz and nightly)
-	cd fuzz && for target in $$(cargo +nightly fuzz list); do cargo +nightly fuzz run $$target -- -max_total_time=60 || exit 1; done
+	cd fuzz && for target in $$(cargo +nightly fuzz list); do mkdir -p corpus/$$target && cargo +nightly fuzz run $$target corpus/$$target seeds/$$target -- -max_total_time=60 || exit 1; done
 
 install: ## install the built programs and the systemd unit (PREFIX, DESTDIR)
 	@for b in $(BINARIES); do test -x $(RELEASE)/$$b || { echo "$(RELEASE)/$$b is missing: run 'make build' first"; exit 1; }; done
