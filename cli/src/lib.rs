@@ -13,8 +13,6 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use saker_events::{PLUGINS, schema};
-use saker_rules::load::LoadOptions;
 
 /// Runtime threat detection that speaks Falco's rule language: tools for rule authors and operators
 #[derive(Debug, Parser)]
@@ -72,12 +70,6 @@ impl Cli {
             Command::Doctor(args) => args.run(out),
         }
     }
-}
-
-/// How rules are loaded here: as the agent does, but strictly, as Falco does.
-fn options() -> LoadOptions {
-    let plugins = PLUGINS.map(|(name, version)| (name.to_owned(), version)).into();
-    LoadOptions { plugins, ..LoadOptions::new(schema()) }
 }
 
 /// The program: reads the command line, runs, and turns the result into an exit code.

@@ -7,6 +7,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 /// Our crates, and which of ours each may import.
 const OURS: &[(&str, &[&str])] = &[
     ("saker-alert", &[]),
+    ("saker-rulesets", &[]),
     ("saker-rules", &["saker-alert"]),
     ("saker-events", &["saker-rules"]),
     ("saker-crds", &["saker-rules"]),
@@ -14,7 +15,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("saker-engine", &["saker-alert", "saker-events", "saker-rules"]),
     ("saker-source-syscall", &["saker-events"]),
     ("saker-source-k8s-audit", &["saker-events"]),
-    ("saker-operator", &["saker-crds", "saker-events", "saker-rules"]),
+    ("saker-operator", &["saker-crds", "saker-events", "saker-rules", "saker-rulesets"]),
     (
         "saker-agent",
         &[
@@ -24,6 +25,7 @@ const OURS: &[(&str, &[&str])] = &[
             "saker-events",
             "saker-outputs",
             "saker-rules",
+            "saker-rulesets",
             "saker-source-k8s-audit",
             "saker-source-syscall",
         ],

@@ -13,7 +13,7 @@ use std::{
 use saker_alert::Priority;
 use saker_crds::bundle::sha256;
 use saker_engine::RulesHandle;
-use saker_events::{SYSCALL_SOURCE, schema};
+use saker_events::{SYSCALL_SOURCE, load_options, schema};
 use saker_rules::{
     bundle::Bundle,
     diagnostic::Diagnostic,
@@ -30,10 +30,6 @@ use crate::{
     status::{LoadedRule, RejectedRule, Status},
     watch::Watch,
 };
-
-/// Versions of the plugins of Falco that are built in, for `required_plugin_versions`.
-const PLUGINS: [(&str, (u32, u32, u32)); 3] =
-    [("k8saudit", (0, 18, 0)), ("json", (0, 7, 3)), ("container", (0, 6, 4))];
 
 /// Why rules may have to be read again.
 #[derive(Debug)]
@@ -141,14 +137,12 @@ impl Reloader {
 }
 
 fn options(config: &Config) -> LoadOptions {
-    let plugins = PLUGINS.map(|(name, version)| (name.to_owned(), version)).into();
     LoadOptions {
-        plugins,
         min_priority: config.priority as u8,
         selection: config.rules.clone(),
         append_output: config.append_output.clone(),
         mode: Mode::Quarantine,
-        ..LoadOptions::new(schema())
+        ..load_options()
     }
 }
 

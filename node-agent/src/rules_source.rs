@@ -10,12 +10,6 @@ use saker_rules::{bundle::Bundle, limits::MAX_FILE_BYTES, load::SourceFile};
 
 use crate::config::BUILT_IN_RULES;
 
-/// The default rules, part of the program so that it works alone.
-const BUILT_IN: [(&str, &str); 2] = [
-    ("saker_syscall_rules.yaml", include_str!("../../rulesets/saker_syscall_rules.yaml")),
-    ("saker_audit_rules.yaml", include_str!("../../rulesets/saker_audit_rules.yaml")),
-];
-
 /// Where rules come from.
 #[derive(Debug, Clone)]
 pub struct RulesSource {
@@ -61,7 +55,7 @@ fn is_built_in(path: &Path) -> bool {
 fn built_in(bundle: Option<&Bundle>) -> Vec<SourceFile> {
     match bundle {
         Some(bundle) => bundle.files.clone(),
-        None => BUILT_IN.map(|(name, text)| SourceFile::new(name, text)).into(),
+        None => saker_rulesets::DEFAULT.map(|(name, text)| SourceFile::new(name, text)).into(),
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::{io::Write, path::PathBuf};
 
+use saker_events::load_options;
 use saker_rules::describe::describe;
 use serde_json::Value;
 
-use crate::{Verdict, input, options, table};
+use crate::{Verdict, input, table};
 
 /// Describe the rules, macros and lists of rules files
 ///
@@ -22,7 +23,7 @@ pub struct Args {
 
 impl Args {
     pub(crate) fn run(self, out: &mut dyn Write) -> anyhow::Result<Verdict> {
-        let loaded = input::load_good(&self.files, &options())?;
+        let loaded = input::load_good(&self.files, &load_options())?;
         let described = describe(&loaded);
         if self.json {
             writeln!(out, "{described:#}")?;

@@ -3,7 +3,7 @@
 use std::{io::Write, path::PathBuf};
 
 use anyhow::anyhow;
-use saker_events::table;
+use saker_events::{load_options, table};
 use saker_rules::{
     explain::{Events, Explanation, Relation, explain},
     load::Loaded,
@@ -11,7 +11,7 @@ use saker_rules::{
 };
 use serde_json::{Value, json};
 
-use crate::{Verdict, input, options};
+use crate::{Verdict, input};
 
 /// Explain rules: what they are after expansion, on what they run, what they read and cost, what they overlap with
 ///
@@ -34,7 +34,7 @@ pub struct Args {
 impl Args {
     pub(crate) fn run(mut self, out: &mut dyn Write) -> anyhow::Result<Verdict> {
         self.take_name();
-        let loaded = input::load_good(&self.files, &options())?;
+        let loaded = input::load_good(&self.files, &load_options())?;
         let explained = explain(&loaded, self.rule.as_deref());
         if let Some(name) = self.rule.filter(|_| explained.is_empty()) {
             return Err(unknown(&name, &loaded));

@@ -10,10 +10,13 @@ use anyhow::bail;
 use clap::ValueEnum;
 use saker_alert::{Alert, Format, Priority, Renderer};
 use saker_engine::{AuditEngine, Options, hostname};
-use saker_events::audit::{self, Decoded, Limits, Reason, Rejection};
+use saker_events::{
+    audit::{self, Decoded, Limits, Reason, Rejection},
+    load_options,
+};
 use saker_rules::load::LoadOptions;
 
-use crate::{Verdict, input, options, say};
+use crate::{Verdict, input, say};
 
 /// Refused items that are told one by one.
 const MAX_TOLD: usize = 20;
@@ -71,7 +74,8 @@ impl Args {
                 path.display()
             );
         }
-        let handle = input::rules(&rules, &LoadOptions { min_priority: min_priority as u8, ..options() })?;
+        let handle =
+            input::rules(&rules, &LoadOptions { min_priority: min_priority as u8, ..load_options() })?;
         let events = decode(&audit.unwrap_or_default())?;
         let options = Options { matching: matching.into(), ..Options::new(hostname()) };
         let renderer = Renderer::new(Format { json, ..Format::default() });

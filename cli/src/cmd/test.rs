@@ -9,7 +9,8 @@ use std::{
 use anyhow::Context;
 use saker_engine::case::{self, Case, Suite};
 
-use crate::{Verdict, input, junit, options};
+use crate::{Verdict, input, junit};
+use saker_events::load_options;
 
 /// Run the test cases of rules: compact events in, expected alerts out
 ///
@@ -55,7 +56,7 @@ fn run(file: &Path) -> anyhow::Result<Report> {
     let suite = Suite::parse(&input::text(file)?).with_context(|| format!("{name} holds no test cases"))?;
     let beside = file.parent().unwrap_or(Path::new(""));
     let rules_files: Vec<_> = suite.rules_files.iter().map(|path| beside.join(path)).collect();
-    let rules = input::rules(&rules_files, &options())?;
+    let rules = input::rules(&rules_files, &load_options())?;
     let judge = |case: Case| {
         let wrong = match case::run(&case, &rules) {
             Ok(mismatches) => mismatches.iter().map(ToString::to_string).collect(),

@@ -2,9 +2,10 @@
 
 use std::{io::Write, path::PathBuf};
 
+use saker_events::load_options;
 use saker_rules::{load::load, report};
 
-use crate::{Verdict, input, options, say};
+use crate::{Verdict, input, say};
 
 /// Check rules files
 ///
@@ -22,7 +23,7 @@ pub struct Args {
 
 impl Args {
     pub(crate) fn run(self, out: &mut dyn Write) -> anyhow::Result<Verdict> {
-        let loaded = load(&input::rules_files(&self.files), &options());
+        let loaded = load(&input::rules_files(&self.files), &load_options());
         input::tell_blind(&loaded);
         loaded.replaced.iter().for_each(|replaced| say(&format!("note: {replaced}")));
         if loaded.successful() && loaded.compiled() == 0 {

@@ -27,4 +27,4 @@ pub mod users;
 pub mod write;
 
 pub use event::{Event, MalformedEvent, Origin};
-pub use schema::{K8S_AUDIT_SOURCE, PLUGINS, SYSCALL_SOURCE, schema};
+pub use schema::{K8S_AUDIT_SOURCE, SYSCALL_SOURCE, load_options, schema};

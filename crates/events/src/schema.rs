@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use saker_rules::schema::{Schema, SourceId, SourceSpec};
+use saker_rules::{
+    load::LoadOptions,
+    schema::{Schema, SourceId, SourceSpec},
+};
 
 use crate::{fields, table};
 
@@ -12,8 +15,14 @@ pub const SYSCALL_SOURCE: SourceId = SourceId(0);
 pub const K8S_AUDIT_SOURCE: SourceId = SourceId(1);
 
 /// Falco's plugins that are built in, with the version that each stands in for (`required_plugin_versions`).
-pub const PLUGINS: [(&str, (u32, u32, u32)); 3] =
+const PLUGINS: [(&str, (u32, u32, u32)); 3] =
     [("k8saudit", (0, 18, 0)), ("json", (0, 7, 3)), ("container", (0, 6, 4))];
+
+/// How rules about these events are loaded: every program starts from the same.
+pub fn load_options() -> LoadOptions {
+    let plugins = PLUGINS.map(|(name, version)| (name.to_owned(), version)).into();
+    LoadOptions { plugins, ..LoadOptions::new(schema()) }
+}
 
 /// The schema, built once.
 pub fn schema() -> Arc<Schema> {
