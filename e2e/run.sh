@@ -16,4 +16,4 @@ e2e/control-plane.sh up "$SAKER_E2E_DIR"
 awk -v a="$started" -v b="$(date +%s.%N)" 'BEGIN { printf "control plane ready after %.1f s\n", b - a }'
 
 # One at a time: they share the cluster and the audit port.
-cargo test -p saker-e2e -- --test-threads=1
+tools/test.sh -p saker-e2e -- --test-threads=1
