@@ -1,14 +1,31 @@
 //! How the agent starts, or says why it does not and what to do.
 
-use std::net::TcpListener;
+use std::{net::TcpListener, process::Command};
 
-use crate::running::{run_unprivileged, start};
+use crate::running::{can_run_live, run_unprivileged, start};
 
 #[test]
 fn without_privileges_it_says_what_it_needs() {
     let (status, error) = run_unprivileged(&[]);
     assert_eq!(status.code(), Some(1), "{error}");
     for word in ["CAP_BPF", "CAP_PERFMON", "sudo", "--disable-source syscall"] {
+        assert!(error.contains(word), "'{word}' is missing in: {error}");
+    }
+}
+
+/// In a mount namespace of its own the kernel's type information is hidden behind an empty folder.
+#[test]
+fn a_kernel_without_btf_is_named() {
+    if !can_run_live("a_kernel_without_btf_is_named") {
+        return;
+    }
+    let script = "mount -t tmpfs none /sys/kernel/btf && exec \"$0\" -o webserver.listen_port=0";
+    let hidden =
+        Command::new("unshare").args(["-m", "sh", "-c", script, env!("CARGO_BIN_EXE_saker-agent")]).output();
+    let output = hidden.unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    for word in ["BTF: /sys/kernel/btf/vmlinux", "CONFIG_DEBUG_INFO_BTF=y", "--disable-source syscall"] {
         assert!(error.contains(word), "'{word}' is missing in: {error}");
     }
 }
