@@ -146,6 +146,16 @@ fn a_name_that_is_used_twice_is_told() {
     assert!(ran.err().contains(&note), "{}", ran.err());
 }
 
+#[test]
+fn names_that_are_used_twice_are_told_in_part() {
+    let rules: String = (0..13).map(|i| RULE.replace("A file opened", &format!("Rule {i}"))).collect();
+    let files = Files::new([("a.yaml", &format!("{MACRO}{rules}")), ("b.yaml", &rules)]);
+    let ran = saker(["rules", "validate", &files.arg("a.yaml"), &files.arg("b.yaml")]);
+    ran.success();
+    assert_eq!(ran.err().matches(" is replaced by that of ").count(), 10, "{}", ran.err());
+    assert!(ran.err().contains("note: … and 3 more definitions are replaced"), "{}", ran.err());
+}
+
 /// A file with one misspelled name, and the help for it.
 #[test]
 fn misspelled_names_get_the_nearest_one() {

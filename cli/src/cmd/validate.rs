@@ -3,9 +3,15 @@
 use std::{io::Write, path::PathBuf};
 
 use saker_events::load_options;
-use saker_rules::{load::load, report};
+use saker_rules::{
+    load::{Loaded, load},
+    report,
+};
 
 use crate::{Verdict, input, say};
+
+/// Definitions in the place of others that are told one by one.
+const MAX_TOLD: usize = 10;
 
 /// Check rules files
 ///
@@ -25,7 +31,7 @@ impl Args {
     pub(crate) fn run(self, out: &mut dyn Write) -> anyhow::Result<Verdict> {
         let loaded = load(&input::rules_files(&self.files), &load_options());
         input::tell_blind(&loaded);
-        loaded.replaced.iter().for_each(|replaced| say(&format!("note: {replaced}")));
+        tell_replaced(&loaded);
         if loaded.successful() && loaded.compiled() == 0 {
             say("note: there is no rule in these files");
         }
@@ -35,5 +41,13 @@ impl Args {
             write!(out, "{}", report::text(&loaded.files))?;
         }
         Ok(Verdict::of(loaded.successful()))
+    }
+}
+
+fn tell_replaced(loaded: &Loaded) {
+    loaded.replaced.iter().take(MAX_TOLD).for_each(|replaced| say(&format!("note: {replaced}")));
+    let more = loaded.replaced.len().saturating_sub(MAX_TOLD);
+    if more > 0 {
+        say(&format!("note: … and {more} more definitions are replaced"));
     }
 }

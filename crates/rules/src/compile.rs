@@ -8,7 +8,7 @@ use crate::{
     diagnostic::{Code, TextError, TextWarning},
     evaluate::{Against, Atom, Cache, Memory},
     event_types::{self, EventTypeSet, TYPE_FIELD},
-    limits::{MAX_DEPTH, MAX_NODES},
+    limits::{MAX_DEPTH, MAX_NODES, MAX_PATTERN_BYTES},
     ops::{Combine, Test, pattern},
     parse,
     schema::{Record, Schema, SourceId},
@@ -24,6 +24,7 @@ pub struct Condition {
     operators: BTreeSet<&'static str>,
     event_types: EventTypeSet,
     warnings: Vec<TextWarning>,
+    pattern_bytes: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -40,8 +41,14 @@ impl Condition {
     pub fn compile(expr: &Expr, schema: &Schema, source: SourceId) -> Result<Self, TextError> {
         let fields = Resolver { schema, source, fields: Vec::new() };
         let typed = is_typed(schema, source);
-        let mut compiler =
-            Compiler { fields, typed, operators: BTreeSet::new(), warnings: Vec::new(), nodes: 0 };
+        let mut compiler = Compiler {
+            fields,
+            typed,
+            operators: BTreeSet::new(),
+            warnings: Vec::new(),
+            nodes: 0,
+            pattern_bytes: 0,
+        };
         let root = compiler.node(expr, 0)?;
         let event_types = if typed { event_types::of(expr, schema) } else { EventTypeSet::all(schema) };
         Ok(Self {
@@ -50,6 +57,7 @@ impl Condition {
             operators: compiler.operators,
             event_types,
             warnings: compiler.warnings,
+            pattern_bytes: compiler.pattern_bytes,
         })
     }
 
@@ -71,6 +79,11 @@ impl Condition {
     /// The operators that the condition uses, sorted by name.
     pub fn operators(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.operators.iter().copied()
+    }
+
+    /// The compiled size of its patterns, bytes.
+    pub(crate) fn pattern_bytes(&self) -> usize {
+        self.pattern_bytes
     }
 
     /// Whether the condition holds for one event.
@@ -100,6 +113,12 @@ impl Node {
     }
 }
 
+/// The patterns of a condition, or of a load up to it, take too much memory.
+pub(crate) fn too_many_patterns(offset: usize) -> TextError {
+    let message = format!("all regular expressions and globs compile to more than {MAX_PATTERN_BYTES} bytes");
+    TextError::new(message, offset).help("use lists, or fewer repetitions".to_owned())
+}
+
 struct Compiler<'s> {
     fields: Resolver<'s>,
     /// The source has event types.
@@ -107,6 +126,7 @@ struct Compiler<'s> {
     operators: BTreeSet<&'static str>,
     warnings: Vec<TextWarning>,
     nodes: usize,
+    pattern_bytes: usize,
 }
 
 impl Compiler<'_> {
@@ -149,7 +169,7 @@ impl Compiler<'_> {
         self.warn(check);
         let right = match &check.right {
             Right::Operand(right) => self.against_side(check, &left, right)?,
-            _ => Against::Test(self.test(check, &left)?),
+            _ => Against::Test(self.counted_test(check, &left)?),
         };
         let atom = Atom::new(left.read, left.combine, right);
         Ok(Node::Atom(Box::new((check.to_string(), atom))))
@@ -181,6 +201,15 @@ impl Compiler<'_> {
 
     fn is_event_type(&self, operand: &Operand) -> bool {
         self.typed && matches!(operand, Operand::Field { name, .. } if name == TYPE_FIELD)
+    }
+
+    fn counted_test(&mut self, check: &Check, left: &Side) -> Result<Test, TextError> {
+        let test = self.test(check, left)?;
+        self.pattern_bytes = self.pattern_bytes.saturating_add(test.pattern_bytes());
+        if self.pattern_bytes > MAX_PATTERN_BYTES {
+            return Err(too_many_patterns(check.span.start));
+        }
+        Ok(test)
     }
 
     fn test(&self, check: &Check, left: &Side) -> Result<Test, TextError> {

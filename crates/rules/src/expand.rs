@@ -149,6 +149,11 @@ impl Expanded {
         Self { text: written.text.clone(), written, origin: Vec::new() }
     }
 
+    /// Whether the name of a list is there.
+    pub(crate) fn names(&self, list: &str) -> bool {
+        find_name(&self.text, list, 0).is_some()
+    }
+
     /// Puts the items of a list in the place of its name. Says whether the name was there.
     pub(crate) fn substitute(&mut self, name: &str, items: &[String]) -> Result<bool, TextError> {
         let Some(first) = find_name(&self.text, name, 0) else { return Ok(false) };

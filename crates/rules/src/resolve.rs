@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use crate::{
     ast::{Check, Expr, Name, Operand, Right, Span, TransformArg},
     diagnostic::TextError,
-    limits::{MAX_DEPTH, MAX_NODES},
+    limits::{MAX_DEPTH, MAX_LOAD_NODES, MAX_NODES},
     suggest,
 };
 
@@ -47,17 +47,23 @@ impl Macros {
         }
     }
 
-    /// Replaces the names of the macros that were defined before `visibility`.
-    pub(crate) fn resolve(&mut self, tree: &Expr, visibility: usize) -> Result<Expr, TextError> {
-        let mut walk = Walk { macros: self, visibility, path: Vec::new(), used: Vec::new(), nodes: 0 };
+    /// Replaces the names of the macros that were defined before `visibility`; `left` is how many parts the
+    /// load may still have. Gives the number of parts too.
+    pub(crate) fn resolve(
+        &mut self,
+        tree: &Expr,
+        visibility: usize,
+        left: usize,
+    ) -> Result<(Expr, usize), TextError> {
+        let mut walk = Walk { macros: self, visibility, path: Vec::new(), used: Vec::new(), nodes: 0, left };
         let resolved = walk.expr(tree, 0, None)?;
-        let used = walk.used;
+        let Walk { used, nodes, .. } = walk;
         for i in used {
             if let Some(body) = self.entries.get_mut(i) {
                 body.used = true;
             }
         }
-        Ok(resolved)
+        Ok((resolved, nodes))
     }
 }
 
@@ -68,6 +74,7 @@ struct Walk<'a> {
     path: Vec<usize>,
     used: Vec<usize>,
     nodes: usize,
+    left: usize,
 }
 
 impl Walk<'_> {
@@ -76,6 +83,9 @@ impl Walk<'_> {
         self.nodes = self.nodes.saturating_add(1);
         if depth > MAX_DEPTH || self.nodes > MAX_NODES {
             return Err(too_large(outer));
+        }
+        if self.nodes > self.left {
+            return Err(load_too_large(outer));
         }
         let depth = depth.saturating_add(1);
         let mut all = |exprs: &[Expr]| -> Result<Vec<_>, _> {
@@ -152,6 +162,11 @@ fn move_argument(arg: &mut TransformArg, at: &Span) {
         TransformArg::List(args) => args.iter_mut().for_each(|arg| move_argument(arg, at)),
         TransformArg::Text(_) | TransformArg::Number(_) => {}
     }
+}
+
+fn load_too_large(outer: Option<&Span>) -> TextError {
+    let message = format!("with its macros all rules together have more than {MAX_LOAD_NODES} checks");
+    TextError { message, offset: outer.map_or(0, |span| span.start), help: "use lists".to_owned() }
 }
 
 fn too_large(outer: Option<&Span>) -> TextError {

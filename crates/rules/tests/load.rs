@@ -194,7 +194,7 @@ fn macros_do_not_explode() {
         .concat();
     }
     let loaded = load(&[SourceFile::new("bomb", text)], &options(Mode::Quarantine));
-    assert!(loaded.files[0].errors[0].message.contains("200000 checks"));
+    assert!(loaded.files[0].errors[0].message.contains("100000 checks"));
 }
 
 /// Pieces that rules files are made of, in any order.

@@ -7,12 +7,12 @@ use crate::{
     append_output::{AppendOutput, extra_fields, extra_text},
     ast::Expr,
     collect::{Collection, Entry, Macro, Rule},
-    compile::{Condition, too_many_event_types},
+    compile::{Condition, too_many_event_types, too_many_patterns},
     diagnostic::{Code, Diagnostic, TextError, TextWarning},
     document::Decoded,
     exceptions,
     expand::{Expanded, Written},
-    limits::MAX_DEPTH,
+    limits::{MAX_DEPTH, MAX_LIST_ITEMS, MAX_LOAD_NODES, MAX_PATTERN_BYTES},
     lint::{self, DEPRECATED_FIELDS},
     load::{Catalog, CompiledList, CompiledMacro, CompiledRule, LoadOptions, Log, Stop},
     parse::parse,
@@ -31,7 +31,8 @@ const UNKNOWN: [&str; 4] =
 
 pub(super) fn build(collection: &Collection, options: &LoadOptions, log: &mut Log) -> Result<Catalog, Stop> {
     let lists = lists(collection);
-    let mut build = Build { collection, options, log, lists, macros: Macros::default() };
+    let mut build =
+        Build { collection, options, log, lists, macros: Macros::default(), nodes: 0, pattern_bytes: 0 };
     let macros = build.macros()?;
     let rules = build.rules()?;
     build.warn_unused();
@@ -45,10 +46,16 @@ struct Build<'a> {
     log: &'a mut Log,
     lists: Vec<CompiledList>,
     macros: Macros,
+    /// Parts of all macros and conditions so far.
+    nodes: usize,
+    /// Compiled size of the patterns of all conditions so far.
+    pattern_bytes: usize,
 }
 
 /// Lists in lists, one level deep: what is deeper is found when the text is substituted.
+/// A list for which there is no room is kept, but incomplete: who names it is refused.
 fn lists(collection: &Collection) -> Vec<CompiledList> {
+    let mut room = MAX_LIST_ITEMS;
     let mut used = FxHashMap::default();
     let mut lists = Vec::with_capacity(collection.lists.entries().len());
     for entry in collection.lists.entries() {
@@ -59,17 +66,33 @@ fn lists(collection: &Collection) -> Vec<CompiledList> {
             match inner.and_then(Entry::current) {
                 Some(inner) => {
                     used.insert(inner.name.clone(), true);
-                    items.extend(inner.items.iter().cloned());
+                    items.extend(inner.items.iter().take(room).cloned());
                 }
                 None => items.push(item.clone()),
             }
+            if items.len() >= room {
+                break;
+            }
         }
-        lists.push(CompiledList { name: list.name.clone(), raw: list.items.clone(), items, used: false });
+        let complete = items.len() < room;
+        room = room.saturating_sub(items.len());
+        lists.push(CompiledList {
+            name: list.name.clone(),
+            raw: list.items.clone(),
+            items,
+            complete,
+            used: false,
+        });
     }
     for list in &mut lists {
         list.used = used.contains_key(&list.name);
     }
     lists
+}
+
+fn too_many_items(list: &str) -> TextError {
+    let message = format!("up to the list '{list}' the lists have more than {MAX_LIST_ITEMS} items together");
+    TextError::new(message, 0).help("shorten the lists".to_owned())
 }
 
 impl Build<'_> {
@@ -138,6 +161,10 @@ impl Build<'_> {
     fn expanded(&mut self, condition: Written) -> Decoded<Expanded> {
         let mut expanded = Expanded::new(condition);
         for list in &mut self.lists {
+            if !list.complete && expanded.names(&list.name) {
+                let error = too_many_items(&list.name);
+                return Err(expanded.diagnostic(Code::LoadErrCompileCondition, error));
+            }
             match expanded.substitute(&list.name, &list.items) {
                 Ok(used) => list.used |= used,
                 Err(error) => return Err(expanded.diagnostic(Code::LoadErrCompileCondition, error)),
@@ -155,8 +182,11 @@ impl Build<'_> {
     }
 
     fn resolved(&mut self, parsed: &Parsed, visibility: usize) -> Decoded<Expr> {
-        let resolved = self.macros.resolve(&parsed.tree, visibility);
-        resolved.map_err(|error| parsed.text.diagnostic(Code::LoadErrValidate, error))
+        let left = MAX_LOAD_NODES.saturating_sub(self.nodes);
+        let resolved = self.macros.resolve(&parsed.tree, visibility, left);
+        let (tree, nodes) = resolved.map_err(|error| parsed.text.diagnostic(Code::LoadErrValidate, error))?;
+        self.nodes = self.nodes.saturating_add(nodes);
+        Ok(tree)
     }
 
     fn rules(&mut self) -> Result<Vec<CompiledRule>, Stop> {
@@ -224,6 +254,10 @@ impl Build<'_> {
                 return self.skip(rule, error).map(|()| None);
             }
         };
+        self.pattern_bytes = self.pattern_bytes.saturating_add(condition.pattern_bytes());
+        if self.pattern_bytes > MAX_PATTERN_BYTES {
+            return Err(parsed.text.diagnostic(Code::LoadErrCompileCondition, too_many_patterns(0)));
+        }
         self.log.warnings.extend(condition.warnings().iter().map(|warning| parsed.warning(warning)));
         Ok(Some((tree, condition)))
     }

@@ -33,6 +33,8 @@ pub(crate) struct CompiledList {
     pub(crate) raw: Vec<String>,
     /// With the items of other lists.
     pub(crate) items: Vec<String>,
+    /// Whether there was room for all items.
+    pub(crate) complete: bool,
     pub(crate) used: bool,
 }
 

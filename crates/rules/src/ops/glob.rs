@@ -36,6 +36,12 @@ impl Glob {
         Self { parts, fold }
     }
 
+    /// Its compiled size, bytes.
+    pub(crate) fn size(&self) -> usize {
+        let sets = self.parts.iter().filter(|part| matches!(part, Part::Set(_))).count();
+        size_of_val(self.parts.as_slice()).saturating_add(sets.saturating_mul(size_of::<[bool; 256]>()))
+    }
+
     /// Whether the whole text matches. Only the last `*` is ever tried again, so the work is at most
     /// length of pattern times length of text.
     pub(crate) fn matches(&self, text: &[u8]) -> bool {

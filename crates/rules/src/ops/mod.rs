@@ -93,6 +93,16 @@ impl Test {
         built.map(Self::IContains).map_err(|e| e.to_string())
     }
 
+    /// The compiled size of its patterns, bytes.
+    pub(crate) fn pattern_bytes(&self) -> usize {
+        match self {
+            Self::Glob(glob) => glob.size(),
+            Self::Regex(pattern) => pattern.size(),
+            Self::Modified(_, tests) => tests.iter().map(Self::pattern_bytes).sum(),
+            _ => 0,
+        }
+    }
+
     /// Whether the test holds for a field's value.
     pub(crate) fn holds(&self, value: &Value<'_>, combine: Combine) -> bool {
         if let Self::Modified(modifier, tests) = self {

@@ -11,9 +11,16 @@ use crate::limits::MAX_REGEX_BYTES;
 /// Most repetitions of `{n,m}`, as in RE2.
 const MAX_REPEAT: u32 = 1000;
 
+/// Bytes that most patterns need at most.
+const SMALL: usize = 8 << 10;
+
 /// A compiled pattern.
 #[derive(Debug, Clone)]
-pub(crate) struct Pattern(Regex);
+pub(crate) struct Pattern {
+    regex: Regex,
+    /// Bound on its compiled size, bytes; at most twice as much as it is.
+    size: usize,
+}
 
 impl Pattern {
     /// Compiles a pattern; the error says what is wrong with it.
@@ -24,16 +31,28 @@ impl Pattern {
         };
         let text = std::str::from_utf8(pattern).map_err(|_| refused("it is not UTF-8"))?;
         let body = Translator::default().run(text).map_err(|why| refused(&why))?;
-        let built = RegexBuilder::new(&format!(r"\A(?:{body})\z"))
-            .multi_line(true)
-            .size_limit(MAX_REGEX_BYTES)
-            .build();
-        built.map(Self).map_err(|error| refused(&last_line(&error)))
+        let body = format!(r"\A(?:{body})\z");
+        // The crate does not tell how large a pattern is, only whether it fits.
+        let mut size = SMALL;
+        loop {
+            match RegexBuilder::new(&body).multi_line(true).size_limit(size).build() {
+                Ok(regex) => return Ok(Self { regex, size }),
+                Err(regex::Error::CompiledTooBig(_)) if size < MAX_REGEX_BYTES => {
+                    size = size.saturating_mul(2);
+                }
+                Err(error) => return Err(refused(&last_line(&error))),
+            }
+        }
+    }
+
+    /// Bound on its compiled size, bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.size
     }
 
     /// Whether all of the text matches; what is not UTF-8 counts as U+FFFD.
     pub(crate) fn matches(&self, text: &[u8]) -> bool {
-        self.0.is_match(&String::from_utf8_lossy(text))
+        self.regex.is_match(&String::from_utf8_lossy(text))
     }
 }
 
