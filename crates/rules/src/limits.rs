@@ -9,7 +9,7 @@ pub const MAX_FILE_BYTES: usize = 32 << 20;
 /// Nodes of one condition after macro expansion.
 pub const MAX_NODES: usize = 50_000;
 /// YAML events of one file; aliases count each time they are expanded.
-pub const MAX_YAML_EVENTS: usize = 300_000;
+pub const MAX_YAML_EVENTS: usize = 200_000;
 /// Bytes of a text literal in a condition (specification §1.7).
 pub const MAX_LITERAL_BYTES: usize = 255;
 /// Compiled size of one regular expression, bytes.

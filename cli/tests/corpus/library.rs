@@ -1,103 +1,31 @@
-//! The conformance cases of the directory that SAKER_FIXTURES names (`corpus/*.jsonl`, with the tables in
-//! `../spec`), as far as they concern conditions and outputs.
+//! The kinds of cases that are about conditions, outputs and names: the library is asked.
 
-#![allow(clippy::print_stdout, reason = "a skipped test says so")]
-
-#[path = "support/record.rs"]
+#[path = "../../../crates/rules/tests/support/record.rs"]
 mod record;
-mod support;
-
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-};
 
 use record::MapRecord;
+use saker_events::schema;
 use saker_rules::{
     compile::{Condition, too_many_event_types},
     diagnostic::TextError,
     event_types::EventTypeSet,
     limits::MAX_DEPTH,
-    parse,
+    lint,
+    load::{LoadOptions, SourceFile, load},
+    parse::{self, parse},
+    requirements::{Version, parse_version},
     schema::{Schema, SourceId},
+    select::matches,
     template::Template,
 };
 use serde_json::Value as Json;
 
 const BLANKS: [&str; 4] = ["\t", "\n", "\r\n", "   "];
 
-#[test]
-fn the_conformance_cases_hold() {
-    let Some(fixtures) = env::var_os("SAKER_FIXTURES").map(PathBuf::from) else {
-        println!("skipped: SAKER_FIXTURES not set");
-        return;
-    };
-    let schema = support::schema(&fixtures.join("../spec"));
-    let cases = cases(&fixtures.join("corpus"));
-    let mut failures = Vec::new();
-    let mut count = 0;
-    for case in &cases {
-        if let Some(result) = run(case, &schema) {
-            count += 1;
-            failures.extend(result.err().map(|why| format!("{}: {why}\n    {case}", case["id"])));
-        }
-    }
-    assert!(count > 0, "no cases in {}", fixtures.display());
-    println!("{} of {count} cases hold", count - failures.len());
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
-}
-
-/// Random conditions over recorded events, with the verdicts of the reference implementation.
-#[test]
-fn the_recorded_conditions_hold() {
-    let Some(fixtures) = env::var_os("SAKER_FIXTURES").map(PathBuf::from) else {
-        println!("skipped: SAKER_FIXTURES not set");
-        return;
-    };
-    let schema = support::schema(&fixtures.join("../spec"));
-    for name in ["busy", "audit"] {
-        let conditions = lines(&fixtures.join(format!("captures/{name}.conditions.jsonl")));
-        let events = lines(&fixtures.join(format!("captures/{name}.fields.jsonl")));
-        let (head, cases) = conditions.split_first().unwrap();
-        // The table tells the time between the events of a sample, not of the recording.
-        let cases: Vec<_> = cases.iter().filter(|c| !c.to_string().contains("evt.deltatime")).collect();
-        let failures: Vec<_> =
-            cases.iter().filter_map(|c| recorded(c, head, &events, &schema).err()).collect();
-        println!("{name}: {} of {} conditions hold", cases.len() - failures.len(), cases.len());
-        assert!(failures.is_empty(), "{}", failures.join("\n"));
-    }
-}
-
-fn recorded(case: &Json, head: &Json, events: &[Json], schema: &Schema) -> Outcome {
-    let compiled = compile(case["condition"].as_str().unwrap(), schema, source(head, schema));
-    if case["compiles"] == false {
-        return same("compiles", compiled.is_ok(), false).map_err(|e| format!("{e}: {case}"));
-    }
-    let condition = compiled.map_err(|e| format!("{e}: {case}"))?;
-    let key = head["key"].as_str().unwrap();
-    let chosen = head["events"].as_array().unwrap();
-    for event in events.iter().filter(|e| chosen.contains(&e[key])) {
-        let matches = condition.matches(&MapRecord { schema, values: event });
-        let wanted = case["matches"].as_array().unwrap().contains(&event[key]);
-        same("matches", matches, wanted).map_err(|e| format!("{} {e}: {}", event[key], case["condition"]))?;
-    }
-    Ok(())
-}
-
-fn cases(directory: &Path) -> Vec<Json> {
-    let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    files.filter(|p| p.extension().is_some_and(|e| e == "jsonl")).flat_map(|p| lines(&p)).collect()
-}
-
-fn lines(file: &Path) -> Vec<Json> {
-    let text = fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-    text.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
-}
-
 type Outcome = Result<(), String>;
 
 /// `None` for a kind that is not ours.
-fn run(case: &Json, schema: &Schema) -> Option<Outcome> {
+pub(crate) fn run(case: &Json, schema: &Schema) -> Option<Outcome> {
     Some(match case["kind"].as_str()? {
         "filter_parse" => filter_parse(case),
         "filter_compile" => filter_compile(case, schema),
@@ -108,6 +36,12 @@ fn run(case: &Json, schema: &Schema) -> Option<Outcome> {
         "pmatch" => pmatch(case, schema),
         "format_parse" => format_parse(case, schema),
         "format_render" => format_render(case, schema),
+        "plugin_requirements" => plugin_requirements(case),
+        "condition_warnings" => condition_warnings(case),
+        "util" if case["function"] == "matches_wildcard" => {
+            let found = matches(case["args"][0].as_str()?, case["args"][1].as_str()?);
+            same("matches", found, case["expect"]["equals"] == true)
+        }
         _ => return None,
     })
 }
@@ -245,4 +179,26 @@ fn format_render(case: &Json, schema: &Schema) -> Outcome {
     };
     same("complete", complete, case["expect"]["complete"] == true)?;
     same("output", out.as_str(), case["expect"]["output"].as_str().unwrap())
+}
+
+fn plugins(list: &Json) -> Vec<(String, Version)> {
+    let plugin = |p: &Json| Some((p["name"].as_str()?.to_owned(), parse_version(p["version"].as_str()?)?));
+    list.as_array().into_iter().flatten().filter_map(plugin).collect()
+}
+
+fn plugin_requirements(case: &Json) -> Outcome {
+    let mut options = LoadOptions::new(schema());
+    options.plugins = plugins(&case["plugins"]);
+    let rules = &case["rules"];
+    let rules = rules.as_str().or_else(|| rules[0]["rules"].as_str()).expect("rules");
+    let satisfied = load(&[SourceFile::new("rules", rules)], &options).successful();
+    same("satisfied", satisfied, case["expect"]["satisfied"] == true)
+}
+
+fn condition_warnings(case: &Json) -> Outcome {
+    let tree = parse(case["filter"].as_str().unwrap(), MAX_DEPTH).map_err(|e| e.to_string())?;
+    let found = lint::warnings(&tree);
+    same("warns", !found.is_empty(), case["expect"]["warns"] == true)?;
+    let codes: Json = found.iter().map(|w| w.code.name()).collect();
+    same("codes", &codes, &case["expect"]["codes"])
 }
