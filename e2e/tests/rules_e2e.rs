@@ -57,6 +57,7 @@ fn a_falcorule_changes_what_a_running_agent_detects() {
     assert_eq!(condition(&status(&cluster, "first"), "Accepted")["status"], "True");
     fires(&fleet, "Marker first", &first);
 
+    wrong_shapes_are_refused(&cluster);
     broken_one_harms_only_itself(&cluster, &fleet);
     fires(&fleet, "Marker first", &first);
 
@@ -76,6 +77,21 @@ fn a_falcorule_changes_what_a_running_agent_detects() {
     fs::write(&first, "x").expect("a writable marker");
     fires(&fleet, "Marker second", &second);
     assert_eq!(fleet.agent.alerts("Marker first").len(), before, "a deleted rule is silent");
+}
+
+/// What the schema can know is refused by the API server itself, with the reason.
+fn wrong_shapes_are_refused(cluster: &Cluster) {
+    let head =
+        "apiVersion: saker.dev/v1alpha1\nkind: FalcoRule\nmetadata: {name: shape, namespace: default}\n";
+    let rule = "rule: r, desc: d, condition: evt.type = open, output: o";
+    for (spec, reason) in [
+        ("{}".to_owned(), "give rules, macros or lists"),
+        (format!("{{raw: \"- list: l\", rules: [{{{rule}, priority: Notice}}]}}"), "raw stands alone"),
+        (format!("{{rules: [{{{rule}, priority: Loud}}]}}"), "Unsupported value: \"Loud\""),
+    ] {
+        let refusal = cluster.dry_run(&format!("{head}spec: {spec}\n")).expect_err(&spec);
+        assert!(format!("{refusal:#}").contains(reason), "no '{reason}' in: {refusal:#}");
+    }
 }
 
 fn broken_one_harms_only_itself(cluster: &Cluster, fleet: &Fleet) {

@@ -1,12 +1,15 @@
 //! The HTTP server: audit events in; health, versions, metrics and status out.
 
 use std::{
+    collections::BTreeMap,
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
 };
 
 use anyhow::Context;
+use saker_events::load_options;
+use saker_rules::{load::LoadOptions, requirements::Version};
 use saker_source_k8s_audit::{AuditEvent, Connections, Counters, Intake};
 use serde_json::json;
 use warp::{
@@ -140,10 +143,14 @@ fn audit_paths(config: &config::Webserver) -> Vec<String> {
 }
 
 fn versions() -> serde_json::Value {
+    let LoadOptions { engine_version, plugins, .. } = load_options();
+    let dotted = |(major, minor, patch): Version| format!("{major}.{minor}.{patch}");
+    let plugins: BTreeMap<_, _> =
+        plugins.into_iter().map(|(name, version)| (name, dotted(version))).collect();
     json!({
         "saker_version": env!("CARGO_PKG_VERSION"),
-        "engine_version": "63",
-        "engine_version_semver": "0.63.0",
-        "plugin_versions": {"k8saudit": "0.18.0"},
+        "engine_version": engine_version.1.to_string(),
+        "engine_version_semver": dotted(engine_version),
+        "plugin_versions": plugins,
     })
 }

@@ -79,17 +79,17 @@ mod tests {
         walk(&schema(), "", &mut |path, schema| assert!(!description(schema).is_empty(), "{path}"));
     }
 
-    /// With `UPDATE_DOCS=1` the file is written anew.
+    /// With `UPDATE_EXPECT=1` the file is written anew.
     #[test]
     fn the_documentation_is_up_to_date() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
         let text = std::fs::read_to_string(path).unwrap();
         let (head, _) = text.split_once("| key | default | meaning |").unwrap();
         let fresh = format!("{head}{}", table());
-        if std::env::var_os("UPDATE_DOCS").is_some() {
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
             std::fs::write(path, fresh).unwrap();
         } else {
-            assert!(text == fresh, "docs/configuration.md is out of date: run the test with UPDATE_DOCS=1");
+            assert!(text == fresh, "docs/configuration.md is out of date: run the test with UPDATE_EXPECT=1");
         }
     }
 }

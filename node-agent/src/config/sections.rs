@@ -37,12 +37,12 @@ pub enum EngineKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModernEbpf {
-    /// Size of the bulk ring of each CPU: 1 is 1 MiB, and each step doubles it, up to 10 for 512 MiB.
+    /// Size of the ring for opens and connects, shared by all CPUs: 1 is 1 MiB, and each step doubles it, up to 10 for 512 MiB.
     #[schemars(range(min = 1, max = 10))]
     pub buf_size_preset: u8,
-    /// Leave out the events of calls that failed.
-    pub drop_failed_exit: bool,
-    /// Ignored: each CPU has rings of its own.
+    /// Not available yet: leaving out the events of calls that failed.
+    pub drop_failed_exit: Unavailable,
+    /// Ignored: all CPUs share one ring.
     pub cpus_for_each_buffer: Ignored,
     /// Ignored: the processes there before the start are always read through iterators.
     pub disable_iterators: Ignored,
@@ -52,7 +52,7 @@ impl Default for ModernEbpf {
     fn default() -> Self {
         Self {
             buf_size_preset: 4,
-            drop_failed_exit: false,
+            drop_failed_exit: Unavailable,
             cpus_for_each_buffer: Ignored,
             disable_iterators: Ignored,
         }

@@ -64,7 +64,11 @@ fn health_versions_status_and_metrics_are_served() {
     let agent = agent(&[]);
     assert_eq!(agent.get("/healthz"), (200, r#"{"status": "ok"}"#.to_owned()));
     assert_eq!(agent.get("/nothing").0, 404);
-    assert!(agent.get("/versions").1.contains(r#""engine_version":"63""#));
+    let versions = agent.get("/versions").1;
+    for part in [r#""engine_version":"63""#, r#""engine_version_semver":"0.63.0""#, r#""k8saudit":"0.18.0""#]
+    {
+        assert!(versions.contains(part), "no {part} in {versions}");
+    }
     assert_eq!(agent.request("POST", "/k8s-audit", "", &configmap("a")).0, 200);
     agent.alert("aws_access_key_id");
 
