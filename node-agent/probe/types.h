@@ -117,7 +117,7 @@ struct path {
 };
 
 struct file {
-	u32 f_mode;
+	u32 f_mode, f_flags;
 	void *private_data;
 	struct inode *f_inode;
 	struct path f_path;

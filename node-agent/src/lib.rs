@@ -21,6 +21,7 @@ mod status;
 mod summary;
 mod syscalls;
 mod users;
+mod wanted;
 mod watch;
 mod web;
 

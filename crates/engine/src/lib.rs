@@ -22,6 +22,7 @@ pub mod case;
 mod hits;
 pub mod internal;
 mod options;
+pub mod prefilter;
 pub mod process_table;
 mod rules;
 mod syscall;

@@ -21,13 +21,14 @@ pub use log::Quarantined;
 
 use crate::{
     append_output::AppendOutput,
+    ast::Expr,
     collect::Collection,
     diagnostic::{Code, Diagnostic},
     document::{self, Item, structure},
     place::Place,
     requirements::Version,
     ruleset::RuleSet,
-    schema::{Schema, field_flags},
+    schema::{Schema, SourceId, field_flags},
     select::{self, Selection},
     yaml::{self, Node},
 };
@@ -162,7 +163,13 @@ impl Loaded {
 
     /// How many rules run.
     pub fn enabled(&self) -> usize {
-        self.catalog.enabled
+        self.catalog.running.len()
+    }
+
+    /// The conditions of the rules of a source that run, without exceptions, lists and macros.
+    pub fn conditions(&self, source: SourceId) -> impl Iterator<Item = &Expr> {
+        let rules = self.catalog.running.iter().filter_map(|at| self.catalog.rules.get(*at));
+        rules.filter(move |rule| rule.source == source).map(|rule| &rule.tree)
     }
 
     /// Whether no file has an error.
@@ -332,7 +339,8 @@ impl<'a> Loader<'a> {
         order.retain(|i| {
             catalog.rules.get(*i).is_some_and(|r| r.rule.priority as u8 <= self.options.min_priority)
         });
-        catalog.enabled = order.len();
-        catalog.rule_set(&order, &self.options.schema)
+        let rules = catalog.rule_set(&order, &self.options.schema);
+        catalog.running = order;
+        rules
     }
 }

@@ -33,6 +33,7 @@
 mod clock;
 mod counters;
 mod delivery;
+mod filter;
 mod object;
 pub mod preflight;
 mod probe;
@@ -46,6 +47,7 @@ mod syscalls;
 pub use clock::boot_time;
 pub use counters::{Class, ClassCounters, Counters, CpuCounters};
 pub use delivery::Item;
+pub use filter::{FILTER_KINDS, FilterMode, PathFilter};
 pub use probe::{Hook, HookState, Probe, ProbeError, RingBytes, Settings};
 pub use record::Lane;
 pub use syscalls::{NotCaptured, SyscallSet};

@@ -13,6 +13,7 @@ macro_rules! call {
 
 mod connect;
 mod exec;
+mod filter;
 mod harness;
 mod loss;
 mod open;
