@@ -1,5 +1,6 @@
 //! The reconcile: every FalcoRule of the cluster becomes one bundle, and each is told what became of it.
 
+mod admit;
 mod apply;
 mod build;
 mod dereference;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use kube::{Client, runtime::events::Recorder, runtime::reflector::Store};
 use saker_crds::FalcoRule;
 
+pub use admit::{Admission, admit};
 pub use apply::Applied;
 pub use update_status::update_status;
 pub use validate::Compiler;
@@ -31,7 +33,7 @@ pub struct Context {
     /// The nodes' agents.
     pub agents: Agents,
     /// Checks rules.
-    pub compiler: Compiler,
+    pub compiler: Arc<Compiler>,
     /// Publishes Events.
     pub recorder: Recorder,
     /// Counters.

@@ -16,6 +16,7 @@ use saker_crds::FalcoRule;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
+    admission::{self, Admission},
     agents::Agents,
     args::Args,
     default_rules,
@@ -64,7 +65,7 @@ async fn asked_to_stop() {
 async fn run(args: Args) -> anyhow::Result<()> {
     // An error only says that a provider is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let Args { namespace, agent_urls, listen } = args;
+    let Args { namespace, agent_urls, listen, webhook_listen, webhook_address } = args;
     let client = Client::try_default()
         .await
         .context("no credentials for a cluster: set KUBECONFIG or run in a pod")?;
@@ -78,7 +79,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     tokio::spawn(follow(watch.default_backoff().reflect(writer), changed.clone()));
     let context = Context {
         agents: Agents::new(agent_urls, &client, &namespace)?,
-        compiler: default_rules::compiler(),
+        compiler: Arc::new(default_rules::compiler()),
         recorder: Recorder::new(client.clone(), Reporter { controller: MANAGER.to_owned(), instance: None }),
         client,
         namespace,
@@ -88,7 +89,20 @@ async fn run(args: Args) -> anyhow::Result<()> {
     // Until the first whole list is there, nobody knows what the bundle must hold.
     context.rules.wait_until_ready().await.context("the watch of FalcoRules ended")?;
     tracing::info!(namespace = context.namespace, falco_rules = context.rules.len(), "watching FalcoRules");
+    if let Some(listen) = webhook_listen {
+        admission::start(webhook(&context, webhook_address), listen).await?;
+    }
     reconcile_for_ever(&context, &changed).await
+}
+
+fn webhook(context: &Context, address: Option<std::net::SocketAddr>) -> Admission {
+    Admission {
+        client: context.client.clone(),
+        namespace: context.namespace.clone(),
+        address,
+        rules: context.rules.clone(),
+        compiler: Arc::clone(&context.compiler),
+    }
 }
 
 /// Wakes the loop when a FalcoRule changes. The stream retries by itself.

@@ -87,7 +87,7 @@ fn context(server: &Shared, rules: Vec<FalcoRule>) -> Context {
         client,
         namespace: "ns".to_owned(),
         rules: store,
-        compiler: fixture::compiler(),
+        compiler: fixture::compiler().into(),
         metrics: Arc::new(Metrics::new().unwrap()),
     }
 }

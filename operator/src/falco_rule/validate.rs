@@ -89,6 +89,13 @@ impl Compiler {
         broken.map(|report| Broken { reason: describe(&report.errors), file: report.name }).collect()
     }
 
+    /// What the author of a file in a bundle that loads should know.
+    pub(super) fn warnings(&self, bundle: &Bundle, file: &str) -> Vec<String> {
+        let reports = load(&bundle.files, &self.options).files;
+        let report = reports.into_iter().find(|report| report.name == file);
+        report.iter().flat_map(|report| &report.warnings).map(sentence).collect()
+    }
+
     fn with_defaults<'a>(&self, files: impl Iterator<Item = &'a SourceFile>) -> Vec<SourceFile> {
         let mut all = self.defaults.clone();
         all.extend(files.cloned());
@@ -172,11 +179,7 @@ fn culprit<'a>(compiler: &Compiler, candidates: &'a [Candidate], file: &str) -> 
 /// The first error for people: where, what, what to do; and how many more there are.
 fn describe(errors: &[Diagnostic]) -> String {
     let Some(first) = errors.first() else { return String::new() };
-    let item = first.locations.iter().find(|l| !l.item_name.is_empty() && l.item_type != "file");
-    let place = first.locations.last().map(|l| &l.position);
-    let mut text = item.map(|l| format!("{} '{}': ", l.item_type, l.item_name)).unwrap_or_default();
-    text.extend(place.map(|p| format!("line {}, column {}: ", p.line + 1, p.column + 1)));
-    text.push_str(&first.message);
+    let mut text = sentence(first);
     for more in [&first.help, &first.snippet].into_iter().filter(|more| !more.is_empty()) {
         text.push('\n');
         text.push_str(more.trim_end());
@@ -185,6 +188,15 @@ fn describe(errors: &[Diagnostic]) -> String {
         text.extend(["\n(and ".to_owned(), (errors.len() - 1).to_string(), " more)".to_owned()]);
     }
     cut(text, MAX_MESSAGE)
+}
+
+/// What is said, behind the item and the place it is about.
+fn sentence(said: &Diagnostic) -> String {
+    let item = said.locations.iter().find(|l| !l.item_name.is_empty() && l.item_type != "file");
+    let place = said.locations.last().map(|l| &l.position);
+    let mut text = item.map(|l| format!("{} '{}': ", l.item_type, l.item_name)).unwrap_or_default();
+    text.extend(place.map(|p| format!("line {}, column {}: ", p.line + 1, p.column + 1)));
+    text + &said.message
 }
 
 /// At most `limit` bytes, whole characters.
