@@ -25,7 +25,7 @@ impl Fleet {
     /// # Panics
     /// If they do not come up.
     pub fn start(cluster: &Cluster, extra: &[&str]) -> anyhow::Result<Self> {
-        cluster.kubectl(&["delete", "falcorules", "--all", "--all-namespaces"])?;
+        cluster.kubectl(&["delete", "falcorules,falcoruleexceptions", "--all", "--all-namespaces"])?;
         cluster.kubectl(&["-n", NAMESPACE, "delete", "configmaps", "-l", "saker.dev/bundle"])?;
         let folder = tempfile::tempdir()?;
         let port = cluster.audit_port()?;

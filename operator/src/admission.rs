@@ -9,7 +9,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use kube::{Client, runtime::reflector::Store};
-use saker_crds::FalcoRule;
+use saker_crds::{FalcoRule, FalcoRuleException};
 
 use crate::falco_rule::Compiler;
 use certificate::Certificates;
@@ -17,7 +17,7 @@ use certificate::Certificates;
 /// Path of the webhook.
 pub const PATH: &str = "validate";
 /// How often the certificate and the registration are looked at.
-const LOOK_AGAIN: Duration = Duration::from_secs(600);
+const LOOK_AGAIN: Duration = Duration::from_mins(10);
 /// How soon after a failure.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -29,8 +29,17 @@ pub struct Admission {
     pub namespace: String,
     /// Where the API server reaches it, if not by the Service.
     pub address: Option<SocketAddr>,
+    /// What it judges by.
+    pub knowledge: Knowledge,
+}
+
+/// What objects are judged by.
+#[derive(Clone)]
+pub struct Knowledge {
     /// Every FalcoRule, as the watch last saw them.
     pub rules: Store<FalcoRule>,
+    /// Every FalcoRuleException, likewise.
+    pub exceptions: Store<FalcoRuleException>,
     /// Checks rules.
     pub compiler: Arc<Compiler>,
 }
@@ -43,7 +52,7 @@ pub async fn start(admission: Admission, listen: SocketAddr) -> anyhow::Result<(
     tracing::info!(%listen, "serving the admission webhook");
     let certificates = Arc::new(Certificates::default());
     let tls = Arc::clone(&certificates);
-    tokio::spawn(serve::serve(listener, tls, admission.rules.clone(), Arc::clone(&admission.compiler)));
+    tokio::spawn(serve::serve(listener, tls, admission.knowledge.clone()));
     tokio::spawn(async move { keep_registered(&admission, &certificates).await });
     Ok(())
 }
