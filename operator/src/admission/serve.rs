@@ -67,6 +67,10 @@ where
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the length is limited before: hyper reads no more than was announced, and 411 answers who announces none"
+)]
 fn routes(knowledge: Knowledge) -> impl Filter<Extract = (Response,), Error = warp::Rejection> + Clone {
     warp::path(PATH)
         .and(warp::path::end())
