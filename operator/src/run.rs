@@ -16,7 +16,7 @@ use kube::{
 use saker_crds::{FalcoRule, FalcoRuleException};
 use serde::de::DeserializeOwned;
 use tokio::{
-    sync::{Notify, OnceCell},
+    sync::{Mutex, Notify},
     time::Instant,
 };
 
@@ -39,8 +39,6 @@ const ASK_SOON: Duration = Duration::from_millis(100);
 const ASK_SELDOM: Duration = Duration::from_secs(10);
 /// How often the bundle in the cluster is looked at although no FalcoRule changed: somebody may have touched it.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
-/// Why an operator that may no longer write ends. Kubernetes starts it again, and it waits for its turn.
-const LOST: &str = "the Lease could not be renewed in time: another operator may write now";
 /// How long a failed reconcile waits for the next, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(800), Duration::from_secs(30));
 
@@ -49,12 +47,12 @@ pub async fn main(args: Args) -> ExitCode {
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
-    let leadership = OnceCell::new();
+    let held = Mutex::new(None);
     let result = tokio::select! {
-        result = run(args, &leadership) => result,
+        result = run(args, &held) => result,
         () = asked_to_stop() => Ok(()),
     };
-    if let Some(leadership) = leadership.get() {
+    if let Some(leadership) = held.into_inner() {
         leadership.release().await;
     }
     match result {
@@ -75,7 +73,7 @@ async fn asked_to_stop() {
     }
 }
 
-async fn run(args: Args, leadership: &OnceCell<Leadership>) -> anyhow::Result<()> {
+async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Result<()> {
     // An error only says that a provider is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let Args { namespace, agent_urls, listen, webhook_listen, webhook_address } = args;
@@ -106,11 +104,15 @@ async fn run(args: Args, leadership: &OnceCell<Leadership>) -> anyhow::Result<()
     if let Some(listen) = webhook_listen {
         admission::start(webhook(&context, webhook_address), listen).await?;
     }
-    let lead = || leader::lead(&context.client, &context.namespace, identity());
-    let leadership = leadership.get_or_init(lead).await;
-    tokio::select! {
-        never = reconcile_for_ever(&context, &changed, leadership) => never,
-        () = leadership.lost() => anyhow::bail!(LOST),
+    loop {
+        let leadership = Arc::new(leader::lead(&context.client, &context.namespace, identity()).await);
+        *held.lock().await = Some(Arc::clone(&leadership));
+        tokio::select! {
+            () = reconcile_while_leading(&context, &changed, &leadership) => {}
+            () = leadership.lost() => {}
+        }
+        tracing::warn!("the Lease could not be renewed in time: another operator may write now");
+        *held.lock().await = None;
     }
 }
 
@@ -158,14 +160,9 @@ async fn follow<K: kube::Resource<DynamicType = ()>, E: std::fmt::Display>(
     }
 }
 
-async fn reconcile_for_ever(
-    context: &Context,
-    changed: &Notify,
-    leadership: &Leadership,
-) -> anyhow::Result<()> {
+async fn reconcile_while_leading(context: &Context, changed: &Notify, leadership: &Leadership) {
     let (mut ask, mut retry) = (ASK_SOON, RETRY.0);
-    loop {
-        anyhow::ensure!(leadership.holds(), LOST);
+    while leadership.holds() {
         let Err(e) = roll_out(context, changed, &mut ask).await else {
             retry = RETRY.0;
             continue;
