@@ -119,13 +119,11 @@ impl<R: Read> Reader<R> {
         let body = block.body(&self.window);
         let record =
             Record::parse(body, flags, version).ok_or_else(|| block.damaged("an event that is whole"))?;
-        let outcome = match convert::at_once(record.code, record.param_count()) {
-            Some(outcome) => outcome,
-            None => {
-                let event =
-                    record.event(body).ok_or_else(|| block.damaged("parameters inside their event"))?;
-                self.converter.convert(&event).map_err(|_| block.unconvertible(&event))?
-            }
+        let outcome = if let Some(outcome) = convert::at_once(record.code, record.param_count()) {
+            outcome
+        } else {
+            let event = record.event(body).ok_or_else(|| block.damaged("parameters inside their event"))?;
+            self.converter.convert(&event).map_err(|_| block.unconvertible(&event))?
         };
         Ok((outcome != Outcome::Dropped).then_some((record, outcome)))
     }

@@ -4,6 +4,7 @@ use crate::{cursor::Cursor, lists::entries};
 
 /// One thread. Ids that the writer did not know are -1, other fields of newer versions 0 or empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "the format's own fields")]
 pub struct ListedProcess {
     /// Thread id.
     pub tid: i64,
