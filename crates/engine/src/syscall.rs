@@ -17,17 +17,31 @@ use crate::{
     options::Options,
     process_table::{Counters, ProcessTable},
     rules::RulesHandle,
+    thread_table::ThreadTable,
 };
 
 /// The output field with the path as the kernel resolved it, where it differs from `fd.name`.
 const RESOLVED_PATH: &str = "evasion.resolved_path";
 
-/// Evaluates the syscall events of one machine or file, in their order.
+/// Evaluates the syscall events of one machine, in their order.
 #[derive(Debug)]
 pub struct SyscallEngine {
-    rules: RulesHandle,
     processes: ProcessTable,
     users: Arc<Users>,
+    evaluator: Evaluator,
+}
+
+/// Evaluates the events of a capture, in their order, with everything that it says of the machine.
+#[derive(Debug)]
+pub struct CaptureEngine {
+    threads: ThreadTable,
+    evaluator: Evaluator,
+}
+
+/// Rules over single events, and what goes on from one to the next.
+#[derive(Debug)]
+struct Evaluator {
+    rules: RulesHandle,
     header: Header,
     alerts: Alerts,
     matching: Matching,
@@ -38,17 +52,9 @@ impl SyscallEngine {
     /// An engine that knows no process yet.
     pub fn new(rules: RulesHandle, options: &Options) -> Self {
         Self {
-            rules,
             processes: ProcessTable::new(options.max_processes, options.boot_time),
             users: Arc::clone(&options.users),
-            header: Header {
-                source: "syscall",
-                hostname: Arc::clone(&options.hostname),
-                ..Header::default()
-            },
-            alerts: Alerts { hits: Arc::clone(&options.hits), iso8601: options.iso8601 },
-            matching: options.matching,
-            scratch: Scratch::default(),
+            evaluator: Evaluator::new(rules, options),
         }
     }
 
@@ -60,9 +66,16 @@ impl SyscallEngine {
 
     /// Evaluates the rules on an event and hands over what they say.
     pub fn event(&mut self, event: &Event, sink: &mut dyn FnMut(Alert)) {
-        self.advance(event);
         self.processes.before(event);
-        self.evaluate(event, sink);
+        let known = self.processes.of_event(event);
+        let origin = event.origin.filter(|_| known.is_none());
+        let unknown = origin.map(|o| Process::unknown(ProcessKey { pid: o.tgid, start: o.start }));
+        let around = Around {
+            process: known.or(unknown.as_ref()),
+            processes: &self.processes,
+            users: &self.users,
+        };
+        self.evaluator.event(event, &around, sink);
         self.processes.after(event);
     }
 
@@ -80,6 +93,69 @@ impl SyscallEngine {
     pub fn counters(&self) -> Counters {
         self.processes.counters()
     }
+}
+
+impl CaptureEngine {
+    /// An engine that knows no thread yet.
+    pub fn new(rules: RulesHandle, options: &Options) -> Self {
+        Self { threads: ThreadTable::default(), evaluator: Evaluator::new(rules, options) }
+    }
+
+    /// What is known of the machine: lists of the capture go here.
+    pub fn threads(&mut self) -> &mut ThreadTable {
+        &mut self.threads
+    }
+
+    /// Takes note of an event without evaluating rules.
+    pub fn scan(&mut self, event: &Event) {
+        self.threads.event(event);
+    }
+
+    /// Evaluates the rules on an event and hands over what they say.
+    pub fn event(&mut self, event: &Event, sink: &mut dyn FnMut(Alert)) {
+        self.threads.event(event);
+        let around = Around {
+            process: self.threads.current(),
+            processes: &self.threads,
+            users: self.threads.users(),
+        };
+        self.evaluator.event(event, &around, sink);
+    }
+}
+
+/// What is known around an event.
+struct Around<'a> {
+    process: Option<&'a Process>,
+    processes: &'a dyn Processes,
+    users: &'a Users,
+}
+
+impl Evaluator {
+    fn new(rules: RulesHandle, options: &Options) -> Self {
+        Self {
+            rules,
+            header: Header {
+                source: "syscall",
+                hostname: Arc::clone(&options.hostname),
+                ..Header::default()
+            },
+            alerts: Alerts { hits: Arc::clone(&options.hits), iso8601: options.iso8601 },
+            matching: options.matching,
+            scratch: Scratch::default(),
+        }
+    }
+
+    fn event(&mut self, event: &Event, around: &Around, sink: &mut dyn FnMut(Alert)) {
+        self.advance(event);
+        let Some(record) =
+            SyscallRecord::new(&self.header, *event, around.process, around.processes, around.users)
+        else {
+            return;
+        };
+        let rules = self.rules.load();
+        let pass = Pass { rules: &rules, matching: self.matching, alerts: &self.alerts };
+        pass.views(&record, &mut self.scratch, sink);
+    }
 
     fn advance(&mut self, event: &Event) {
         let header = &mut self.header;
@@ -89,20 +165,6 @@ impl SyscallEngine {
         if header.first_ts == 0 {
             header.first_ts = event.ts;
         }
-    }
-
-    fn evaluate(&mut self, event: &Event, sink: &mut dyn FnMut(Alert)) {
-        let known = self.processes.of_event(event);
-        let origin = event.origin.filter(|_| known.is_none());
-        let unknown = origin.map(|o| Process::unknown(ProcessKey { pid: o.tgid, start: o.start }));
-        let process = known.or(unknown.as_ref());
-        let processes: &dyn Processes = &self.processes;
-        let Some(record) = SyscallRecord::new(&self.header, *event, process, processes, &self.users) else {
-            return;
-        };
-        let rules = self.rules.load();
-        let pass = Pass { rules: &rules, matching: self.matching, alerts: &self.alerts };
-        pass.views(&record, &mut self.scratch, sink);
     }
 }
 
