@@ -12,6 +12,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("saker-events", &["saker-rules"]),
     ("saker-crds", &["saker-rules"]),
     ("saker-outputs", &["saker-alert"]),
+    ("saker-capture", &["saker-events"]),
     ("saker-engine", &["saker-alert", "saker-events", "saker-rules"]),
     ("saker-source-syscall", &["saker-events"]),
     ("saker-source-k8s-audit", &["saker-events"]),
