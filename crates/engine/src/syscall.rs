@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use saker_alert::Alert;
+use saker_capture::Entry;
 use saker_events::{
     Event, SYSCALL_SOURCE,
     process::{Process, ProcessKey, Processes},
     record::{Header, SyscallRecord},
+    table::code,
     users::Users,
 };
 use saker_rules::ruleset::{Matching, Rule, RuleSet, Scratch};
@@ -35,6 +37,8 @@ pub struct SyscallEngine {
 #[derive(Debug)]
 pub struct CaptureEngine {
     threads: ThreadTable,
+    /// No event yet but those by which the writer told its users and containers.
+    opening: bool,
     evaluator: Evaluator,
 }
 
@@ -70,11 +74,8 @@ impl SyscallEngine {
         let known = self.processes.of_event(event);
         let origin = event.origin.filter(|_| known.is_none());
         let unknown = origin.map(|o| Process::unknown(ProcessKey { pid: o.tgid, start: o.start }));
-        let around = Around {
-            process: known.or(unknown.as_ref()),
-            processes: &self.processes,
-            users: &self.users,
-        };
+        let around =
+            Around { process: known.or(unknown.as_ref()), processes: &self.processes, users: &self.users };
         self.evaluator.event(event, &around, sink);
         self.processes.after(event);
     }
@@ -98,29 +99,50 @@ impl SyscallEngine {
 impl CaptureEngine {
     /// An engine that knows no thread yet.
     pub fn new(rules: RulesHandle, options: &Options) -> Self {
-        Self { threads: ThreadTable::default(), evaluator: Evaluator::new(rules, options) }
+        Self { threads: ThreadTable::default(), opening: true, evaluator: Evaluator::new(rules, options) }
     }
 
-    /// What is known of the machine: lists of the capture go here.
-    pub fn threads(&mut self) -> &mut ThreadTable {
-        &mut self.threads
+    /// Takes note of what the capture says next; on events rules are evaluated.
+    pub fn entry(&mut self, entry: Entry, sink: &mut dyn FnMut(Alert)) {
+        match entry {
+            Entry::Section => (self.threads, self.opening) = (ThreadTable::default(), true),
+            Entry::Machine(machine) => self.threads.set_machine(&machine),
+            Entry::Interfaces(list) => self.threads.set_interfaces(&list),
+            Entry::Users(list) => self.threads.set_users(list),
+            Entry::Processes(list) => self.threads.set_processes(list),
+            Entry::Fds { tid, fds } => self.threads.set_fds(tid, fds),
+            Entry::Event { event, state_only } => {
+                self.opening &= tells_of_lists(event.code);
+                if state_only || self.opening { self.threads.event(&event) } else { self.event(&event, sink) }
+            }
+        }
     }
 
-    /// Takes note of an event without evaluating rules.
-    pub fn scan(&mut self, event: &Event) {
+    /// What is known of the recorded machine.
+    pub fn threads(&self) -> &ThreadTable {
+        &self.threads
+    }
+
+    fn event(&mut self, event: &Event, sink: &mut dyn FnMut(Alert)) {
         self.threads.event(event);
-    }
-
-    /// Evaluates the rules on an event and hands over what they say.
-    pub fn event(&mut self, event: &Event, sink: &mut dyn FnMut(Alert)) {
-        self.threads.event(event);
-        let around = Around {
-            process: self.threads.current(),
-            processes: &self.threads,
-            users: self.threads.users(),
-        };
+        let around =
+            Around { process: self.threads.current(), processes: &self.threads, users: self.threads.users() };
         self.evaluator.event(event, &around, sink);
     }
+}
+
+/// Whether an event is of those by which writers tell their tables of users and containers once more.
+fn tells_of_lists(event_code: u16) -> bool {
+    matches!(
+        event_code,
+        code::USER_ADDED_E
+            | code::USER_DELETED_E
+            | code::GROUP_ADDED_E
+            | code::GROUP_DELETED_E
+            | code::CONTAINER_JSON_E
+            | code::CONTAINER_JSON_2_E
+            | code::ASYNCEVENT_E
+    )
 }
 
 /// What is known around an event.

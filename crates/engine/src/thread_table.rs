@@ -12,12 +12,13 @@ mod fds;
 mod files;
 mod ids;
 mod kinship;
+mod lists;
 mod sockets;
 mod users;
 
 use std::net::IpAddr;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use saker_events::{
     Event,
     descriptor::{Descriptor, Used},
@@ -102,6 +103,15 @@ struct Ended {
     fd: Option<(i64, i64)>,
 }
 
+/// What waits until all lists are read.
+#[derive(Debug, Default)]
+struct Listed {
+    /// Ports on which somebody waits for calls.
+    servers: FxHashSet<u16>,
+    /// Threads and descriptors of sockets with two ends.
+    sockets: Vec<(i64, i64)>,
+}
+
 /// The table. Ids are those of the initial pid namespace, times nanoseconds since the Unix epoch.
 #[derive(Debug)]
 pub struct ThreadTable {
@@ -115,6 +125,7 @@ pub struct ThreadTable {
     /// When a thread ended, with who had started it.
     ends: FxHashMap<i64, (i64, u64)>,
     ended: Ended,
+    listed: Listed,
     used: Used,
     /// The thread of the event at hand.
     current: Option<i64>,
@@ -135,6 +146,7 @@ impl Default for ThreadTable {
             boot_time: 0,
             ends: FxHashMap::default(),
             ended: Ended::default(),
+            listed: Listed::default(),
             used: NO_FD,
             current: None,
             fds: 0,
@@ -144,21 +156,6 @@ impl Default for ThreadTable {
 }
 
 impl ThreadTable {
-    /// When the machine was started, nanoseconds since the Unix epoch.
-    pub fn set_boot_time(&mut self, boot_time: u64) {
-        self.boot_time = boot_time;
-    }
-
-    /// The machine's addresses, each with the mask of its network.
-    pub fn set_interfaces(&mut self, interfaces: Vec<(IpAddr, IpAddr)>) {
-        self.interfaces = interfaces;
-    }
-
-    /// Users and groups of the host.
-    pub fn users_mut(&mut self) -> &mut Users {
-        &mut self.users
-    }
-
     /// Users and groups as the thread of the event at hand sees them.
     pub fn users(&self) -> &Users {
         if self.users_of_containers.is_empty() {
@@ -190,6 +187,9 @@ impl ThreadTable {
 
     /// Takes note of an event, before rules see it.
     pub fn event(&mut self, event: &Event) {
+        if !self.listed.sockets.is_empty() {
+            self.settle_lists();
+        }
         self.take_away();
         self.used = NO_FD;
         self.current = None;

@@ -13,7 +13,7 @@ use super::{ThreadTable, fds::KeptFd};
 use crate::params::Params;
 
 /// The bit of `file_flags`.
-const O_CLOEXEC: u64 = 1 << 12;
+pub(super) const O_CLOEXEC: u64 = 1 << 12;
 /// The bit of `file_flags`: the kernel tells it when the call returns.
 const O_F_CREATED: u64 = 1 << 14;
 /// `SOCK_CLOEXEC`, as the kernel has it.
