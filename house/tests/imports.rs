@@ -13,7 +13,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("saker-crds", &["saker-rules"]),
     ("saker-outputs", &["saker-alert"]),
     ("saker-capture", &["saker-events"]),
-    ("saker-engine", &["saker-alert", "saker-events", "saker-rules"]),
+    ("saker-engine", &["saker-alert", "saker-capture", "saker-events", "saker-rules"]),
     ("saker-source-syscall", &["saker-events"]),
     ("saker-source-k8s-audit", &["saker-events"]),
     ("saker-operator", &["saker-crds", "saker-events", "saker-rules", "saker-rulesets"]),
@@ -35,6 +35,7 @@ const OURS: &[(&str, &[&str])] = &[
         "saker-cli",
         &[
             "saker-alert",
+            "saker-capture",
             "saker-engine",
             "saker-events",
             "saker-rules",
