@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 use crate::{
-    fd::FdType,
+    descriptor::FdType,
     table::{Category, event_flags as event},
 };
 
@@ -111,7 +111,7 @@ fn error_kind(r: &SyscallRecord) -> ErrorKind {
     }
 }
 
-fn abspath<'a>(r: &'a SyscallRecord<'a>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
+fn abspath<'a>(r: &'a SyscallRecord<'_>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
     r.abspath(arg)
 }
 
@@ -128,7 +128,7 @@ fn io_dir<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
 }
 
 fn is_syslog<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
-    let log = || r.fd().is_some_and(|fd| fd.name.ends_with(b"/dev/log"));
+    let log = || r.fd().is_some_and(|fd| fd.name.as_deref().is_some_and(|name| name.ends_with(b"/dev/log")));
     boolean(r.row.any(event::WRITES_TO_FD) && log())
 }
 

@@ -36,10 +36,11 @@ fn capabilities<'a>(set: u64) -> Option<Value<'a>> {
     owned(names.join(" "))
 }
 
+/// Of a thread that is not kept apart only what follows from the process's ids.
 fn vtid<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
     let process = r.process()?;
-    let vtid = if r.is_main_thread()? {
-        process.vpid
+    let vtid = if process.tid == r.event.tid {
+        process.vtid
     } else if process.in_pid_namespace() {
         return None;
     } else {
@@ -72,7 +73,7 @@ fn named_cgroup(item: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((name, path.strip_prefix(b"=")?))
 }
 
-fn cgroup<'a>(r: &'a SyscallRecord<'a>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
+fn cgroup<'a>(r: &'a SyscallRecord<'_>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
     let subsystem = arg?.text.as_bytes();
     let mut all = items(&r.process()?.cgroups).filter_map(named_cgroup);
     all.find(|(name, _)| *name == subsystem).map(|(_, path)| Value::text(path))
