@@ -58,10 +58,10 @@ const KINDS: [(u32, Kind); 31] = [
 const MAX_BYTES: usize = 128 << 20;
 /// The bytes of a section header that are looked at first.
 const HEADER_BYTES: usize = 16;
-const MAGIC: u32 = 0x1A2B_3C4D;
-const MAJOR_VERSION: u16 = 1;
+pub(crate) const MAGIC: u32 = 0x1A2B_3C4D;
+pub(crate) const MAJOR_VERSION: u16 = 1;
 /// Type and both lengths.
-const FRAME_BYTES: usize = 12;
+pub(crate) const FRAME_BYTES: usize = 12;
 
 impl Kind {
     fn of(number: u32) -> Self {
@@ -150,10 +150,13 @@ pub(crate) fn check_start<R: Read>(window: &mut Window<R>) -> Result<(), Error> 
     }
 }
 
-/// Fills the window; a compressed file that is cut off ends like a plain one.
+/// Fills the window, with an error that says where.
 fn fill<R: Read>(window: &mut Window<R>, count: usize) -> Result<bool, Error> {
-    window.fill(count).or_else(|source| match source.kind() {
-        io::ErrorKind::UnexpectedEof => Ok(false),
-        _ => Err(Error::Io { offset: window.offset, source }),
+    let offset = window.offset;
+    window.fill(count).map_err(|source| match source.kind() {
+        io::ErrorKind::UnexpectedEof => {
+            Error::Damaged { offset, expected: "more bytes, but the compressed file is cut off" }
+        }
+        _ => Error::Io { offset, source },
     })
 }

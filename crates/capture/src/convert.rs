@@ -52,8 +52,14 @@ impl Converter {
         let row = Row::of(event.code).ok_or(Unconvertible)?;
         match rule(row, event)?.action {
             Action::Pass => Ok(Outcome::Kept(row.params)),
-            Action::Keep => self.keep(event, Outcome::Dropped),
-            Action::KeepAndPass => self.keep(event, Outcome::Kept(row.params)),
+            Action::Keep => {
+                self.keep(event);
+                Ok(Outcome::Dropped)
+            }
+            Action::KeepAndPass => {
+                self.keep(event);
+                Ok(Outcome::Kept(row.params))
+            }
             Action::Add(_) | Action::Become(..) => {
                 self.draft.copy(event);
                 self.convert_draft()
@@ -96,8 +102,14 @@ impl Converter {
         let row = Row::of(event.code).ok_or(Unconvertible)?;
         match rule(row, &event)?.action {
             Action::Pass => return Ok(Some(Outcome::Converted)),
-            Action::Keep => return self.keep(&event, Outcome::Dropped).map(Some),
-            Action::KeepAndPass => return self.keep(&event, Outcome::Converted).map(Some),
+            Action::Keep => {
+                self.keep(&event);
+                return Ok(Some(Outcome::Dropped));
+            }
+            Action::KeepAndPass => {
+                self.keep(&event);
+                return Ok(Some(Outcome::Converted));
+            }
             Action::Add(values) => {
                 self.spare.copy(&event);
                 self.append(&event, values)?;
@@ -122,7 +134,7 @@ impl Converter {
         Ok(())
     }
 
-    fn keep(&mut self, event: &Event, outcome: Outcome) -> Result<Outcome, Unconvertible> {
+    fn keep(&mut self, event: &Event) {
         let mut kept = self.remove(event.tid).or_else(|| self.freed.pop()).unwrap_or_default();
         kept.copy(event);
         let bytes = self.waiting_bytes.saturating_add(kept.len()).saturating_add(KEPT_OVERHEAD);
@@ -132,7 +144,6 @@ impl Converter {
             self.waiting_bytes = bytes;
             self.waiting.insert(event.tid, kept);
         }
-        Ok(outcome)
     }
 
     /// The enter event that belongs to an exit event, if one waits for the thread.

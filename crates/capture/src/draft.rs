@@ -30,7 +30,7 @@ impl Draft {
         self.start(event.ts, event.tid, event.code);
         let (lengths, data) = event.parts();
         self.lengths.extend_from_slice(lengths);
-        self.data.extend_from_slice(data);
+        self.data.extend_from_slice(data.get(..event.data_bytes()).unwrap_or(data));
     }
 
     pub(crate) fn code(&self) -> u16 {

@@ -21,9 +21,12 @@ mod cursor;
 mod draft;
 mod error;
 mod lists;
+mod out;
 mod reader;
 mod record;
+mod tail;
 mod window;
+mod writer;
 
 pub use error::Error;
 pub use lists::{
@@ -34,3 +37,4 @@ pub use lists::{
     users::{Group, User, UserList},
 };
 pub use reader::{Entry, Reader};
+pub use writer::Writer;

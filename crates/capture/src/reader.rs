@@ -2,15 +2,17 @@
 
 use std::io::Read;
 
-use saker_events::Event;
+use saker_events::{Event, table::EventRow};
 
 use crate::{
     Error, Interface, ListedFd, ListedProcess, Machine, UserList,
     block::{self, Block, Kind},
     convert::{self, Converter, Outcome},
     cursor::Cursor,
+    draft::Draft,
     lists::{fds, interfaces, processes},
     record::Record,
+    tail::Tail,
     window::Window,
 };
 
@@ -44,7 +46,7 @@ pub enum Entry<'a> {
 }
 
 /// Bit of an event's flags: it changes the state alone.
-const STATE_ONLY: u32 = 1;
+pub(crate) const STATE_ONLY: u32 = 1;
 
 /// Which blocks may come next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,13 +67,22 @@ pub struct Reader<R> {
     /// Bytes of the block that was given last.
     given: usize,
     events: u64,
+    /// An event put together with what follows it in our own captures.
+    joined: Draft,
 }
 
 impl<R: Read> Reader<R> {
     /// Reads the first bytes.
     pub fn new(capture: R) -> Result<Self, Error> {
         let window = Window::new(capture).map_err(|source| Error::Io { offset: 0, source })?;
-        Ok(Self { window, stage: Stage::Start, converter: Converter::default(), given: 0, events: 0 })
+        Ok(Self {
+            window,
+            stage: Stage::Start,
+            converter: Converter::default(),
+            given: 0,
+            events: 0,
+            joined: Draft::default(),
+        })
     }
 
     /// The next entry; `None` at the end of the file. After an error there is nothing more to read.
@@ -119,20 +130,25 @@ impl<R: Read> Reader<R> {
         let body = block.body(&self.window);
         let record =
             Record::parse(body, flags, version).ok_or_else(|| block.damaged("an event that is whole"))?;
-        let outcome = match convert::at_once(record.code, record.param_count()) {
-            Some(outcome) => outcome,
-            None => {
-                let event =
-                    record.event(body).ok_or_else(|| block.damaged("parameters inside their event"))?;
-                self.converter.convert(&event).map_err(|_| block.unconvertible(&event))?
-            }
+        let outcome = if let Some(outcome) = convert::at_once(record.code, record.param_count()) {
+            outcome
+        } else {
+            let event = record.event(body).ok_or_else(|| block.damaged("parameters inside their event"))?;
+            self.converter.convert(&event).map_err(|_| block.unconvertible(&event))?
         };
         Ok((outcome != Outcome::Dropped).then_some((record, outcome)))
     }
 
     fn event(&mut self, block: Block, record: &Record, outcome: Outcome) -> Result<Entry<'_>, Error> {
         let event = match outcome {
-            Outcome::Kept(params) => record.event(block.body(&self.window)).map(|e| e.truncated(params)),
+            Outcome::Kept(params) => {
+                let body = block.body(&self.window);
+                let own = record.event(body).map(|event| event.truncated(params));
+                match (own, Tail::parse(record.behind(body))) {
+                    (Some(own), Some(tail)) => join(&mut self.joined, &own, &tail),
+                    (own, _) => own,
+                }
+            }
             Outcome::Converted | Outcome::Dropped => self.converter.converted(),
         };
         let mut event = event.ok_or_else(|| block.damaged("parameters inside their event"))?;
@@ -162,4 +178,16 @@ impl<R: Read> Reader<R> {
         };
         entry.ok_or_else(|| block.damaged("a list whose entries fill it"))
     }
+}
+
+/// The event with the parameters of its tail, which stand behind the table's.
+fn join<'a>(joined: &'a mut Draft, own: &Event, tail: &Tail) -> Option<Event<'a>> {
+    joined.copy(own);
+    let whole = EventRow::of(own.code).is_some_and(|row| row.own_params() == own.param_count());
+    if whole {
+        tail.params().try_for_each(|bytes| joined.push(bytes))?;
+    }
+    let mut event = joined.event()?;
+    event.origin = tail.origin;
+    Some(event)
 }

@@ -47,6 +47,11 @@ impl Record {
         self.lengths.len().checked_div(length_bytes(self.code)).unwrap_or(0)
     }
 
+    /// What follows the event in its body.
+    pub(crate) fn behind<'a>(&self, body: &'a [u8]) -> &'a [u8] {
+        body.get(self.data.end..).unwrap_or_default()
+    }
+
     /// The event in the body it was read from; `None` if a parameter reaches beyond.
     pub(crate) fn event<'a>(&self, body: &'a [u8]) -> Option<Event<'a>> {
         let (lengths, data) = (body.get(self.lengths.clone())?, body.get(self.data.clone())?);
@@ -58,7 +63,7 @@ impl Record {
 fn count_v1(code: u16, event: &[u8]) -> Option<usize> {
     let surplus = matches!(code, code::NOTIFICATION_E | code::INFRASTRUCTURE_EVENT_E);
     let len = event.len().checked_sub(if surplus { V1_SURPLUS } else { 0 })?;
-    let most = EventRow::of(code).map_or(0, |row| row.params.iter().filter(|p| !p.extension).count());
+    let most = EventRow::of(code).map_or(0, EventRow::own_params);
     let fills = |count: &usize| {
         let Some(event) = event.get(..len) else { return false };
         let parts = count.checked_mul(length_bytes(code)).and_then(|at| event.split_at_checked(at));

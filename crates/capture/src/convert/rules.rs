@@ -80,7 +80,7 @@ impl Row {
             _ => Class::ByCount,
         };
         let rules = RULES.iter().find(|(code, _)| *code == event.code).map_or(&[][..], |(_, rules)| rules);
-        Self { class, params: event.params.iter().filter(|p| !p.extension).count(), rules }
+        Self { class, params: event.own_params(), rules }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::{cursor::Cursor, lists::entries};
+use crate::{cursor::Cursor, lists::entries, out::Out};
 
 /// One descriptor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +105,8 @@ impl NamedKind {
     ];
 }
 
+/// Longer names are refused by other readers.
+const MAX_TEXT: u16 = 1023;
 /// The numbers of the kinds that have more than a name.
 const UNKNOWN: u8 = 0;
 const IPV4: u8 = 3;
@@ -123,7 +125,23 @@ pub(crate) fn read(mut body: Cursor, version: u8) -> Option<(i64, Vec<ListedFd>)
     Some((tid, fds?))
 }
 
+/// Writes the second version.
+pub(crate) fn write(out: &mut Out, tid: i64, list: &[ListedFd]) {
+    out.i64(tid);
+    let known = list.iter().filter(|fd| fd.kind != FdKind::Unknown);
+    for fd in known {
+        out.entry(true, |out| fd.write(out));
+    }
+}
+
 impl ListedFd {
+    fn write(&self, out: &mut Out) {
+        out.i64(self.fd);
+        out.u64(self.ino);
+        out.u8(self.kind.number());
+        self.kind.write(out);
+    }
+
     /// `delimited` entries may end early or hold more.
     fn read(entry: &mut Cursor, delimited: bool) -> Option<Self> {
         let (fd, ino, fdtype) = (entry.i64()?, entry.u64()?, entry.u8()?);
@@ -132,6 +150,60 @@ impl ListedFd {
 }
 
 impl FdKind {
+    fn number(&self) -> u8 {
+        match self {
+            Self::Unknown => UNKNOWN,
+            Self::Connection { source, .. } => {
+                if source.is_ipv4() {
+                    IPV4
+                } else {
+                    IPV6
+                }
+            }
+            Self::Server { address, .. } => {
+                if address.is_ipv4() {
+                    IPV4_SERVER
+                } else {
+                    IPV6_SERVER
+                }
+            }
+            Self::Unix { .. } => UNIX,
+            Self::File { .. } => FILE_V2,
+            Self::Named { kind, .. } => *kind as u8,
+        }
+    }
+
+    fn write(&self, out: &mut Out) {
+        match self {
+            Self::Unknown => {}
+            Self::Connection { source, destination, l4 } => {
+                for end in [source, destination] {
+                    out.ip(end.ip());
+                }
+                for end in [source, destination] {
+                    out.u16(end.port());
+                }
+                out.u8(*l4);
+            }
+            Self::Server { address, l4 } => {
+                out.ip(address.ip());
+                out.u16(address.port());
+                out.u8(*l4);
+            }
+            Self::Unix { source, destination, path } => {
+                out.u64(*source);
+                out.u64(*destination);
+                out.text(path, MAX_TEXT);
+            }
+            Self::File { open_flags, path, dev } => {
+                out.u32(*open_flags);
+                out.text(path, MAX_TEXT);
+                out.u32(*dev);
+            }
+            Self::Named { name, .. } => out.text(name, MAX_TEXT),
+        }
+    }
+
     fn read(entry: &mut Cursor, fdtype: u8, delimited: bool) -> Option<Self> {
         Some(match fdtype {
             UNKNOWN => Self::Unknown,

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{cursor::Cursor, lists::entries};
+use crate::{cursor::Cursor, lists::entries, out::Out};
 
 /// One address of an interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Interface {
     pub name: Vec<u8>,
 }
 
+/// The kernel's bound for names.
+const NAME_BYTES: usize = 15;
 const IPV4: u16 = 1;
 const IPV6: u16 = 2;
 const IPV4_NO_SPEED: u16 = 3;
@@ -32,7 +34,25 @@ pub(crate) fn read(body: Cursor, version: u8) -> Option<Vec<Interface>> {
     )
 }
 
+/// Writes the second version.
+pub(crate) fn write(out: &mut Out, list: &[Interface]) {
+    for interface in list {
+        out.entry(false, |out| interface.write(out));
+    }
+}
+
 impl Interface {
+    fn write(&self, out: &mut Out) {
+        let name = self.name.get(..NAME_BYTES).unwrap_or(&self.name);
+        out.u16(if self.address.is_ipv4() { IPV4 } else { IPV6 });
+        out.u16(u16::try_from(name.len()).unwrap_or(0));
+        for ip in [self.address, self.netmask, self.broadcast] {
+            out.ip(ip);
+        }
+        out.u64(self.linkspeed);
+        out.bytes(name);
+    }
+
     fn read(entry: &mut Cursor) -> Option<Self> {
         let (kind, name_bytes) = (entry.u16()?, entry.u16()?);
         let mut ip = || match kind {

@@ -1,6 +1,6 @@
 //! The machine that was recorded.
 
-use crate::cursor::Cursor;
+use crate::{cursor::Cursor, out::Out};
 
 /// Bytes of the host name's place.
 const HOST_BYTES: usize = 128;
@@ -28,5 +28,17 @@ impl Machine {
         let host = body.array::<HOST_BYTES>()?;
         let hostname = host.split(|b| *b == 0).next().unwrap_or_default().to_vec();
         Some(Self { cpus, memory, max_pid, hostname, boot_ts: body.u64()?, flags: body.u64()? })
+    }
+
+    pub(crate) fn write(&self, out: &mut Out) {
+        out.u32(self.cpus);
+        out.u64(self.memory);
+        out.u64(self.max_pid);
+        let mut host = [0; HOST_BYTES];
+        host.iter_mut().take(HOST_BYTES - 1).zip(&self.hostname).for_each(|(place, byte)| *place = *byte);
+        out.bytes(&host);
+        out.u64(self.boot_ts);
+        out.u64(self.flags);
+        out.bytes(&[0; 16]);
     }
 }

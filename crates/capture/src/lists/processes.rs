@@ -1,9 +1,10 @@
 //! Threads that ran when the capture began.
 
-use crate::{cursor::Cursor, lists::entries};
+use crate::{cursor::Cursor, lists::entries, out::Out};
 
 /// One thread. Ids that the writer did not know are -1, other fields of newer versions 0 or empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "the format's own fields")]
 pub struct ListedProcess {
     /// Thread id.
     pub tid: i64,
@@ -146,7 +147,63 @@ pub(crate) fn read(body: Cursor, version: u8) -> Option<Vec<ListedProcess>> {
     })
 }
 
+/// Writes the ninth version.
+pub(crate) fn write(out: &mut Out, list: &[ListedProcess]) {
+    for process in list {
+        out.entry(true, |out| process.write(out));
+    }
+}
+
+/// Longer texts are refused by other readers.
+const MAX_TEXT: u16 = 1024;
+const MAX_LIST: u16 = 4096;
+
 impl ListedProcess {
+    fn write(&self, out: &mut Out) {
+        for id in [self.tid, self.pid, self.ptid, self.sid, self.vpgid] {
+            out.i64(id);
+        }
+        for text in [&self.comm, &self.exe, &self.exepath] {
+            out.text(text, MAX_TEXT);
+        }
+        out.text(&self.args, MAX_LIST);
+        out.text(&self.cwd, MAX_TEXT);
+        out.u64(self.fdlimit);
+        for number in [self.flags, self.uid, self.gid] {
+            out.u32(number);
+        }
+        for kib in [self.vmsize_kb, self.vmrss_kb, self.vmswap_kb] {
+            out.u32(kib);
+        }
+        for count in [self.pfmajor, self.pfminor] {
+            out.u64(count);
+        }
+        out.text(&self.env, MAX_LIST);
+        for id in [self.vtid, self.vpid] {
+            out.i64(id);
+        }
+        out.text(&self.cgroups, MAX_LIST);
+        out.text(&self.root, MAX_TEXT);
+        self.write_appended(out);
+    }
+
+    fn write_appended(&self, out: &mut Out) {
+        out.u64(self.pidns_init_start_ts);
+        out.u32(self.tty);
+        out.u32(self.loginuid);
+        out.u8(self.exe_writable.into());
+        for caps in [self.cap_inheritable, self.cap_permitted, self.cap_effective] {
+            out.u64(caps);
+        }
+        out.u8(self.exe_upper_layer.into());
+        for fact in [self.exe_ino, self.exe_ino_ctime, self.exe_ino_mtime] {
+            out.u64(fact);
+        }
+        out.u8(self.exe_from_memfd.into());
+        out.u8(self.exe_lower_layer.into());
+        out.i64(self.pgid);
+    }
+
     /// What every version has in this order, with the fields each version put between.
     fn read(entry: &mut Cursor, version: u8) -> Option<Self> {
         let mut p = Self { tid: entry.i64()?, pid: entry.i64()?, ptid: entry.i64()?, ..Self::default() };

@@ -1,6 +1,6 @@
 //! Users and groups of the recorded machine.
 
-use crate::{cursor::Cursor, lists::entries};
+use crate::{cursor::Cursor, lists::entries, out::Out};
 
 /// Both lists.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -30,6 +30,27 @@ pub struct Group {
     pub name: Vec<u8>,
 }
 
+impl User {
+    fn write(&self, out: &mut Out) {
+        out.u8(USER);
+        out.u32(self.uid);
+        out.u32(self.gid);
+        for text in [&self.name, &self.home, &self.shell] {
+            out.text(text, MAX_TEXT);
+        }
+    }
+}
+
+impl Group {
+    fn write(&self, out: &mut Out) {
+        out.u8(GROUP);
+        out.u32(self.gid);
+        out.text(&self.name, MAX_TEXT);
+    }
+}
+
+/// Longer names are refused by other readers.
+const MAX_TEXT: u16 = 255;
 const USER: u8 = 0;
 const GROUP: u8 = 1;
 
@@ -39,6 +60,16 @@ impl UserList {
         let mut list = Self::default();
         entries(body, |body| if version == 1 { list.add(body) } else { list.add(&mut body.entry(true)?) })?;
         Some(list)
+    }
+
+    /// Writes the second version.
+    pub(crate) fn write(&self, out: &mut Out) {
+        for user in &self.users {
+            out.entry(true, |out| user.write(out));
+        }
+        for group in &self.groups {
+            out.entry(true, |out| group.write(out));
+        }
     }
 
     fn add(&mut self, entry: &mut Cursor) -> Option<()> {
