@@ -8,7 +8,7 @@ use saker_events::{
     Event, SYSCALL_SOURCE,
     process::{Process, ProcessKey, Processes},
     record::{Header, SyscallRecord},
-    table::code,
+    table::{EventRow, Source, code},
     users::Users,
 };
 use saker_rules::ruleset::{Matching, Rule, RuleSet, Scratch};
@@ -184,7 +184,9 @@ impl Evaluator {
         header.previous_ts = header.ts;
         header.num = event.num;
         header.ts = event.ts;
-        if header.first_ts == 0 {
+        let row = EventRow::of(event.code).filter(|row| row.source == Source::Meta);
+        header.async_type = row.map(|row| row.name);
+        if header.first_ts == 0 && row.is_none() {
             header.first_ts = event.ts;
         }
     }

@@ -23,7 +23,7 @@ use saker_events::{
     Event,
     descriptor::{Descriptor, Used},
     process::{Process, ProcessKey, Processes, Threads},
-    table::{EventRow, Source, event_flags},
+    table::{EventRow, Source, code, event_flags},
     users::{NOBODY, Users},
 };
 
@@ -194,7 +194,8 @@ impl ThreadTable {
         self.used = NO_FD;
         self.current = None;
         let Some(row) = EventRow::of(event.code) else { return };
-        if event.tid >= 0 && matches!(row.source, Source::Syscall | Source::Tracepoint) {
+        let of_thread = matches!(row.source, Source::Syscall | Source::Tracepoint);
+        if event.tid >= 0 && (of_thread || event.code == code::PROCINFO_E) {
             self.meet(event, row);
         }
         effects::apply(self, Params { event, row });

@@ -159,6 +159,7 @@ fn raw_number(param: &Param, number: Number, out: &mut Vec<u8>) {
         (T::Flags8 | T::Flags16 | T::Flags32 | T::Enumflags8 | T::Enumflags16 | T::Enumflags32, _) => {
             bits.to_string()
         }
+        (T::Errno, _) => signed.to_string(),
         (T::Uid | T::Gid, _) if bits == u64::from(u32::MAX) => "-1".to_owned(),
         (T::Reltime, _) if bits == u64::MAX => "none".to_owned(),
         (T::Abstime, _) => local_time(bits),

@@ -14,7 +14,7 @@ use crate::{
     fields::{self, Getter},
     param, path,
     process::{Process, Processes},
-    table::{self, Category, ERRNO, EventRow, ParamType, Source, code},
+    table::{self, Category, ERRNO, EventRow, ParamType, Source, code, event_flags},
     users::Users,
 };
 
@@ -33,6 +33,8 @@ pub struct Header {
     pub first_ts: u64,
     /// Time of the event before, nanoseconds since the epoch; 0 for the first.
     pub previous_ts: u64,
+    /// Kind of an event that nobody's call made.
+    pub async_type: Option<&'static str>,
 }
 
 impl Header {
@@ -244,14 +246,21 @@ impl<'a> SyscallRecord<'a> {
     /// One of `fs.path.*`, made absolute. Only calls that succeeded have these, but for failed opens.
     pub fn fs_path(&self, role: Role) -> Option<Value<'_>> {
         let raw = self.fs_path_text(role)?;
-        if let Some(fd) = self.fd().filter(|_| self.open_flags().is_some()) {
-            return fd.name.as_deref().map(Value::text);
+        let opens = self.open_flags().is_some();
+        let known = self.fd().filter(|fd| fd.kind.is_some()).and_then(|fd| fd.name.as_deref());
+        match known {
+            Some(name) if opens => return Some(Value::text(name)),
+            _ if raw.starts_with(b"/") => return Some(Value::text(raw)),
+            _ if opens => return Some(Value::text(UNKNOWN)),
+            _ => {}
         }
-        Some(Value::Text(if raw.starts_with(b"/") {
-            Cow::Borrowed(raw)
-        } else {
-            path::join(self.cwd(), raw)
-        }))
+        // Upstream takes the event's descriptor for the base, also where that stands for the working directory.
+        let base = match known {
+            Some(directory) => Cow::Owned([directory, b"/"].concat()),
+            None if self.row.any(event_flags::USES_FD) => Cow::Borrowed(UNKNOWN),
+            None => Cow::Borrowed(self.cwd()),
+        };
+        Some(Value::Text(path::join(&base, raw)))
     }
 
     /// One of `fs.path.*raw`.

@@ -16,6 +16,7 @@ pub(super) fn introduces_itself(event_code: u16) -> bool {
             | PROCEXIT_1_E
             | SCHEDSWITCH_1_E
             | SCHEDSWITCH_6_E
+            | PROCINFO_E
     )
 }
 
@@ -66,6 +67,7 @@ pub(super) fn apply(table: &mut ThreadTable, params: Params) {
         SYSCALL_UNSHARE_X | SYSCALL_SETNS_X => ids::entered(table, params),
         SYSCALL_SETRLIMIT_X | SYSCALL_GETRLIMIT_X | SYSCALL_PRLIMIT_X => ids::limited(table, params),
         SYSCALL_PRCTL_X => ids::controlled(table, params),
+        PROCINFO_E => ids::reported(table, params),
         USER_ADDED_E => users::added(table, params),
         USER_DELETED_E => users::deleted(table, params),
         GROUP_ADDED_E => users::group_added(table, params),

@@ -76,12 +76,13 @@ fn image(old: &Image, params: Params, exepath: Vec<u8>) -> Image {
     }
 }
 
-/// The path as the kernel has it, or else as the call gave it.
+/// The path as the kernel has it, or else as the call gave it, or else as it was.
 fn exepath(table: &ThreadTable, params: Params) -> Vec<u8> {
     let trusted = params.text("trusted_exepath");
-    let path = if trusted.is_empty() { called(table, params) } else { Some(trusted.to_vec()) };
-    let path = path.unwrap_or_else(|| b"<NA>".to_vec());
-    path.strip_suffix(b" (deleted)").map_or(path.clone(), <[u8]>::to_vec)
+    let told = if trusted.is_empty() { called(table, params) } else { Some(trusted.to_vec()) };
+    let old = || table.process(params.event.tid).map(|p| p.image.exepath.to_vec());
+    let path = told.or_else(old).unwrap_or_default();
+    path.strip_suffix(b" (deleted)").map(<[u8]>::to_vec).unwrap_or(path)
 }
 
 /// The path that the start of the call named, made absolute.

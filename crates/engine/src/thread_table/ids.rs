@@ -124,3 +124,11 @@ pub(super) fn mapped(table: &mut ThreadTable, params: Params) {
     set(&mut process.memory.rss, params.at(2));
     set(&mut process.memory.swap, params.at(3));
 }
+
+/// `procinfo`: a recorder's report about a thread.
+pub(super) fn reported(table: &mut ThreadTable, params: Params) {
+    let (user, system) = (params.at(0).unwrap_or(0), params.at(1).unwrap_or(0));
+    if let Some(process) = table.process_mut(params.event.tid) {
+        process.cpu = process.cpu.report(params.event.ts, user, system);
+    }
+}

@@ -48,8 +48,8 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("proc.pgid.exe", CharBuf, SYSCALL, S(|r, _| leader(r, group, exe)), "`proc.exe` of the process group's leader"),
     row("proc.pgid.exepath", CharBuf, SYSCALL, S(|r, _| leader(r, group, exepath)), "`proc.exepath` of the process group's leader"),
     row("proc.duration", RelTime, SYSCALL, S(|r, _| age(r, r.process()?)), "Nanoseconds since the process was started"),
-    row("proc.ppid.duration", RelTime, SYSCALL, S(|r, _| age(r, r.parent()?)), "Nanoseconds since the parent was started"),
-    row("proc.pid.ts", RelTime, SYSCALL, S(|r, _| uint(r.process()?.started)), "When the process was started, nanoseconds since the Unix epoch"),
+    row("proc.ppid.duration", RelTime, SYSCALL, S(parent_age), "Nanoseconds since the parent was started"),
+    row("proc.pid.ts", RelTime, SYSCALL, S(|r, _| nonzero(r.process()?.started)), "When the process was started, nanoseconds since the Unix epoch"),
     row("proc.ppid.ts", RelTime, SYSCALL, S(|r, _| uint(r.parent()?.started)), "When the parent was started, nanoseconds since the Unix epoch"),
     row("proc.is_exe_writable", Bool, SYSCALL, S(|r, _| exe_flag(r, 1)), "Whether its user may write its executable"),
     row("proc.is_exe_upper_layer", Bool, SYSCALL, S(|r, _| exe_flag(r, 2)), "Whether its executable is in the writable layer of an overlay, so was not in the image"),
@@ -63,7 +63,7 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("proc.exe_ino.mtime", AbsTime, SYSCALL, S(|r, _| nonzero(r.process()?.image.mtime)), "When the executable's content changed, nanoseconds since the Unix epoch"),
     row("proc.exe_ino.ctime_duration_proc_start", AbsTime, SYSCALL, S(|r, _| since_ctime(r, |p| p.started)), "Nanoseconds from the change of the executable's inode to the start of the process"),
     row("proc.exe_ino.ctime_duration_pidns_start", AbsTime, SYSCALL, S(|r, _| before_ctime(r, |p| p.pidns_start)), "Nanoseconds from the start of the pid namespace to the change of the executable's inode"),
-    row("proc.pidns_init_start_ts", Uint64, SYSCALL, S(|r, _| nonzero(r.process()?.pidns_start)), "When its pid namespace was started, nanoseconds since the Unix epoch"),
+    row("proc.pidns_init_start_ts", Uint64, SYSCALL, S(|r, _| nonzero(r.process().filter(|p| p.in_pid_namespace())?.pidns_start)), "When its pid namespace was started, if it is not the machine's own, nanoseconds since the Unix epoch"),
     row("proc.fdopencount", Uint64, SYSCALL, S(|r, _| size(open_fds(r)?)), "Number of open file descriptors"),
     row("proc.fdlimit", Int64, SYSCALL, S(|r, _| id(r.process()?.fdlimit)), "Number of file descriptors it may open"),
     row("proc.fdusage", Double, SYSCALL, S(fd_usage), "Open file descriptors in relation to the limit"),
@@ -195,6 +195,13 @@ fn age<'a>(r: &SyscallRecord, process: &Process) -> Option<Value<'a>> {
     // Clocks are read apart: a process that just started may seem younger than its first event.
     let age = r.header.ts.saturating_sub(process.started);
     (process.started != 0).then_some(Value::Uint(age))
+}
+
+/// Falco leaves what stands in the same memory where the parent's start is not known, and that is the number of
+/// open descriptors.
+fn parent_age<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
+    let parent = r.parent()?;
+    age(r, parent).or_else(|| size(open_fds(r)?))
 }
 
 fn exe_flag<'a>(r: &SyscallRecord, flag: u64) -> Option<Value<'a>> {
