@@ -37,7 +37,7 @@ impl Number {
 }
 
 /// Size of a type's numbers in bytes and whether they have a sign; `None` for what is no number.
-pub(crate) const fn layout(ty: ParamType) -> Option<(usize, bool)> {
+pub const fn layout(ty: ParamType) -> Option<(usize, bool)> {
     use ParamType as T;
     Some(match ty {
         T::Int16 => (2, true),
