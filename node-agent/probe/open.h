@@ -6,7 +6,7 @@
 #include "ring.h"
 
 enum { EVENT_OPEN = 3, EVENT_CREAT = 59, EVENT_OPENAT = 307, EVENT_OPENAT2 = 327 };
-enum { FMODE_CREATED = 0x100000, O_ACCMODE = 3, AT_FDCWD = -100 };
+enum { FMODE_CREATED = 0x100000, O_ACCMODE = 3 };
 enum { FLAG_CREAT = 4, FLAG_TMPFILE = 1 << 13, FLAG_CREATED = 1 << 14, FLAG_UPPER = 1 << 15, FLAG_LOWER = 1 << 16 };
 
 // Kernel flags whose number is the same everywhere, and their flag in the event (table file_flags).

@@ -287,12 +287,14 @@ struct sock_common {
 	__be16 skc_dport;
 	u16 skc_num;
 	u16 skc_family;
+	u8 skc_state;
 	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
 };
 
 struct sock {
 	struct sock_common __sk_common;
 	u16 sk_protocol;
+	u32 sk_ack_backlog, sk_max_ack_backlog;
 };
 
 struct sockaddr_un {

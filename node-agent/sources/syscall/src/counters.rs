@@ -22,12 +22,14 @@ pub enum Class {
     Open,
     /// Outgoing connections.
     Connect,
+    /// Every other system call.
+    Call,
 }
 
 impl Class {
     /// All, in the order of the probe's numbers.
-    pub const ALL: [Self; 6] =
-        [Self::Fork, Self::Exec, Self::Exit, Self::ExecFailed, Self::Open, Self::Connect];
+    pub const ALL: [Self; 7] =
+        [Self::Fork, Self::Exec, Self::Exit, Self::ExecFailed, Self::Open, Self::Connect, Self::Call];
 
     /// The name in metrics.
     pub const fn name(self) -> &'static str {
@@ -38,6 +40,7 @@ impl Class {
             Self::ExecFailed => "exec_failed",
             Self::Open => "open",
             Self::Connect => "connect",
+            Self::Call => "call",
         }
     }
 
@@ -45,7 +48,7 @@ impl Class {
     pub const fn lane(self) -> Lane {
         match self {
             Self::Fork | Self::Exec | Self::Exit => Lane::Rare,
-            Self::ExecFailed | Self::Open | Self::Connect => Lane::Bulk,
+            Self::ExecFailed | Self::Open | Self::Connect | Self::Call => Lane::Bulk,
         }
     }
 }

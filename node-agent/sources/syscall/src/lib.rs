@@ -30,6 +30,7 @@
     )
 )]
 
+mod calls;
 mod clock;
 mod counters;
 mod delivery;
@@ -38,11 +39,13 @@ mod object;
 pub mod preflight;
 mod probe;
 mod procfs;
+mod recipe;
 pub mod record;
 mod rings;
 mod scan;
 mod sequence;
 mod syscalls;
+mod translation;
 
 pub use clock::boot_time;
 pub use counters::{Class, ClassCounters, Counters, CpuCounters};

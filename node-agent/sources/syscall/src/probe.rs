@@ -140,6 +140,7 @@ impl Probe {
     fn load_here(settings: &Settings) -> Result<Self, ProbeError> {
         let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Btf(Box::new(error)))?;
         let mut ebpf = object::open(&btf, settings.ring_bytes)?;
+        object::fill(&mut ebpf)?;
         object::load_tracepoint(&mut ebpf, &btf, SYS_EXIT)?;
         for name in ALWAYS {
             object::load_tracepoint(&mut ebpf, &btf, name)?;

@@ -11,6 +11,7 @@ macro_rules! call {
     };
 }
 
+mod calls;
 mod connect;
 mod exec;
 mod filter;
