@@ -74,20 +74,31 @@ __noinline int filter_text(u32 program, u32 slot, u32 kind, u32 from, u32 len)
 	return (f->kinds[kind & (FILTER_KINDS - 1)] & filter_bits(f, first) & filter_bits(f, second)) != 0;
 }
 
-// Whether the kernel's own path of the file may match.
-static __always_inline bool filter_file(struct scratch *s, struct text *t, struct task_struct *task, struct file *file,
-					u32 slot, u32 kind)
+// The root of the current task.
+#define ROOT_OF(task) (knows_task() ? (struct place){task->fs->root.mnt, task->fs->root.dentry} : PLACE_OF(task, fs, root))
+
+// Whether `len` bytes of the text are those of the path that was built behind it.
+__noinline int filter_same(u32 program, u32 start, u32 len)
 {
-	struct place root = PLACE_OF(task, fs, root), at;
+	struct text *t = text_of(program);
+	if (!t)
+		return 0;
+	for (u32 i = 0; i < FILTER_PATH_MAX && i < len; i++)
+		if (*text_at(t, i) != *text_at(t, start + i))
+			return 0;
+	return 1;
+}
+
+// Builds the kernel's own path of the file. Returns where it begins; 0 if the filter cannot decide on it.
+static __always_inline u32 filter_path(struct scratch *s, struct text *t, struct task_struct *task, struct file *file)
+{
+	struct place root = root_of(task), at = {};
 	if (!file)
-		return 1;
-	at = PLACE_OF(file, f_path);
+		return 0;
+	bpf_core_read(&at, sizeof(at), &file->f_path);
 	if (path_build(s->program, (u64)at.mnt, (u64)at.dentry, (u64)root.mnt, (u64)root.dentry) != STEP_END)
-		return 1;
-	u32 start = t->start, len = TEXT_END - start;
-	if (start < FILTER_PATH_MAX || len >= FILTER_PATH_MAX)
-		return 1;
-	return filter_text(s->program, slot, kind, start, len);
+		return 0;
+	return TEXT_END - t->start < FILTER_PATH_MAX ? t->start : 0;
 }
 
 // Whether an open of this kind may match a rule.
@@ -98,8 +109,18 @@ static __always_inline bool filter_open(struct scratch *s, struct text *t, struc
 	u64 bits = f ? f->kinds[kind & (FILTER_KINDS - 1)] : ~0ull;
 	if (!bits || !~bits)
 		return bits;
-	long len = bpf_probe_read_user_str(t->bytes, FILTER_PATH_MAX, name);
-	if (len <= 1 || len >= FILTER_PATH_MAX || t->bytes[0] != '/' || filter_text(s->program, slot, kind, 0, len - 1))
+	long size = bpf_probe_read_user_str(t->bytes, FILTER_PATH_MAX, name);
+	if (size <= 1 || size >= FILTER_PATH_MAX || t->bytes[0] != '/')
 		return 1;
-	return success && filter_file(s, t, task, file, slot, kind);
+	u32 len = size - 1, start;
+	if (filter_text(s->program, slot, kind, 0, len))
+		return 1;
+	if (!success)
+		return 0;
+	start = filter_path(s, t, task, file);
+	if (!start)
+		return 1;
+	if (TEXT_END - start == len && filter_same(s->program, start, len))
+		return 0;
+	return filter_text(s->program, slot, kind, start, TEXT_END - start);
 }

@@ -41,7 +41,7 @@ SEC("tp_btf/sys_exit")
 int sys_exit(u64 *ctx)
 {
 	struct pt_regs *regs = (void *)ctx[0];
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	bool compat = is_compat(task);
 	s32 call = call_number(regs, compat);
 	if (!(is_wanted(call) || call == CALL_SOCKETCALL) || bpf_get_current_pid_tgid() >> 32 == agent_tgid)
