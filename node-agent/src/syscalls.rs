@@ -11,9 +11,9 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use saker_engine::SyscallEngine;
+use saker_engine::{SyscallEngine, internal};
 use saker_events::Event;
-use saker_source_syscall::{ClassCounters, Counters, FilterMode, Item, Lane, Probe, ProbeError};
+use saker_source_syscall::{ClassCounters, Counters, FilterMode, Heard, Item, Lane, Probe, ProbeError};
 
 use crate::{
     config::{DropAction, SyscallEventDrops},
@@ -88,6 +88,7 @@ pub fn start(
         control: Arc::clone(&control),
         events: 0,
         looked: Instant::now(),
+        silent: Vec::new(),
     };
     let thread = thread::Builder::new().name("syscall".to_owned());
     let thread = thread.spawn(move || Worker { probe, filter, handler }.run())?;
@@ -110,6 +111,8 @@ struct Handler {
     /// Not yet added to the status.
     events: u64,
     looked: Instant,
+    /// Hooks that do not report.
+    silent: Vec<&'static str>,
 }
 
 impl Worker {
@@ -188,8 +191,28 @@ impl Handler {
                 }
             }
             Item::Gap { lane, lost, .. } => self.lost(*lane, *lost),
+            Item::Heard(heard) => self.heard(*heard),
             Item::Idle => self.interrupt_if_due(),
         }
+    }
+
+    /// A silent hook makes the source fail, until all are heard again.
+    fn heard(&mut self, heard: Heard) {
+        let Heard { hook, alive } = heard;
+        self.silent.retain(|known| *known != hook);
+        if !alive {
+            self.silent.push(hook);
+            tracing::error!(
+                hook,
+                "The kernel's hook does not report any more: was it detached? Restart the agent"
+            );
+            let alert = internal::SilentHook { time: now(), hostname: &self.status.hostname, hook };
+            self.status.alerts.send(alert.alert());
+        }
+        self.status.syscall.set(match self.silent.as_slice() {
+            [] => SourceState::Running,
+            silent => SourceState::Failed(format!("silent hooks: {}", silent.join(", "))),
+        });
     }
 
     /// Evaluates an event. Returns how many alerts it made.

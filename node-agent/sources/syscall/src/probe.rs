@@ -13,8 +13,8 @@ use aya::{
 use saker_events::Event;
 
 use crate::{
-    Counters, FilterMode, Item, PathFilter, SyscallSet, counters, delivery::Delivery, filter::Filter, object,
-    preflight, procfs, rings::Rings, scan, syscalls::WORDS,
+    Counters, FilterMode, Item, PathFilter, SyscallSet, counters, delivery::Delivery, filter::Filter,
+    liveness::Liveness, object, preflight, procfs, rings::Rings, scan, syscalls::WORDS,
 };
 
 /// Attached as long as the probe lives.
@@ -189,7 +189,7 @@ impl Probe {
     /// Changes which system calls are reported, without a gap for those that stay.
     pub fn set_syscalls(&mut self, syscalls: &SyscallSet) -> Result<(), ProbeError> {
         let refused = |error| ProbeError::Map { name: "syscalls", error: Box::new(error) };
-        self.wanted.set(0, syscalls.words(), 0).map_err(refused)?;
+        self.wanted.set(0, syscalls.with_marker().words(), 0).map_err(refused)?;
         if syscalls.is_empty() {
             self.detach_sys_exit()?;
             self.note(SYS_EXIT, HookState::Off("no system call is wanted".to_owned()));
@@ -255,9 +255,10 @@ impl Probe {
     fn tick(&mut self, on: &mut dyn FnMut(Item<'_>)) {
         self.ticked = Instant::now();
         match self.counters() {
-            Ok(counters) => self.delivery.tick(&counters, on),
+            Ok(counters) => self.delivery.tick(&counters, self.sys_exit.is_some(), on),
             Err(error) => tracing::error!(%error, "cannot tell whether events were lost"),
         }
+        Liveness::act();
     }
 
     /// What the probe sent, lost and cut until now.
