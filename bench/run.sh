@@ -6,4 +6,5 @@ cd "$(dirname "$0")/.."
 cargo build --release -p saker-bench
 release=${CARGO_TARGET_DIR:-target}/release
 echo "$(uname -sr), $(nproc) cores, $(date -u +%F)"
-exec "$release/saker-bench" "$release/saker-agent"
+"$release/saker-bench" "$release/saker-agent"
+SAKER_ABUSE=long cargo test --release -p saker-agent --test agent audit_abuse:: -- --test-threads=1

@@ -6,7 +6,10 @@ use std::{path::Path, time::Duration};
 
 use anyhow::Result;
 
-use crate::{agent::Agent, workload};
+use crate::{
+    agent::{Agent, as_f64},
+    workload,
+};
 
 const STARTS: usize = 5;
 const SHOTS: usize = 500;
@@ -73,12 +76,8 @@ fn overhead(binary: &Path, work: &workload::Workload) -> Result<()> {
     Ok(())
 }
 
-#[allow(clippy::cast_precision_loss, reason = "KiB of a process fit in 52 bits")]
-fn as_f64(kib: u64) -> f64 {
-    kib as f64
-}
-
-fn row(name: &str, values: impl IntoIterator<Item = f64>) {
+/// A line of the table: median, least and most.
+pub fn row(name: &str, values: impl IntoIterator<Item = f64>) {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     if let (Some(min), Some(median), Some(max)) =
