@@ -142,9 +142,3 @@ impl Drop for Agent {
         let _ = self.child.wait();
     }
 }
-
-/// KiB as a figure.
-#[allow(clippy::cast_precision_loss, reason = "KiB of a process fit in 52 bits")]
-pub fn as_f64(kib: u64) -> f64 {
-    kib as f64
-}

@@ -1,5 +1,7 @@
 //! The audit endpoint: events per second of processor time, and how long batches wait for their answer.
 
+#![allow(clippy::print_stdout, reason = "the table is this program's output")]
+
 use std::{
     env,
     io::{BufRead, BufReader, Read, Write},
@@ -11,8 +13,8 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    agent::{self, Agent},
-    report::row,
+    agent::Agent,
+    report::{as_f64, row},
 };
 
 /// Events of a batch, as API servers send at most.
@@ -28,13 +30,14 @@ pub fn print(binary: &Path) -> Result<()> {
     let fixtures = env::var("SAKER_FIXTURES").unwrap_or_default();
     let upstream = Path::new(&fixtures).join("rules/k8s_audit_rules.yaml");
     let rules = upstream.exists().then(|| upstream.display().to_string());
+    println!("| figure | median | min | max |\n|---|---|---|---|");
     let (agent, address) = Agent::start_audit(binary, &rules.unwrap_or_else(|| "built-in".to_owned()))?;
     let mut sender = Sender::new(&address)?;
     sender.post(0)?;
     burst(&agent, &mut sender)?;
     sustained(&mut sender)?;
     let (all, _) = agent.memory()?;
-    row("audit: resident memory, KiB", [agent::as_f64(all)]);
+    row("audit: resident memory, KiB", [as_f64(all)]);
     Ok(())
 }
 

@@ -6,10 +6,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::Result;
 
-use crate::{
-    agent::{Agent, as_f64},
-    workload,
-};
+use crate::{agent::Agent, workload};
 
 const STARTS: usize = 5;
 const SHOTS: usize = 500;
@@ -76,8 +73,13 @@ fn overhead(binary: &Path, work: &workload::Workload) -> Result<()> {
     Ok(())
 }
 
-/// A line of the table: median, least and most.
-pub fn row(name: &str, values: impl IntoIterator<Item = f64>) {
+#[allow(clippy::cast_precision_loss, reason = "KiB of a process fit in 52 bits")]
+pub(crate) fn as_f64(kib: u64) -> f64 {
+    kib as f64
+}
+
+/// One row: median, least and most of the values.
+pub(crate) fn row(name: &str, values: impl IntoIterator<Item = f64>) {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     if let (Some(min), Some(median), Some(max)) =

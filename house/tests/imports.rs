@@ -12,7 +12,8 @@ const OURS: &[(&str, &[&str])] = &[
     ("saker-events", &["saker-rules"]),
     ("saker-crds", &["saker-rules"]),
     ("saker-outputs", &["saker-alert"]),
-    ("saker-engine", &["saker-alert", "saker-events", "saker-rules"]),
+    ("saker-capture", &["saker-events"]),
+    ("saker-engine", &["saker-alert", "saker-capture", "saker-events", "saker-rules"]),
     ("saker-source-syscall", &["saker-events"]),
     ("saker-source-k8s-audit", &["saker-events"]),
     ("saker-operator", &["saker-crds", "saker-events", "saker-rules", "saker-rulesets"]),
@@ -34,6 +35,7 @@ const OURS: &[(&str, &[&str])] = &[
         "saker-cli",
         &[
             "saker-alert",
+            "saker-capture",
             "saker-engine",
             "saker-events",
             "saker-rules",

@@ -5,10 +5,12 @@
 //!                       (client)       (pure)      (pure)   (client)  (pure, then client)
 //! ```
 
+pub mod admission;
 pub mod agents;
 pub mod args;
 mod default_rules;
 pub mod falco_rule;
 pub mod http;
+pub mod leader;
 pub mod metrics;
 pub mod run;

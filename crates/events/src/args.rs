@@ -1,8 +1,12 @@
 //! `evt.arg`, `evt.rawarg` and `evt.args`: parameters with their meaning (scap-format.md §9).
 
+use std::borrow::Cow;
+
 use saker_rules::{schema::FieldArg, value::Value};
 
 use crate::{
+    descriptor::{FdType, Protocol},
+    fd::AT_FDCWD,
     param::{self, Number},
     path,
     record::{SyscallRecord, errno_name},
@@ -15,7 +19,7 @@ impl SyscallRecord<'_> {
         let (index, param) = self.find_param(arg)?;
         let bytes = self.event.param(index).unwrap_or_default();
         let meaning = self.meaning(param, bytes).filter(|text| !text.is_empty());
-        Some(Value::owned(meaning.unwrap_or_else(|| raw(param, bytes))))
+        Some(Value::owned(meaning.unwrap_or_else(|| self.plain(param, bytes))))
     }
 
     /// `evt.rawarg`: a parameter in its own type.
@@ -36,7 +40,7 @@ impl SyscallRecord<'_> {
 
     fn named(&self, index: usize, param: &Param) -> Vec<u8> {
         let bytes = self.event.param(index).unwrap_or_default();
-        let mut out = [param.name.as_bytes(), b"=", &raw(param, bytes)].concat();
+        let mut out = [param.name.as_bytes(), b"=", &self.plain(param, bytes)].concat();
         if let Some(meaning) = self.meaning(param, bytes).filter(|text| !text.is_empty()) {
             out.push(b'(');
             out.extend(meaning);
@@ -72,7 +76,7 @@ impl SyscallRecord<'_> {
         match param.ty {
             T::Pid | T::Pid32 => self.process_name(number),
             T::Fd | T::Fd32 if number >= 0 => self.fd_name(number),
-            T::Fd | T::Fd32 if number == i64::from(libc::AT_FDCWD) => Some(b"AT_FDCWD".to_vec()),
+            T::Fd | T::Fd32 if number == AT_FDCWD => Some(b"AT_FDCWD".to_vec()),
             _ => errno_name(number).map(Into::into),
         }
     }
@@ -86,27 +90,51 @@ impl SyscallRecord<'_> {
                 let found = self.row.params.get(usize::from(index))?;
                 param::number(found.ty, self.event.param(usize::from(index))?)?.signed()
             }
-            _ => i64::from(libc::AT_FDCWD),
+            _ => AT_FDCWD,
         };
         self.process()?;
-        let base = if dirfd == i64::from(libc::AT_FDCWD) { self.cwd() } else { b"" };
-        Some(path::join(base, path).into_owned())
+        let known = dirfd == AT_FDCWD || self.descriptor(dirfd).is_some();
+        let base = if known { self.base(dirfd) } else { Cow::Borrowed(&b""[..]) };
+        Some(path::join(&base, path).into_owned())
     }
 
     fn process_name(&self, pid: i64) -> Option<Vec<u8>> {
-        Some(self.processes.by_pid(pid)?.comm.to_vec())
+        Some(self.processes.by_tid(pid)?.comm.to_vec())
     }
 
     /// `<f>/etc/passwd`, `<4t>1.2.3.4:5->6.7.8.9:10`.
     fn fd_name(&self, number: i64) -> Option<Vec<u8>> {
-        let fd = self.fd().filter(|fd| fd.num == number && fd.kind.is_some())?;
-        let protocol = match fd.l4proto() {
-            "<NA>" => "",
-            known => known.get(..1).unwrap_or_default(),
-        };
-        let kind = format!("<{}{protocol}>", fd.type_char());
-        Some([kind.as_bytes(), &fd.name].concat())
+        if let Some(known) = self.descriptor(number) {
+            return Some(shown_fd(known.kind, known.shown_protocol(), &known.name));
+        }
+        let fd = self.fd().filter(|fd| fd.num == number)?;
+        Some(shown_fd(fd.kind?, fd.protocol, fd.name.as_deref().unwrap_or_default()))
     }
+
+    /// A parameter's text by its position: its meaning, else the plain text.
+    pub(crate) fn param_text(&self, index: usize) -> Vec<u8> {
+        let Some(param) = self.row.params.get(index) else { return Vec::new() };
+        let bytes = self.event.param(index).unwrap_or_default();
+        self.meaning(param, bytes).filter(|text| !text.is_empty()).unwrap_or_else(|| self.plain(param, bytes))
+    }
+
+    /// A parameter's value without what it stands for; of lists of descriptors with their types.
+    fn plain(&self, param: &Param, bytes: &[u8]) -> Vec<u8> {
+        if param.ty != ParamType::Fdlist || bytes.is_empty() {
+            return raw(param, bytes);
+        }
+        let kind = |fd| self.descriptor(fd).map_or("?", |d| d.kind.char());
+        let shown = param::fd_list(bytes).map(|(fd, events)| format!("{fd}:{}{events:x}", kind(fd)));
+        shown.collect::<Vec<_>>().join(" ").into_bytes()
+    }
+}
+
+fn shown_fd(kind: FdType, protocol: Protocol, name: &[u8]) -> Vec<u8> {
+    let protocol = match protocol {
+        Protocol::Unknown => "",
+        known => known.name().get(..1).unwrap_or_default(),
+    };
+    [format!("<{}{protocol}>", kind.char()).as_bytes(), name].concat()
 }
 
 fn raw(param: &Param, bytes: &[u8]) -> Vec<u8> {

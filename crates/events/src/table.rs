@@ -241,6 +241,11 @@ impl EventRow {
         self.code <= code::GENERIC_X
     }
 
+    /// How many parameters the scap format knows; those of our own probe follow them.
+    pub fn own_params(&self) -> usize {
+        self.params.iter().take_while(|p| !p.extension).count()
+    }
+
     /// Position and row of a parameter.
     pub fn param(&self, name: &str) -> Option<(usize, &'static Param)> {
         self.params.iter().enumerate().find(|(_, p)| p.name == name)

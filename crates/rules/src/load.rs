@@ -7,6 +7,7 @@
 //!    [`crate::expand`]), parsed, macros put in ([`crate::resolve`]), compiled
 //! 5. [`crate::select`]: which of the rules run
 
+mod budget;
 mod build;
 mod catalog;
 mod log;
@@ -27,7 +28,7 @@ use crate::{
     place::Place,
     requirements::Version,
     ruleset::RuleSet,
-    schema::{Schema, field_flags},
+    schema::Schema,
     select::{self, Selection},
     yaml::{self, Node},
 };
@@ -285,7 +286,9 @@ impl<'a> Loader<'a> {
     }
 
     fn build(&mut self) {
-        if let Ok(catalog) = build::build(&self.collection, self.options, &mut self.log) {
+        // In strict mode the first error ends the load, and shares would help nobody.
+        let files = if self.options.mode == Mode::Quarantine { self.reports.len() } else { 0 };
+        if let Ok(catalog) = build::build(&self.collection, self.options, files, &mut self.log) {
             self.catalog = catalog;
         }
     }
@@ -296,7 +299,7 @@ impl<'a> Loader<'a> {
         }
         self.distribute();
         let failed = self.reports.iter().any(|report| !report.successful());
-        let blind = self.catalog.blind(&self.options.schema, field_flags::UNAVAILABLE);
+        let blind = self.catalog.blind(&self.options.schema);
         let rules = if failed && self.options.mode == Mode::Strict { None } else { Some(self.rule_set()) };
         let Self { reports: files, log, catalog, options, collection, .. } = self;
         let schema = Arc::clone(&options.schema);
