@@ -1,5 +1,6 @@
 //! The commands, a file each: its arguments and what it does.
 
+pub mod audit_policy;
 pub mod describe;
 pub mod doctor;
 pub mod explain;

@@ -10,6 +10,7 @@
 mod build;
 mod catalog;
 mod log;
+mod running;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::collect::Replaced;
 pub(crate) use catalog::{Catalog, CompiledList, CompiledMacro, CompiledRule};
 pub use log::Quarantined;
+pub use running::RunningRule;
 
 use crate::{
     append_output::AppendOutput,
