@@ -5,6 +5,7 @@
 pub mod cmd;
 mod input;
 mod junit;
+mod ready;
 mod table;
 
 use std::{
@@ -47,6 +48,7 @@ enum Rules {
 #[derive(Debug, Subcommand)]
 enum Audit {
     Policy(cmd::audit_policy::Args),
+    Setup(cmd::audit_setup::Args),
 }
 
 /// How a command ended that could do its work.
@@ -74,6 +76,7 @@ impl Cli {
             Command::Rules(Rules::Fmt(args)) => args.run(out),
             Command::Rules(Rules::Test(args)) => args.run(out),
             Command::Audit(Audit::Policy(args)) => args.run(out),
+            Command::Audit(Audit::Setup(args)) => args.run(out),
             Command::Replay(args) => args.run(out),
             Command::Fields(args) => args.run(out),
             Command::Doctor(args) => args.run(out),

@@ -22,9 +22,11 @@ use support::{at_level, event};
 /// As rules write the field: with an argument where there must be one.
 fn written(field: &FieldSpec) -> Vec<String> {
     match field.arg {
-        _ if field.name.ends_with(".value") => ["/verb", "/requestObject/metadata/name", "/responseObject"]
-            .map(|p| format!("{}[{p}]", field.name))
-            .into(),
+        _ if ["json.value", "jevt.value"].contains(&field.name) => {
+            ["/verb", "/requestObject/metadata/name", "/responseObject"]
+                .map(|p| format!("{}[{p}]", field.name))
+                .into()
+        }
         ArgRule::Required(ArgKind::Index) => vec![format!("{}[0]", field.name)],
         ArgRule::Required(_) => vec![format!("{}[/etc]", field.name)],
         ArgRule::None | ArgRule::Optional(_) => vec![field.name.to_owned()],
