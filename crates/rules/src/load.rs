@@ -11,6 +11,7 @@ mod budget;
 mod build;
 mod catalog;
 mod log;
+mod running;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::collect::Replaced;
 pub(crate) use catalog::{Catalog, CompiledList, CompiledMacro, CompiledRule};
 pub use log::Quarantined;
+pub use running::RunningRule;
 
 use crate::{
     append_output::AppendOutput,
