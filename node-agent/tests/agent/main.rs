@@ -3,5 +3,6 @@
 mod audit;
 mod audit_abuse;
 mod live;
+mod privileges;
 mod running;
 mod start;
