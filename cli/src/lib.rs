@@ -28,6 +28,7 @@ enum Command {
     #[command(subcommand)]
     Rules(Rules),
     Replay(cmd::replay::Args),
+    Record(cmd::record::Args),
     Fields(cmd::fields::Args),
     Doctor(cmd::doctor::Args),
 }
@@ -66,6 +67,7 @@ impl Cli {
             Command::Rules(Rules::Fmt(args)) => args.run(out),
             Command::Rules(Rules::Test(args)) => args.run(out),
             Command::Replay(args) => args.run(out),
+            Command::Record(args) => args.run(out),
             Command::Fields(args) => args.run(out),
             Command::Doctor(args) => args.run(out),
         }

@@ -21,6 +21,7 @@ const OURS: &[(&str, &[&str])] = &[
         "saker-agent",
         &[
             "saker-alert",
+            "saker-capture",
             "saker-crds",
             "saker-engine",
             "saker-events",

@@ -10,6 +10,7 @@ mod args;
 mod audit;
 mod blind;
 mod bundle;
+mod capture;
 mod config;
 mod drops;
 mod log;

@@ -30,6 +30,7 @@ use crate::{
     args::{Args, Source},
     audit::Audit,
     bundle::{self, Cache},
+    capture::Capture,
     config::{Config, EngineKind, Kubernetes, RuleMatching, document},
     log,
     reload::{self, Reloader, Update},
@@ -72,7 +73,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     }
     let runtime = Runtime::new().context("cannot start the runtime of the HTTP server")?;
     let _entered = runtime.enter();
-    let agent = Agent::start(&config, source, &args.disable_source)?;
+    let agent = Agent::start(&config, source, args)?;
     runtime.block_on(agent.wait())?;
     agent.stop(&runtime)
 }
@@ -100,8 +101,8 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(config: &Config, source: RulesSource, without: &[Source]) -> anyhow::Result<Self> {
-        let wants = wanted(config, without)?;
+    fn start(config: &Config, source: RulesSource, args: &Args) -> anyhow::Result<Self> {
+        let wants = wanted(config, &args.disable_source)?;
         let listener = config.webserver.enabled.then(|| web::bind(&config.webserver)).transpose()?;
         let outputs =
             Outputs::start(&config.outputs(), &Renderer::new(config.format()), config.queue_capacity())?;
@@ -111,7 +112,7 @@ impl Agent {
         let bundle = if config.kubernetes.enabled { cache.load() } else { None };
         let reloader = first_rules(config, source, bundle, &rules, &status)?;
 
-        let syscall = || start_syscalls(config, reloader.syscalls(), &rules, &status);
+        let syscall = || start_syscalls(config, reloader.syscalls(), &rules, args, &status);
         let syscall = wants.syscall.then(syscall).transpose()?;
         let engine = || AuditEngine::new(rules.clone(), &engine_options(config));
         let audit = wants.k8s_audit.then(|| Audit::start(engine(), Arc::clone(&status))).transpose()?;
@@ -244,15 +245,18 @@ fn start_syscalls(
     config: &Config,
     wanted: SyscallSet,
     rules: &RulesHandle,
+    args: &Args,
     status: &Arc<Status>,
 ) -> anyhow::Result<(Arc<Control>, JoinHandle<()>)> {
+    let capture = Capture::create(args)?;
     let bulk = 1 << 19 << config.engine.modern_ebpf.buf_size_preset;
     let settings = Settings { syscalls: wanted, ring_bytes: RingBytes { bulk, ..RingBytes::default() } };
     let probe = Probe::load(&settings).map_err(|error| anyhow!("{error}{WITHOUT_SYSCALLS}"))?;
     tell_hooks(&probe);
     let engine = SyscallEngine::new(rules.clone(), &engine_options(config));
     let drops = config.syscall_event_drops.clone();
-    syscalls::start(probe, engine, drops, Arc::clone(status)).context("cannot start the syscall thread")
+    syscalls::start(probe, wanted, engine, capture, drops, Arc::clone(status))
+        .context("cannot start the syscall thread")
 }
 
 fn tell_hooks(probe: &Probe) {

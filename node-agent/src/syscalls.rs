@@ -11,9 +11,11 @@ use std::{
 };
 
 use saker_engine::SyscallEngine;
+use saker_events::Event;
 use saker_source_syscall::{Counters, Item, Lane, Probe, SyscallSet};
 
 use crate::{
+    capture::Capture,
     config::{DropAction, SyscallEventDrops},
     drops::{self, Drops, Lost, Report},
     metrics::{self, Extra},
@@ -65,7 +67,9 @@ impl Control {
 /// Reads the processes that exist and then every event, on a thread of its own.
 pub fn start(
     probe: Probe,
+    syscalls: SyscallSet,
     engine: SyscallEngine,
+    capture: Option<Capture>,
     drops: SyscallEventDrops,
     status: Arc<Status>,
 ) -> io::Result<(Arc<Control>, JoinHandle<()>)> {
@@ -74,6 +78,7 @@ pub fn start(
     status.syscall.set(SourceState::Running);
     let handler = Handler {
         engine,
+        capture,
         users: UserFiles::default(),
         drops,
         status,
@@ -82,18 +87,24 @@ pub fn start(
         looked: Instant::now(),
     };
     let thread = thread::Builder::new().name("syscall".to_owned());
-    let thread = thread.spawn(move || Worker { probe, handler }.run())?;
+    let thread =
+        thread.spawn(move || Worker { probe, wanted: syscalls, reported: syscalls, handler }.run())?;
     Ok((control, thread))
 }
 
 struct Worker {
     probe: Probe,
+    /// What the rules need.
+    wanted: SyscallSet,
+    /// What the probe reports: more while a capture runs.
+    reported: SyscallSet,
     handler: Handler,
 }
 
 /// What is done with an item; apart from the probe, which hands items out while it is borrowed.
 struct Handler {
     engine: SyscallEngine,
+    capture: Option<Capture>,
     users: UserFiles,
     drops: Drops,
     status: Arc<Status>,
@@ -123,25 +134,36 @@ impl Worker {
 
     /// Fills the process table with what was there before.
     fn scan(&mut self) {
-        match self.probe.scan(|event| self.handler.engine.scan(event)) {
+        match self.probe.scan(|event| self.handler.existing(event)) {
             Ok(count) => tracing::info!("{count} processes were there before"),
             Err(error) => {
                 tracing::error!(%error, "Processes from before the start are not known by name until they run a program");
             }
         }
+        self.handler.capture.iter_mut().for_each(Capture::begin);
     }
 
     fn look_around(&mut self) {
-        if let Some(wanted) = lock(&self.handler.control.wanted).take()
-            && let Err(error) = self.probe.set_syscalls(&wanted)
-        {
-            tracing::error!(%error, "The probe does not report what the rules need");
-        }
+        self.follow_wanted();
         match self.probe.counters() {
             Ok(counters) => *lock(&self.handler.control.counters) = Some(counters),
             Err(error) => tracing::error!(%error, "The probe's counters cannot be read"),
         }
         self.handler.look_around();
+    }
+
+    /// Reports what the rules need, or all while a capture runs.
+    fn follow_wanted(&mut self) {
+        self.wanted = lock(&self.handler.control.wanted).take().unwrap_or(self.wanted);
+        let capturing = self.handler.capture.as_ref().is_some_and(Capture::is_running);
+        let syscalls = if capturing { SyscallSet::all() } else { self.wanted };
+        if syscalls == self.reported {
+            return;
+        }
+        match self.probe.set_syscalls(&syscalls) {
+            Ok(()) => self.reported = syscalls,
+            Err(error) => tracing::error!(%error, "The probe does not report what the rules need"),
+        }
     }
 
     /// What happened before the end is reported before the end.
@@ -161,6 +183,7 @@ impl Handler {
         match item {
             Item::Event(event) => {
                 self.events = self.events.saturating_add(1);
+                self.record(event);
                 let alerts = &self.status.alerts;
                 self.engine.event(event, &mut |alert| alerts.send(alert));
                 if self.events.is_multiple_of(EVENTS_PER_LOOK) {
@@ -172,6 +195,18 @@ impl Handler {
         }
     }
 
+    fn existing(&mut self, event: &Event) {
+        self.engine.scan(event);
+        self.capture.iter_mut().for_each(|capture| capture.existing(event));
+    }
+
+    /// When the capture ends, the probe reports less again.
+    fn record(&mut self, event: &Event) {
+        if self.capture.as_mut().is_some_and(|capture| capture.event(event)) {
+            self.control.interrupt.store(true, Relaxed);
+        }
+    }
+
     fn interrupt_if_due(&self) {
         if self.looked.elapsed() >= drops::INTERVAL {
             self.control.interrupt.store(true, Relaxed);
@@ -180,6 +215,7 @@ impl Handler {
 
     fn lost(&mut self, lane: Lane, count: u64) {
         self.status.syscall.add_lost(count);
+        self.capture.iter_mut().for_each(|capture| capture.lost(count));
         self.drops.add(match lane {
             Lane::Rare => Lost { rare: count, bulk: 0 },
             Lane::Bulk => Lost { rare: 0, bulk: count },
@@ -201,6 +237,7 @@ impl Handler {
         if let Some(report) = self.drops.finish(Instant::now(), self.status.syscall.events()) {
             self.tell(&report);
         }
+        self.capture.take().into_iter().for_each(Capture::finish);
     }
 
     fn tell(&self, report: &Report) {
