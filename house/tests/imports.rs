@@ -22,6 +22,7 @@ const OURS: &[(&str, &[&str])] = &[
         "saker-agent",
         &[
             "saker-alert",
+            "saker-capture",
             "saker-crds",
             "saker-engine",
             "saker-events",

@@ -13,6 +13,7 @@ mod audit_log;
 mod audit_status;
 mod blind;
 mod bundle;
+mod capture;
 mod config;
 mod drops;
 mod log;

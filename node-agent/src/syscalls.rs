@@ -16,6 +16,7 @@ use saker_events::Event;
 use saker_source_syscall::{ClassCounters, Counters, FilterMode, Heard, Item, Lane, Probe, ProbeError};
 
 use crate::{
+    capture::Capture,
     config::{DropAction, SyscallEventDrops},
     drops::{self, Drops, Lost, Report},
     metrics::{self, Extra},
@@ -72,9 +73,11 @@ impl Control {
 /// Reads the processes that exist and then every event, on a thread of its own.
 pub fn start(
     probe: Probe,
-    engine: SyscallEngine,
-    drops: SyscallEventDrops,
+    wanted: Wanted,
     filter: FilterMode,
+    engine: SyscallEngine,
+    capture: Option<Capture>,
+    drops: SyscallEventDrops,
     status: Arc<Status>,
 ) -> io::Result<(Arc<Control>, JoinHandle<()>)> {
     let control = Arc::new(Control::default());
@@ -82,6 +85,7 @@ pub fn start(
     status.syscall.set(SourceState::Running);
     let handler = Handler {
         engine,
+        capture,
         users: UserFiles::default(),
         drops,
         status,
@@ -91,19 +95,25 @@ pub fn start(
         silent: Vec::new(),
     };
     let thread = thread::Builder::new().name("syscall".to_owned());
-    let thread = thread.spawn(move || Worker { probe, filter, handler }.run())?;
+    let worker = Worker { probe, reported: wanted.clone(), wanted, filter, handler };
+    let thread = thread.spawn(move || worker.run())?;
     Ok((control, thread))
 }
 
 struct Worker {
     probe: Probe,
     filter: FilterMode,
+    /// What the rules need.
+    wanted: Wanted,
+    /// What the probe reports: more while a capture runs.
+    reported: Wanted,
     handler: Handler,
 }
 
 /// What is done with an item; apart from the probe, which hands items out while it is borrowed.
 struct Handler {
     engine: SyscallEngine,
+    capture: Option<Capture>,
     users: UserFiles,
     drops: Drops,
     status: Arc<Status>,
@@ -135,21 +145,17 @@ impl Worker {
 
     /// Fills the process table with what was there before.
     fn scan(&mut self) {
-        match self.probe.scan(|event| self.handler.engine.scan(event)) {
+        match self.probe.scan(|event| self.handler.existing(event)) {
             Ok(count) => tracing::info!("{count} processes were there before"),
             Err(error) => {
                 tracing::error!(%error, "Processes from before the start are not known by name until they run a program");
             }
         }
+        self.handler.capture.iter_mut().for_each(Capture::begin);
     }
 
     fn look_around(&mut self) {
-        let wanted = lock(&self.handler.control.wanted).take();
-        if let Some(wanted) = wanted
-            && let Err(error) = self.want(&wanted)
-        {
-            tracing::error!(%error, "The probe does not report what the rules need");
-        }
+        self.follow_wanted();
         match self.probe.counters() {
             Ok(counters) => {
                 self.handler.status.syscall.set_filtered(counters.total(|row| row.filtered));
@@ -160,7 +166,23 @@ impl Worker {
         self.handler.look_around();
     }
 
-    fn want(&mut self, wanted: &Wanted) -> Result<(), ProbeError> {
+    /// Reports what the rules need, or all while a capture runs.
+    fn follow_wanted(&mut self) {
+        if let Some(wanted) = lock(&self.handler.control.wanted).take() {
+            self.wanted = wanted;
+        }
+        let capturing = self.handler.capture.as_ref().is_some_and(Capture::is_running);
+        let wanted = if capturing { Wanted::everything() } else { self.wanted.clone() };
+        if wanted == self.reported {
+            return;
+        }
+        match self.report(&wanted) {
+            Ok(()) => self.reported = wanted,
+            Err(error) => tracing::error!(%error, "The probe does not report what the rules need"),
+        }
+    }
+
+    fn report(&mut self, wanted: &Wanted) -> Result<(), ProbeError> {
         self.probe.set_syscalls(&wanted.syscalls)?;
         self.probe.set_filter(wanted.filter.as_ref(), self.filter)
     }
@@ -218,6 +240,7 @@ impl Handler {
     /// Evaluates an event. Returns how many alerts it made.
     fn event(&mut self, event: &Event<'_>) -> u64 {
         self.events = self.events.saturating_add(1);
+        self.record(event);
         let (alerts, mut count) = (&self.status.alerts, 0_u64);
         self.engine.event(event, &mut |alert| {
             count = count.saturating_add(1);
@@ -229,6 +252,18 @@ impl Handler {
         count
     }
 
+    fn existing(&mut self, event: &Event) {
+        self.engine.scan(event);
+        self.capture.iter_mut().for_each(|capture| capture.existing(event));
+    }
+
+    /// When the capture ends, the probe reports less again.
+    fn record(&mut self, event: &Event) {
+        if self.capture.as_mut().is_some_and(|capture| capture.event(event)) {
+            self.control.interrupt.store(true, Relaxed);
+        }
+    }
+
     fn interrupt_if_due(&self) {
         if self.looked.elapsed() >= drops::INTERVAL {
             self.control.interrupt.store(true, Relaxed);
@@ -237,6 +272,7 @@ impl Handler {
 
     fn lost(&mut self, lane: Lane, count: u64) {
         self.status.syscall.add_lost(count);
+        self.capture.iter_mut().for_each(|capture| capture.lost(count));
         self.drops.add(match lane {
             Lane::Rare => Lost { rare: count, bulk: 0 },
             Lane::Bulk => Lost { rare: 0, bulk: count },
@@ -258,6 +294,7 @@ impl Handler {
         if let Some(report) = self.drops.finish(Instant::now(), self.status.syscall.events()) {
             self.tell(&report);
         }
+        self.capture.take().into_iter().for_each(Capture::finish);
     }
 
     fn tell(&self, report: &Report) {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod audit_abuse;
+mod capture;
 mod live;
 mod privileges;
 mod running;
