@@ -24,6 +24,7 @@ mod status;
 mod summary;
 mod syscalls;
 mod users;
+mod wanted;
 mod watch;
 mod web;
 
