@@ -22,6 +22,7 @@ const OURS: &[(&str, &[&str])] = &[
         "saker-agent",
         &[
             "saker-alert",
+            "saker-audit-setup",
             "saker-crds",
             "saker-engine",
             "saker-events",
