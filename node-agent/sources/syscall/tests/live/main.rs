@@ -14,6 +14,7 @@ macro_rules! call {
 mod calls;
 mod connect;
 mod exec;
+mod facts;
 mod harness;
 mod loss;
 mod open;
