@@ -11,5 +11,7 @@ if [ -n "${SAKER_FIXTURES:-}" ]; then
 else
   echo "skipped: rules (SAKER_FIXTURES names no folder with upstream's rules files)"
 fi
+"$release/saker-bench" audit "$release/saker-agent"
+SAKER_ABUSE=long cargo test --release -p saker-agent --test agent audit_abuse:: -- --test-threads=1
 [ "$(id -u)" = 0 ] || { echo "the agent is measured as root only: it loads its probe. Try: sudo make bench" >&2; exit 1; }
 exec "$release/saker-bench" agent "$release/saker-agent"

@@ -74,7 +74,7 @@ fn overhead(binary: &Path, work: &workload::Workload) -> Result<()> {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "KiB of a process fit in 52 bits")]
-fn as_f64(kib: u64) -> f64 {
+pub(crate) fn as_f64(kib: u64) -> f64 {
     kib as f64
 }
 

@@ -110,7 +110,7 @@ static __always_inline u64 argument_at(struct scratch *s, u32 arg)
 	return arg < ARGS ? s->call.args[arg] : 0;
 }
 
-static __always_inline u64 from_memory(const void *from, u32 size)
+static __always_inline u64 from_memory(const void *from, u64 size)
 {
 	u64 value = 0;
 	OPAQUE(size);

@@ -58,10 +58,10 @@ static __always_inline enum layer file_layer(struct file *file)
 // The file behind a descriptor of the current process.
 static __always_inline struct file *file_of(struct task_struct *task, u32 fd)
 {
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct fdtable *table = fd_table();
 	struct file *file = 0;
-	if (fd < BPF_CORE_READ(table, max_fds))
-		bpf_probe_read_kernel(&file, sizeof(file), BPF_CORE_READ(table, fd) + fd);
+	if (fd < (knows_task() ? table->max_fds : BPF_CORE_READ(table, max_fds)))
+		bpf_probe_read_kernel(&file, sizeof(file), (knows_task() ? table->fd : BPF_CORE_READ(table, fd)) + fd);
 	return file;
 }
 

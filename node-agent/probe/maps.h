@@ -44,7 +44,7 @@ struct call_context {
 
 #define TEXT_MAX 4096
 // A per-CPU map value may have 32 KiB.
-#define RECORD_BYTES (32768 - 16 - sizeof(struct call_context))
+#define RECORD_BYTES (32768 - 24 - sizeof(struct call_context))
 // The last place where a parameter may begin, so that a text fits behind it.
 #define RECORD_LIMIT (RECORD_BYTES - TEXT_MAX)
 #define NAME_BYTES 256
@@ -55,6 +55,8 @@ struct scratch {
 	u32 index;     // of the next parameter
 	u32 truncated; // something did not fit
 	u32 program;   // whose it is
+	u32 rejected;  // by the filter, which only marks
+	u32 unused;
 	struct call_context call;
 	u8 bytes[RECORD_BYTES];
 };
@@ -71,6 +73,7 @@ struct counters {
 	u64 events[CLASSES];
 	u64 ring_full[CLASSES];
 	u64 truncated[CLASSES];
+	u64 filtered[CLASSES];
 };
 
 struct wanted {

@@ -2,7 +2,7 @@
 // The number and the arguments of a system call, from the registers saved at its entry, on x86_64 and arm64,
 // for 64-bit and 32-bit callers.
 #pragma once
-#include "maps.h"
+#include "task.h"
 
 static __always_inline bool on_x86(void)
 {
@@ -11,9 +11,9 @@ static __always_inline bool on_x86(void)
 
 static __always_inline bool is_compat(struct task_struct *task)
 {
-	struct thread_info___x86 *x86 = (void *)task + bpf_core_field_offset(struct task_struct, thread_info);
+	struct task_struct___x86 *x86 = (void *)task;
 	if (on_x86())
-		return BPF_CORE_READ(x86, status) & 2; // TS_COMPAT
+		return (knows_task() ? x86->thread_info.status : BPF_CORE_READ(x86, thread_info.status)) & 2; // TS_COMPAT
 	return BPF_CORE_READ(task, thread_info.flags) & (1 << 22); // TIF_32BIT
 }
 
@@ -21,7 +21,7 @@ static __always_inline int native_number(struct pt_regs *regs)
 {
 	struct pt_regs___x86 *x86 = (void *)regs;
 	struct pt_regs___arm64 *arm64 = (void *)regs;
-	return on_x86() ? BPF_CORE_READ(x86, orig_ax) : (u64)BPF_CORE_READ(arm64, syscallno);
+	return on_x86() ? x86->orig_ax : (u64)arm64->syscallno;
 }
 
 // Looks up a number that is not one of x86_64.
@@ -54,23 +54,23 @@ static __always_inline s32 call_number(struct pt_regs *regs, bool compat)
 static __always_inline void arguments_x86(struct call_context *c, struct pt_regs *regs)
 {
 	struct pt_regs___x86 *r = (void *)regs;
-	c->args[0] = c->compat ? BPF_CORE_READ(r, bx) : BPF_CORE_READ(r, di);
-	c->args[1] = c->compat ? BPF_CORE_READ(r, cx) : BPF_CORE_READ(r, si);
-	c->args[2] = BPF_CORE_READ(r, dx);
-	c->args[3] = c->compat ? BPF_CORE_READ(r, si) : BPF_CORE_READ(r, r10);
-	c->args[4] = c->compat ? BPF_CORE_READ(r, di) : BPF_CORE_READ(r, r8);
-	c->args[5] = c->compat ? BPF_CORE_READ(r, bp) : BPF_CORE_READ(r, r9);
+	c->args[0] = c->compat ? r->bx : r->di;
+	c->args[1] = c->compat ? r->cx : r->si;
+	c->args[2] = r->dx;
+	c->args[3] = c->compat ? r->si : r->r10;
+	c->args[4] = c->compat ? r->di : r->r8;
+	c->args[5] = c->compat ? r->bp : r->r9;
 }
 
 static __always_inline void arguments_arm64(struct call_context *c, struct pt_regs *regs)
 {
 	struct pt_regs___arm64 *r = (void *)regs;
-	c->args[0] = BPF_CORE_READ(r, orig_x0);
-	c->args[1] = BPF_CORE_READ(r, regs[1]);
-	c->args[2] = BPF_CORE_READ(r, regs[2]);
-	c->args[3] = BPF_CORE_READ(r, regs[3]);
-	c->args[4] = BPF_CORE_READ(r, regs[4]);
-	c->args[5] = BPF_CORE_READ(r, regs[5]);
+	c->args[0] = r->orig_x0;
+	c->args[1] = r->regs[1];
+	c->args[2] = r->regs[2];
+	c->args[3] = r->regs[3];
+	c->args[4] = r->regs[4];
+	c->args[5] = r->regs[5];
 }
 
 // i386 puts the arguments of all socket calls into memory.

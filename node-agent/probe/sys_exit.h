@@ -22,8 +22,14 @@ static __always_inline void call_exit(struct scratch *s, struct text *t, struct 
 	switch (s->call.call) {
 	case CALL_OPEN:
 	case CALL_OPENAT:
-	case CALL_OPENAT2: return open_exit(s, t, task, result);
-	case CALL_CREAT: return creat_exit(s, t, task, result);
+	case CALL_OPENAT2:
+		if (!open_rejected(s, t, task, result))
+			open_exit(s, t, task, result);
+		return;
+	case CALL_CREAT:
+		if (!open_rejected(s, t, task, result))
+			creat_exit(s, t, task, result);
+		return;
 	case CALL_CONNECT: return connect_exit(s, task, result);
 	case CALL_EXECVE:
 	case CALL_EXECVEAT: return exec_failed(s, t, task, result);
@@ -35,7 +41,7 @@ SEC("tp_btf/sys_exit")
 int sys_exit(u64 *ctx)
 {
 	struct pt_regs *regs = (void *)ctx[0];
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	bool compat = is_compat(task);
 	s32 call = call_number(regs, compat);
 	if (!(is_wanted(call) || call == CALL_SOCKETCALL) || bpf_get_current_pid_tgid() >> 32 == agent_tgid)
@@ -44,6 +50,7 @@ int sys_exit(u64 *ctx)
 	struct text *t = text_of(PROGRAM_SYS_EXIT);
 	if (!s || !t)
 		return 0;
+	s->rejected = 0;
 	s->call.call = call;
 	s->call.number = native_number(regs);
 	s->call.compat = compat;

@@ -117,7 +117,7 @@ struct path {
 };
 
 struct file {
-	u32 f_mode;
+	u32 f_mode, f_flags;
 	void *private_data;
 	struct inode *f_inode;
 	struct path f_path;
@@ -246,6 +246,7 @@ enum cgroup_subsys_id {
 
 // Since kernel 5.15.
 enum bpf_func_id {
+	BPF_FUNC_get_current_task_btf = 158, // 5.11
 	BPF_FUNC_task_pt_regs = 175,
 };
 
@@ -271,6 +272,10 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct kuid loginuid;
 	struct css_set *cgroups;
+};
+
+struct task_struct___x86 {
+	struct thread_info___x86 thread_info;
 };
 
 struct linux_binprm {

@@ -24,6 +24,10 @@ pub struct Args {
     #[arg(long, value_name = "SOURCE")]
     pub disable_source: Vec<Source>,
 
+    /// Report what the filter in the kernel would leave out too, and count the alerts it would have cost: none
+    #[arg(long)]
+    pub verify_filter: bool,
+
     /// Read configuration and rules, say what is wrong with them, and end
     #[arg(long)]
     pub dry_run: bool,

@@ -1,6 +1,7 @@
 //! Syscall events on their way from the rings through the engine to the outputs, on one plain thread.
 
 use std::{
+    collections::BTreeMap,
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -11,7 +12,8 @@ use std::{
 };
 
 use saker_engine::SyscallEngine;
-use saker_source_syscall::{Counters, Item, Lane, Probe, SyscallSet};
+use saker_events::Event;
+use saker_source_syscall::{ClassCounters, Counters, FilterMode, Item, Lane, Probe, ProbeError};
 
 use crate::{
     config::{DropAction, SyscallEventDrops},
@@ -19,6 +21,7 @@ use crate::{
     metrics::{self, Extra},
     status::{SourceState, Status},
     users::UserFiles,
+    wanted::Wanted,
 };
 
 /// Events between two looks at the clock while there is no idle moment.
@@ -32,14 +35,14 @@ pub struct Control {
     /// Ends the current run of the probe; the thread then looks around and goes on, unless it is to stop.
     interrupt: AtomicBool,
     stop: AtomicBool,
-    wanted: Mutex<Option<SyscallSet>>,
+    wanted: Mutex<Option<Wanted>>,
     counters: Mutex<Option<Counters>>,
 }
 
 impl Control {
-    /// Changes which calls are reported, without detaching.
-    pub fn want(&self, syscalls: SyscallSet) {
-        *lock(&self.wanted) = Some(syscalls);
+    /// Changes what is reported, without detaching.
+    pub fn want(&self, wanted: Wanted) {
+        *lock(&self.wanted) = Some(wanted);
         self.interrupt.store(true, Relaxed);
     }
 
@@ -52,13 +55,17 @@ impl Control {
     /// What the probe counts by kind of event.
     pub fn metrics(&self) -> Extra {
         let counters = lock(&self.counters);
-        let rows = counters.iter().flat_map(|c| &c.cpus).flat_map(|cpu| &cpu.classes);
-        let mut lost: std::collections::BTreeMap<&str, u64> = std::collections::BTreeMap::new();
-        for row in rows {
-            let sum = lost.entry(row.class.name()).or_default();
-            *sum = sum.saturating_add(row.ring_full);
-        }
-        lost.into_iter().map(|(class, lost)| metrics::buffer_drops(class, lost)).collect()
+        let by_class = |column: fn(&ClassCounters) -> u64| {
+            let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+            for row in counters.iter().flat_map(|c| &c.cpus).flat_map(|cpu| &cpu.classes) {
+                let sum = sums.entry(row.class.name()).or_default();
+                *sum = sum.saturating_add(column(row));
+            }
+            sums.into_iter()
+        };
+        let lost = by_class(|row| row.ring_full).map(|(class, sum)| metrics::buffer_drops(class, sum));
+        let filtered = by_class(|row| row.filtered).map(|(class, sum)| metrics::filtered(class, sum));
+        lost.chain(filtered).collect()
     }
 }
 
@@ -67,6 +74,7 @@ pub fn start(
     probe: Probe,
     engine: SyscallEngine,
     drops: SyscallEventDrops,
+    filter: FilterMode,
     status: Arc<Status>,
 ) -> io::Result<(Arc<Control>, JoinHandle<()>)> {
     let control = Arc::new(Control::default());
@@ -82,12 +90,13 @@ pub fn start(
         looked: Instant::now(),
     };
     let thread = thread::Builder::new().name("syscall".to_owned());
-    let thread = thread.spawn(move || Worker { probe, handler }.run())?;
+    let thread = thread.spawn(move || Worker { probe, filter, handler }.run())?;
     Ok((control, thread))
 }
 
 struct Worker {
     probe: Probe,
+    filter: FilterMode,
     handler: Handler,
 }
 
@@ -132,16 +141,25 @@ impl Worker {
     }
 
     fn look_around(&mut self) {
-        if let Some(wanted) = lock(&self.handler.control.wanted).take()
-            && let Err(error) = self.probe.set_syscalls(&wanted)
+        let wanted = lock(&self.handler.control.wanted).take();
+        if let Some(wanted) = wanted
+            && let Err(error) = self.want(&wanted)
         {
             tracing::error!(%error, "The probe does not report what the rules need");
         }
         match self.probe.counters() {
-            Ok(counters) => *lock(&self.handler.control.counters) = Some(counters),
+            Ok(counters) => {
+                self.handler.status.syscall.set_filtered(counters.total(|row| row.filtered));
+                *lock(&self.handler.control.counters) = Some(counters);
+            }
             Err(error) => tracing::error!(%error, "The probe's counters cannot be read"),
         }
         self.handler.look_around();
+    }
+
+    fn want(&mut self, wanted: &Wanted) -> Result<(), ProbeError> {
+        self.probe.set_syscalls(&wanted.syscalls)?;
+        self.probe.set_filter(wanted.filter.as_ref(), self.filter)
     }
 
     /// What happened before the end is reported before the end.
@@ -160,16 +178,32 @@ impl Handler {
     fn item(&mut self, item: &Item<'_>) {
         match item {
             Item::Event(event) => {
-                self.events = self.events.saturating_add(1);
-                let alerts = &self.status.alerts;
-                self.engine.event(event, &mut |alert| alerts.send(alert));
-                if self.events.is_multiple_of(EVENTS_PER_LOOK) {
-                    self.interrupt_if_due();
+                self.event(event);
+            }
+            Item::Rejected(event) => {
+                let wrong = self.event(event);
+                if wrong > 0 {
+                    tracing::error!(event.num, "The filter would have cost an alert");
+                    self.status.syscall.add_filter_faults(wrong);
                 }
             }
             Item::Gap { lane, lost, .. } => self.lost(*lane, *lost),
             Item::Idle => self.interrupt_if_due(),
         }
+    }
+
+    /// Evaluates an event. Returns how many alerts it made.
+    fn event(&mut self, event: &Event<'_>) -> u64 {
+        self.events = self.events.saturating_add(1);
+        let (alerts, mut count) = (&self.status.alerts, 0_u64);
+        self.engine.event(event, &mut |alert| {
+            count = count.saturating_add(1);
+            alerts.send(alert);
+        });
+        if self.events.is_multiple_of(EVENTS_PER_LOOK) {
+            self.interrupt_if_due();
+        }
+        count
     }
 
     fn interrupt_if_due(&self) {

@@ -208,8 +208,7 @@ impl ThreadTable {
         self.current = Some(event.tid);
         let introduces = effects::introduces_itself(event.code);
         let Some(thread) = self.thread_or_unknown(event.tid, introduces) else { return };
-        let begun = !row.enter && thread.last_code == event.code.wrapping_sub(1);
-        if !row.enter && !begun {
+        if row.enter || thread.last_code != event.code.wrapping_sub(1) {
             thread.last_fd = -1;
         }
         thread.last_code = event.code;
@@ -302,8 +301,7 @@ impl Processes for ThreadTable {
     }
 
     fn descriptors(&self, process: &Process) -> Option<usize> {
-        let main = if process.pid < 0 { process.tid } else { process.pid };
-        Some(self.threads.get(&main).map_or(0, |t| t.fds.len()))
+        Some(self.threads.get(&process.pid).map_or(0, |main| main.fds.len()))
     }
 
     fn used_descriptor(&self) -> Option<Used> {

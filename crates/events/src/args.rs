@@ -33,7 +33,8 @@ impl SyscallRecord<'_> {
         if self.row.is_generic() {
             return Vec::new();
         }
-        let params = self.row.params.iter().enumerate().filter(|(_, p)| !p.extension);
+        let params = self.row.params.iter().enumerate().take(self.event.param_count());
+        let params = params.filter(|(_, p)| !p.extension);
         let shown: Vec<Vec<u8>> = params.map(|(index, param)| self.named(index, param)).collect();
         shown.join(&b' ')
     }
@@ -51,13 +52,14 @@ impl SyscallRecord<'_> {
 
     /// By position among the table's own parameters, or by the name of any.
     fn find_param(&self, arg: &FieldArg) -> Option<(usize, &'static Param)> {
-        match arg.index {
+        let found = match arg.index {
             Some(index) => {
                 let index = usize::try_from(index).ok()?;
-                Some((index, self.row.params.get(index).filter(|p| !p.extension)?))
+                (index, self.row.params.get(index).filter(|p| !p.extension)?)
             }
-            None => self.row.param(&arg.text),
-        }
+            None => self.row.param(&arg.text)?,
+        };
+        Some(found).filter(|(index, _)| *index < self.event.param_count())
     }
 
     /// What a parameter's value stands for; `None` where the plain text says it all.
@@ -155,6 +157,7 @@ fn plain_meaning(param: &Param, number: Number, record: &SyscallRecord) -> Optio
         T::Sigtype => SIGNAL.iter().find(|s| s.value == bits)?.name.to_owned(),
         T::Reltime if bits == u64::MAX => return None,
         T::Reltime => param::seconds(bits),
+        T::Syscallid if bits == 0 => "unknown".to_owned(),
         T::Syscallid => table::syscall(u16::try_from(bits).ok()?)?.name.to_owned(),
         T::Flags8 | T::Flags16 | T::Flags32 => flag_names(param.symbols(), bits, false),
         T::Mode => flag_names(param.symbols(), bits, true),

@@ -68,8 +68,6 @@ pub struct Process {
     pub fdlimit: i64,
     /// Memory and page faults at its last fork or exec.
     pub memory: Memory,
-    /// What recorders reported of its CPU time.
-    pub cpu: CpuTime,
 }
 
 /// A program and how it was called.
@@ -101,43 +99,6 @@ pub struct Capabilities {
     pub permitted: u64,
     pub effective: u64,
 }
-
-/// CPU time as a recorder reported it last.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct CpuTime {
-    /// When, nanoseconds since the Unix epoch; 0 for never.
-    pub at: u64,
-    /// In user mode, ticks of 10 ms.
-    pub user: u64,
-    /// In kernel mode, ticks of 10 ms.
-    pub system: u64,
-    /// Since the report before.
-    pub share: CpuShare,
-}
-
-/// Shares of one CPU, percent.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-#[allow(missing_docs, reason = "the names are the fields'")]
-pub struct CpuShare {
-    pub user: f64,
-    pub system: f64,
-}
-
-impl CpuTime {
-    /// The next report.
-    #[must_use]
-    pub fn report(self, at: u64, user: u64, system: u64) -> Self {
-        let elapsed = at.saturating_sub(self.at);
-        let known = self.at != 0 && elapsed != 0;
-        #[expect(clippy::cast_precision_loss, reason = "a percentage")]
-        let share = |new: u64, old: u64| new.saturating_sub(old) as f64 * TICK * 100.0 / elapsed as f64;
-        let share = CpuShare { user: share(user, self.user), system: share(system, self.system) };
-        Self { at, user, system, share: if known { share } else { CpuShare::default() } }
-    }
-}
-
-/// Nanoseconds.
-const TICK: f64 = 1e7;
 
 /// Memory of a process, kilobytes, and its page faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -192,10 +153,8 @@ impl Process {
 
     /// `comm` and arguments.
     pub fn cmdline(&self) -> Vec<u8> {
-        if self.image.args.is_empty() {
-            return self.comm.to_vec();
-        }
-        [&self.comm, self.args().as_slice()].join(&b' ')
+        let args = self.args();
+        if args.is_empty() { self.comm.to_vec() } else { [&self.comm, args.as_slice()].join(&b' ') }
     }
 
     /// `argv[0]`, a blank, and arguments; Falco writes the blank without arguments too.

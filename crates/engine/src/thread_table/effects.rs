@@ -67,7 +67,7 @@ pub(super) fn apply(table: &mut ThreadTable, params: Params) {
         SYSCALL_UNSHARE_X | SYSCALL_SETNS_X => ids::entered(table, params),
         SYSCALL_SETRLIMIT_X | SYSCALL_GETRLIMIT_X | SYSCALL_PRLIMIT_X => ids::limited(table, params),
         SYSCALL_PRCTL_X => ids::controlled(table, params),
-        PROCINFO_E => ids::reported(table, params),
+        SCHEDSWITCH_6_E => ids::switched(table, params),
         USER_ADDED_E => users::added(table, params),
         USER_DELETED_E => users::deleted(table, params),
         GROUP_ADDED_E => users::group_added(table, params),

@@ -125,10 +125,16 @@ pub(super) fn mapped(table: &mut ThreadTable, params: Params) {
     set(&mut process.memory.swap, params.at(3));
 }
 
-/// `procinfo`: a recorder's report about a thread.
-pub(super) fn reported(table: &mut ThreadTable, params: Params) {
-    let (user, system) = (params.at(0).unwrap_or(0), params.at(1).unwrap_or(0));
-    if let Some(process) = table.process_mut(params.event.tid) {
-        process.cpu = process.cpu.report(params.event.ts, user, system);
+/// `switch`: page faults of the thread that stopped running, memory of its process.
+pub(super) fn switched(table: &mut ThreadTable, params: Params) {
+    let tid = params.event.tid;
+    if let Some(process) = table.process_mut(tid) {
+        set(&mut process.memory.faults_major, params.at(1));
+        set(&mut process.memory.faults_minor, params.at(2));
+    }
+    if let Some(main) = table.main_mut(tid) {
+        set(&mut main.process.memory.size, params.at(3));
+        set(&mut main.process.memory.rss, params.at(4));
+        set(&mut main.process.memory.swap, params.at(5));
     }
 }

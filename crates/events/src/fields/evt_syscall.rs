@@ -98,7 +98,11 @@ fn failed<'a>(r: &SyscallRecord) -> Option<Value<'a>> {
 
 /// 1 if a call failed that counts in the group, 0 if it did not; absent for other calls and without a result.
 fn count_error<'a>(r: &SyscallRecord, kind: ErrorKind) -> Option<Value<'a>> {
-    failed(r).filter(|_| error_kind(r) == kind)
+    let counts = match kind {
+        ErrorKind::Memory => r.row.category == Category::Memory,
+        _ => error_kind(r) == kind,
+    };
+    failed(r).filter(|_| counts)
 }
 
 /// Calls on a known descriptor count for what it is; a call that makes one, for what it would have been.

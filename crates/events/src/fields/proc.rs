@@ -175,7 +175,7 @@ fn group(process: &Process) -> (i64, bool) {
     (process.pgid, false)
 }
 
-/// The process with the group's id, or else the oldest ancestor in the group (scap-format.md §8).
+/// The process with the group's id, or else the oldest of its ancestors in the group (scap-format.md §8).
 fn leader<'a>(
     r: &'a SyscallRecord<'_>,
     group: Group,
@@ -187,7 +187,7 @@ fn leader<'a>(
         return text("");
     }
     let by_id = r.processes.by_tid(id).filter(|_| !virtual_id);
-    let oldest = || lineage(Some(process), r.processes).take_while(|p| group(p).0 == id).last();
+    let oldest = || lineage(Some(process), r.processes).skip(1).take_while(|p| group(p).0 == id).last();
     by_id.or_else(oldest).map_or_else(|| text(""), value)
 }
 

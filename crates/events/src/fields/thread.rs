@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 use crate::{
-    process::{CpuShare, items},
+    process::items,
     table::{CAPABILITY, Symbol, code},
 };
 
@@ -21,9 +21,9 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("thread.totexectime", RelTime, SYSCALL, S(|r, _| r.process().and_then(|_| uint(0))), "Always 0: nobody measures slices of CPU time any more"),
     row("thread.cgroups", CharBuf, SYSCALL, S(cgroups), "Its control groups as `subsystem=path`"),
     row("thread.cgroup", CharBuf, SYSCALL, S(cgroup), "Its control group in one subsystem").needs(Key).flags(DOTTED_ARG),
-    row("thread.cpu", Double, SYSCALL, S(|r, _| cpu(r, |c| c.user + c.system)), "Share of a CPU it used in the last second, percent"),
-    row("thread.cpu.user", Double, SYSCALL, S(|r, _| cpu(r, |c| c.user)), "Share of a CPU it used for itself in the last second, percent"),
-    row("thread.cpu.system", Double, SYSCALL, S(|r, _| cpu(r, |c| c.system)), "Share of a CPU the kernel used for it in the last second, percent"),
+    row("thread.cpu", Double, SYSCALL, S(cpu), "Always 0: nobody measures shares of a CPU any more"),
+    row("thread.cpu.user", Double, SYSCALL, S(cpu), "Always 0: nobody measures shares of a CPU any more"),
+    row("thread.cpu.system", Double, SYSCALL, S(cpu), "Always 0: nobody measures shares of a CPU any more"),
     row("thread.vmsize", Uint64, SYSCALL, S(|r, _| memory(r, |m| m.size)), "Virtual memory in kilobytes for the first thread, 0 for others"),
     row("thread.vmrss", Uint64, SYSCALL, S(|r, _| memory(r, |m| m.rss)), "Resident memory in kilobytes for the first thread, 0 for others"),
     row("thread.vmsize.b", Uint64, SYSCALL, S(|r, _| memory(r, |m| m.size.saturating_mul(1024))), "Virtual memory in bytes for the first thread, 0 for others").flags(HIDDEN),
@@ -57,7 +57,7 @@ fn nametid<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
 fn cgroups<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
     let shown = items(&r.process()?.cgroups).filter_map(named_cgroup);
     let shown: Vec<Vec<u8>> = shown.map(|(subsystem, path)| [subsystem, path].join(&b'=')).collect();
-    owned(shown.join(&b' '))
+    owned(shown.join(&b' ')).filter(|_| !shown.is_empty())
 }
 
 /// Subsystem and path; kernels call some subsystems by other names than users do.
@@ -79,10 +79,9 @@ fn cgroup<'a>(r: &'a SyscallRecord<'_>, arg: Option<&FieldArg>) -> Option<Value<
     all.find(|(name, _)| *name == subsystem).map(|(_, path)| Value::text(path))
 }
 
-/// Only reports of the recorder about a thread tell.
-fn cpu<'a>(r: &SyscallRecord, part: fn(CpuShare) -> f64) -> Option<Value<'a>> {
-    let process = r.process().filter(|_| r.event.code == code::PROCINFO_E)?;
-    Some(Value::Double(part(process.cpu.share)))
+/// A recorder's report about a thread is the one kind of event that has these.
+fn cpu<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
+    r.process().filter(|_| r.event.code == code::PROCINFO_E).map(|_| Value::Double(0.0))
 }
 
 fn memory<'a>(r: &SyscallRecord, part: fn(&crate::process::Memory) -> u64) -> Option<Value<'a>> {

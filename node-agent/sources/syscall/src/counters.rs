@@ -61,6 +61,7 @@ pub(crate) struct Raw {
     events: [u64; Class::ALL.len()],
     ring_full: [u64; Class::ALL.len()],
     truncated: [u64; Class::ALL.len()],
+    filtered: [u64; Class::ALL.len()],
 }
 
 #[expect(unsafe_code, reason = "map values are read as plain bytes")]
@@ -78,6 +79,8 @@ pub struct ClassCounters {
     pub ring_full: u64,
     /// With a parameter cut or left out; they count as sent or lost too.
     pub truncated: u64,
+    /// Left out, or marked, by the filter; no record was made for those left out.
+    pub filtered: u64,
 }
 
 /// Records of one CPU.
@@ -126,6 +129,7 @@ fn cpu_counters(cpu: u16, raw: &Raw) -> CpuCounters {
         events: at(&raw.events, class),
         ring_full: at(&raw.ring_full, class),
         truncated: at(&raw.truncated, class),
+        filtered: at(&raw.filtered, class),
     });
     CpuCounters { cpu, classes }
 }

@@ -15,6 +15,7 @@ mod calls;
 mod connect;
 mod exec;
 mod facts;
+mod filter;
 mod harness;
 mod loss;
 mod open;
