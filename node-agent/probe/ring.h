@@ -16,10 +16,22 @@ static __always_inline u64 wake_flags(void)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-static __always_inline void ring_send(struct scratch *s, void *ring, u8 lane, u32 class)
+static __always_inline struct counters *counters(void)
 {
 	u32 zero = 0;
-	struct counters *c = bpf_map_lookup_elem(&counts, &zero);
+	return bpf_map_lookup_elem(&counts, &zero);
+}
+
+static __always_inline void count_filtered(u32 class)
+{
+	struct counters *c = counters();
+	if (c)
+		c->filtered[class]++;
+}
+
+static __always_inline void ring_send(struct scratch *s, void *ring, u8 lane, u32 class)
+{
+	struct counters *c = counters();
 	if (!c)
 		return;
 	u64 size = record_end(s);

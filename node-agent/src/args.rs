@@ -37,6 +37,10 @@ pub struct Args {
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     pub capture_max_size: u64,
 
+    /// Report what the filter in the kernel would leave out too, and count the alerts it would have cost: none
+    #[arg(long)]
+    pub verify_filter: bool,
+
     /// Read configuration and rules, say what is wrong with them, and end
     #[arg(long)]
     pub dry_run: bool,

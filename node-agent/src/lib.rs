@@ -8,6 +8,9 @@
 mod alerts;
 mod args;
 mod audit;
+mod audit_access;
+mod audit_log;
+mod audit_status;
 mod blind;
 mod bundle;
 mod capture;
@@ -22,6 +25,7 @@ mod status;
 mod summary;
 mod syscalls;
 mod users;
+mod wanted;
 mod watch;
 mod web;
 

@@ -1,6 +1,7 @@
 //! Syscall events on their way from the rings through the engine to the outputs, on one plain thread.
 
 use std::{
+    collections::BTreeMap,
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -12,7 +13,7 @@ use std::{
 
 use saker_engine::SyscallEngine;
 use saker_events::Event;
-use saker_source_syscall::{Counters, Item, Lane, Probe, SyscallSet};
+use saker_source_syscall::{ClassCounters, Counters, FilterMode, Item, Lane, Probe, ProbeError, SyscallSet};
 
 use crate::{
     capture::Capture,
@@ -21,6 +22,7 @@ use crate::{
     metrics::{self, Extra},
     status::{SourceState, Status},
     users::UserFiles,
+    wanted::Wanted,
 };
 
 /// Events between two looks at the clock while there is no idle moment.
@@ -34,14 +36,14 @@ pub struct Control {
     /// Ends the current run of the probe; the thread then looks around and goes on, unless it is to stop.
     interrupt: AtomicBool,
     stop: AtomicBool,
-    wanted: Mutex<Option<SyscallSet>>,
+    wanted: Mutex<Option<Wanted>>,
     counters: Mutex<Option<Counters>>,
 }
 
 impl Control {
-    /// Changes which calls are reported, without detaching.
-    pub fn want(&self, syscalls: SyscallSet) {
-        *lock(&self.wanted) = Some(syscalls);
+    /// Changes what is reported, without detaching.
+    pub fn want(&self, wanted: Wanted) {
+        *lock(&self.wanted) = Some(wanted);
         self.interrupt.store(true, Relaxed);
     }
 
@@ -54,23 +56,28 @@ impl Control {
     /// What the probe counts by kind of event.
     pub fn metrics(&self) -> Extra {
         let counters = lock(&self.counters);
-        let rows = counters.iter().flat_map(|c| &c.cpus).flat_map(|cpu| &cpu.classes);
-        let mut lost: std::collections::BTreeMap<&str, u64> = std::collections::BTreeMap::new();
-        for row in rows {
-            let sum = lost.entry(row.class.name()).or_default();
-            *sum = sum.saturating_add(row.ring_full);
-        }
-        lost.into_iter().map(|(class, lost)| metrics::buffer_drops(class, lost)).collect()
+        let by_class = |column: fn(&ClassCounters) -> u64| {
+            let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+            for row in counters.iter().flat_map(|c| &c.cpus).flat_map(|cpu| &cpu.classes) {
+                let sum = sums.entry(row.class.name()).or_default();
+                *sum = sum.saturating_add(column(row));
+            }
+            sums.into_iter()
+        };
+        let lost = by_class(|row| row.ring_full).map(|(class, sum)| metrics::buffer_drops(class, sum));
+        let filtered = by_class(|row| row.filtered).map(|(class, sum)| metrics::filtered(class, sum));
+        lost.chain(filtered).collect()
     }
 }
 
 /// Reads the processes that exist and then every event, on a thread of its own.
 pub fn start(
     probe: Probe,
-    syscalls: SyscallSet,
+    wanted: Wanted,
     engine: SyscallEngine,
     capture: Option<Capture>,
     drops: SyscallEventDrops,
+    filter: FilterMode,
     status: Arc<Status>,
 ) -> io::Result<(Arc<Control>, JoinHandle<()>)> {
     let control = Arc::new(Control::default());
@@ -87,17 +94,18 @@ pub fn start(
         looked: Instant::now(),
     };
     let thread = thread::Builder::new().name("syscall".to_owned());
-    let thread =
-        thread.spawn(move || Worker { probe, wanted: syscalls, reported: syscalls, handler }.run())?;
+    let worker = Worker { probe, filter, wanted, capturing: false, handler };
+    let thread = thread.spawn(move || worker.run())?;
     Ok((control, thread))
 }
 
 struct Worker {
     probe: Probe,
+    filter: FilterMode,
     /// What the rules need.
-    wanted: SyscallSet,
-    /// What the probe reports: more while a capture runs.
-    reported: SyscallSet,
+    wanted: Wanted,
+    /// Then all is reported.
+    capturing: bool,
     handler: Handler,
 }
 
@@ -118,7 +126,7 @@ impl Worker {
     fn run(mut self) {
         let status = Arc::clone(&self.handler.status);
         let _watch = status.watch_thread(|status| &status.syscall);
-        self.handler.look_around();
+        self.look_around();
         self.scan();
         while !self.handler.control.stop.load(Relaxed) {
             let control = Arc::clone(&self.handler.control);
@@ -144,26 +152,34 @@ impl Worker {
     }
 
     fn look_around(&mut self) {
-        self.follow_wanted();
+        if let Err(error) = self.follow_wanted() {
+            tracing::error!(%error, "The probe does not report what the rules need");
+        }
         match self.probe.counters() {
-            Ok(counters) => *lock(&self.handler.control.counters) = Some(counters),
+            Ok(counters) => {
+                self.handler.status.syscall.set_filtered(counters.total(|row| row.filtered));
+                *lock(&self.handler.control.counters) = Some(counters);
+            }
             Err(error) => tracing::error!(%error, "The probe's counters cannot be read"),
         }
         self.handler.look_around();
     }
 
     /// Reports what the rules need, or all while a capture runs.
-    fn follow_wanted(&mut self) {
-        self.wanted = lock(&self.handler.control.wanted).take().unwrap_or(self.wanted);
+    fn follow_wanted(&mut self) -> Result<(), ProbeError> {
+        let wanted = lock(&self.handler.control.wanted).take();
         let capturing = self.handler.capture.as_ref().is_some_and(Capture::is_running);
-        let syscalls = if capturing { SyscallSet::all() } else { self.wanted };
-        if syscalls == self.reported {
-            return;
+        if wanted.is_none() && capturing == self.capturing {
+            return Ok(());
         }
-        match self.probe.set_syscalls(&syscalls) {
-            Ok(()) => self.reported = syscalls,
-            Err(error) => tracing::error!(%error, "The probe does not report what the rules need"),
+        self.capturing = capturing;
+        self.wanted = wanted.unwrap_or_else(|| self.wanted.clone());
+        if capturing {
+            self.probe.set_syscalls(&SyscallSet::all())?;
+            return self.probe.set_filter(None, self.filter);
         }
+        self.probe.set_syscalls(&self.wanted.syscalls)?;
+        self.probe.set_filter(self.wanted.filter.as_ref(), self.filter)
     }
 
     /// What happened before the end is reported before the end.
@@ -182,12 +198,13 @@ impl Handler {
     fn item(&mut self, item: &Item<'_>) {
         match item {
             Item::Event(event) => {
-                self.events = self.events.saturating_add(1);
-                self.record(event);
-                let alerts = &self.status.alerts;
-                self.engine.event(event, &mut |alert| alerts.send(alert));
-                if self.events.is_multiple_of(EVENTS_PER_LOOK) {
-                    self.interrupt_if_due();
+                self.event(event);
+            }
+            Item::Rejected(event) => {
+                let wrong = self.event(event);
+                if wrong > 0 {
+                    tracing::error!(event.num, "The filter would have cost an alert");
+                    self.status.syscall.add_filter_faults(wrong);
                 }
             }
             Item::Gap { lane, lost, .. } => self.lost(*lane, *lost),
@@ -205,6 +222,21 @@ impl Handler {
         if self.capture.as_mut().is_some_and(|capture| capture.event(event)) {
             self.control.interrupt.store(true, Relaxed);
         }
+    }
+
+    /// Evaluates an event. Returns how many alerts it made.
+    fn event(&mut self, event: &Event<'_>) -> u64 {
+        self.events = self.events.saturating_add(1);
+        self.record(event);
+        let (alerts, mut count) = (&self.status.alerts, 0_u64);
+        self.engine.event(event, &mut |alert| {
+            count = count.saturating_add(1);
+            alerts.send(alert);
+        });
+        if self.events.is_multiple_of(EVENTS_PER_LOOK) {
+            self.interrupt_if_due();
+        }
+        count
     }
 
     fn interrupt_if_due(&self) {

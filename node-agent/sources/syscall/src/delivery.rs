@@ -14,6 +14,8 @@ use crate::{
 pub enum Item<'a> {
     /// Something happened.
     Event(&'a Event<'a>),
+    /// Something happened that the filter says no rule matches; only under [`crate::FilterMode::Mark`].
+    Rejected(&'a Event<'a>),
     /// Records of this CPU and lane were lost.
     Gap {
         /// The CPU they happened on.
@@ -51,7 +53,8 @@ impl Delivery {
         if lost > 0 {
             on(Item::Gap { cpu: prefix.cpu, lane: prefix.lane, lost });
         }
-        on(Item::Event(&self.stamp(record)));
+        let event = self.stamp(record);
+        on(if prefix.rejected { Item::Rejected(&event) } else { Item::Event(&event) });
     }
 
     /// Gives the event its number and the time since the epoch.

@@ -11,8 +11,10 @@ macro_rules! call {
     };
 }
 
+mod calls;
 mod connect;
 mod exec;
+mod filter;
 mod harness;
 mod loss;
 mod open;
