@@ -7,9 +7,11 @@
 //!    [`crate::expand`]), parsed, macros put in ([`crate::resolve`]), compiled
 //! 5. [`crate::select`]: which of the rules run
 
+mod budget;
 mod build;
 mod catalog;
 mod log;
+mod running;
 
 use std::sync::Arc;
 
@@ -18,16 +20,18 @@ use serde::{Deserialize, Serialize};
 pub use crate::collect::Replaced;
 pub(crate) use catalog::{Catalog, CompiledList, CompiledMacro, CompiledRule};
 pub use log::Quarantined;
+pub use running::RunningRule;
 
 use crate::{
     append_output::AppendOutput,
+    ast::Expr,
     collect::Collection,
     diagnostic::{Code, Diagnostic},
     document::{self, Item, structure},
     place::Place,
     requirements::Version,
     ruleset::RuleSet,
-    schema::{Schema, field_flags},
+    schema::{Schema, SourceId},
     select::{self, Selection},
     yaml::{self, Node},
 };
@@ -162,7 +166,13 @@ impl Loaded {
 
     /// How many rules run.
     pub fn enabled(&self) -> usize {
-        self.catalog.enabled
+        self.catalog.running.len()
+    }
+
+    /// The conditions of the rules of a source that run, without exceptions, lists and macros.
+    pub fn conditions(&self, source: SourceId) -> impl Iterator<Item = &Expr> {
+        let rules = self.catalog.running.iter().filter_map(|at| self.catalog.rules.get(*at));
+        rules.filter(move |rule| rule.source == source).map(|rule| &rule.tree)
     }
 
     /// Whether no file has an error.
@@ -285,7 +295,9 @@ impl<'a> Loader<'a> {
     }
 
     fn build(&mut self) {
-        if let Ok(catalog) = build::build(&self.collection, self.options, &mut self.log) {
+        // In strict mode the first error ends the load, and shares would help nobody.
+        let files = if self.options.mode == Mode::Quarantine { self.reports.len() } else { 0 };
+        if let Ok(catalog) = build::build(&self.collection, self.options, files, &mut self.log) {
             self.catalog = catalog;
         }
     }
@@ -296,7 +308,7 @@ impl<'a> Loader<'a> {
         }
         self.distribute();
         let failed = self.reports.iter().any(|report| !report.successful());
-        let blind = self.catalog.blind(&self.options.schema, field_flags::UNAVAILABLE);
+        let blind = self.catalog.blind(&self.options.schema);
         let rules = if failed && self.options.mode == Mode::Strict { None } else { Some(self.rule_set()) };
         let Self { reports: files, log, catalog, options, collection, .. } = self;
         let schema = Arc::clone(&options.schema);
@@ -332,7 +344,8 @@ impl<'a> Loader<'a> {
         order.retain(|i| {
             catalog.rules.get(*i).is_some_and(|r| r.rule.priority as u8 <= self.options.min_priority)
         });
-        catalog.enabled = order.len();
-        catalog.rule_set(&order, &self.options.schema)
+        let rules = catalog.rule_set(&order, &self.options.schema);
+        catalog.running = order;
+        rules
     }
 }

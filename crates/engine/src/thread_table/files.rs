@@ -75,12 +75,11 @@ pub(super) fn opened(table: &mut ThreadTable, params: Params) {
     let begun = table.threads.get(&tid).map(|t| &t.opening);
     let begun =
         begun.filter(|b| b.code != 0 && b.code == params.event.code.wrapping_sub(1) && !b.text.is_empty());
-    let (raw, flags, dirfd) = match begun {
-        Some(begun) => (begun.text.as_slice(), begun.flags | told & O_F_CREATED, begun.dirfd),
-        None => {
-            let dirfd = at.dirfd.map_or(Some(AT_FDCWD), |at| params.signed_at(at));
-            (params.text_at(at.name), told, dirfd.unwrap_or(-1))
-        }
+    let (raw, flags, dirfd) = if let Some(begun) = begun {
+        (begun.text.as_slice(), begun.flags | told & O_F_CREATED, begun.dirfd)
+    } else {
+        let dirfd = at.dirfd.map_or(Some(AT_FDCWD), |at| params.signed_at(at));
+        (params.text_at(at.name), told, dirfd.unwrap_or(-1))
     };
     let name = path::join(&table.base_of(tid, dirfd, raw), raw).into();
     let file = Descriptor {
