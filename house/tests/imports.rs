@@ -22,6 +22,7 @@ const OURS: &[(&str, &[&str])] = &[
         "saker-agent",
         &[
             "saker-alert",
+            "saker-audit-setup",
             "saker-capture",
             "saker-crds",
             "saker-engine",

@@ -55,6 +55,7 @@ int sys_exit(u64 *ctx)
 			send_marker(s, &bulk, LANE_BULK, HOOK_SYS_EXIT, task);
 		return 0;
 	}
+	s->rejected = 0;
 	s->call.call = call;
 	s->call.number = native_number(regs);
 	s->call.compat = compat;
