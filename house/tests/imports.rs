@@ -23,6 +23,7 @@ const OURS: &[(&str, &[&str])] = &[
         &[
             "saker-alert",
             "saker-audit-setup",
+            "saker-capture",
             "saker-crds",
             "saker-engine",
             "saker-events",

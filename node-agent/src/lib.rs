@@ -14,6 +14,7 @@ mod audit_sight;
 mod audit_status;
 mod blind;
 mod bundle;
+mod capture;
 mod config;
 mod drops;
 mod log;
@@ -25,6 +26,7 @@ mod status;
 mod summary;
 mod syscalls;
 mod users;
+mod wanted;
 mod watch;
 mod web;
 

@@ -48,6 +48,8 @@ pub struct Source {
     state: Mutex<SourceState>,
     events: AtomicU64,
     lost: AtomicU64,
+    filtered: AtomicU64,
+    filter_faults: AtomicU64,
 }
 
 /// Whether a source works.
@@ -243,6 +245,26 @@ impl Source {
     /// Counts losses.
     pub fn add_lost(&self, count: u64) {
         self.lost.fetch_add(count, Relaxed);
+    }
+
+    /// Tells how many events the filter in the kernel left out, or marked, since the start.
+    pub fn set_filtered(&self, count: u64) {
+        self.filtered.store(count, Relaxed);
+    }
+
+    /// Events that the filter in the kernel left out, or marked, since the start.
+    pub fn filtered(&self) -> u64 {
+        self.filtered.load(Relaxed)
+    }
+
+    /// Counts alerts that the filter would have cost.
+    pub fn add_filter_faults(&self, count: u64) {
+        self.filter_faults.fetch_add(count, Relaxed);
+    }
+
+    /// Alerts that the filter would have cost, since the start.
+    pub fn filter_faults(&self) -> u64 {
+        self.filter_faults.load(Relaxed)
     }
 
     /// Events since the start.

@@ -2,6 +2,8 @@
 
 mod audit;
 mod audit_abuse;
+mod capture;
 mod live;
+mod privileges;
 mod running;
 mod start;
