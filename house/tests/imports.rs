@@ -22,6 +22,7 @@ const OURS: &[(&str, &[&str])] = &[
         "saker-agent",
         &[
             "saker-alert",
+            "saker-audit-setup",
             "saker-capture",
             "saker-crds",
             "saker-engine",
@@ -49,7 +50,7 @@ const OURS: &[(&str, &[&str])] = &[
     ),
     ("saker-house", &[]),
     ("saker-e2e", &[]),
-    ("saker-bench", &[]),
+    ("saker-bench", &["saker-engine", "saker-events", "saker-rules"]),
 ];
 
 /// Crates of others that only some of ours may use directly.

@@ -23,6 +23,7 @@ enum call {
 	CALL_VFORK = 58,
 	CALL_EXECVE = 59,
 	CALL_CREAT = 85,
+	CALL_MARKER = 146, // sched_get_priority_max, by the agent itself
 	CALL_OPENAT = 257,
 	CALL_EXECVEAT = 322,
 	CALL_CLONE3 = 435,

@@ -12,7 +12,7 @@ struct prefix {
 	u8 flags;
 } __attribute__((packed));
 
-enum { RECORD_STATE_ONLY = 1, RECORD_TRUNCATED = 2, RECORD_REJECTED = 4 };
+enum { RECORD_STATE_ONLY = 1, RECORD_TRUNCATED = 2, RECORD_REJECTED = 4, RECORD_MARKER = 8 };
 
 struct header {
 	u64 ts;

@@ -44,12 +44,18 @@ int sys_exit(u64 *ctx)
 	struct task_struct *task = current_task();
 	bool compat = is_compat(task);
 	s32 call = call_number(regs, compat);
-	if (!(is_wanted(call) || call == CALL_SOCKETCALL) || bpf_get_current_pid_tgid() >> 32 == agent_tgid)
+	if (!(is_wanted(call) || call == CALL_SOCKETCALL))
 		return 0;
 	struct scratch *s = scratch_of(PROGRAM_SYS_EXIT);
 	struct text *t = text_of(PROGRAM_SYS_EXIT);
 	if (!s || !t)
 		return 0;
+	if (bpf_get_current_pid_tgid() >> 32 == agent_tgid) {
+		if (call == CALL_MARKER)
+			send_marker(s, &bulk, LANE_BULK, HOOK_SYS_EXIT, task);
+		return 0;
+	}
+	s->rejected = 0;
 	s->call.call = call;
 	s->call.number = native_number(regs);
 	s->call.compat = compat;

@@ -10,6 +10,7 @@ mod args;
 mod audit;
 mod audit_access;
 mod audit_log;
+mod audit_sight;
 mod audit_status;
 mod blind;
 mod bundle;

@@ -93,6 +93,16 @@ const AUDIT_HEADS: Spec = (
     "Connections closed because a request's head did not come in time",
     MetricType::COUNTER,
 );
+const AUDIT_LACKING: Spec = (
+    "saker_audit_lacking_events_total",
+    "Audit events at a lower level than a rule about such requests needs",
+    MetricType::COUNTER,
+);
+const AUDIT_BLIND: Spec = (
+    "saker_audit_blind_rule",
+    "Rules that no audit event since the start could make match; /status has the lines for the audit policy",
+    MetricType::GAUGE,
+);
 const AUDIT_LOG_OFFSET: Spec =
     ("saker_audit_log_offset_bytes", "Bytes read of the audit log file", MetricType::GAUGE);
 const AUDIT_LOG_ERRORS: Spec =
@@ -236,6 +246,10 @@ impl Families {
     }
 
     fn sources(&mut self, status: &Status) {
+        self.add(AUDIT_LACKING, &[], float(status.sight.lacking()));
+        for blind in status.sight.blind() {
+            self.add(AUDIT_BLIND, &[("rule_name", &blind.rule)], 1.0);
+        }
         self.add(EVENTS, &[], float(status.syscall.events()));
         self.add(DROPS, &[], float(status.syscall.lost()));
         for (name, source) in status.sources() {

@@ -11,6 +11,7 @@ use std::{
 };
 
 use saker_alert::Priority;
+use saker_audit_setup::Demands;
 use saker_crds::bundle::sha256;
 use saker_engine::RulesHandle;
 use saker_events::load_options;
@@ -133,6 +134,7 @@ impl Reloader {
         for (rule, reason) in &info.blind {
             tracing::warn!("rule '{rule}' cannot match: {reason}");
         }
+        status.sight.set(Demands::of(loaded));
         let count = (info.loaded.len(), info.loaded.len().saturating_add(info.rejected.len()));
         *status.rules() = info;
         self.wanted = Wanted::new(loaded, &rules);

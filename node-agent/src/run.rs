@@ -119,8 +119,7 @@ impl Agent {
         let bundle = if config.kubernetes.enabled { cache.load() } else { None };
         let reloader = first_rules(config, source, bundle, &rules, &status)?;
 
-        let filter = if args.verify_filter { FilterMode::Mark } else { FilterMode::Drop };
-        let syscall = || start_syscalls(config, reloader.wanted(), filter, &rules, args, &status);
+        let syscall = || start_syscalls(config, reloader.wanted(), &rules, args, &status);
         let syscall = wants.syscall.then(syscall).transpose()?;
         let engine = || AuditEngine::new(rules.clone(), &engine_options(config));
         let audit = wants.k8s_audit.then(|| Audit::start(engine(), Arc::clone(&status))).transpose()?;
@@ -267,12 +266,12 @@ fn first_rules(
 fn start_syscalls(
     config: &Config,
     wanted: Wanted,
-    filter: FilterMode,
     rules: &RulesHandle,
     args: &Args,
     status: &Arc<Status>,
 ) -> anyhow::Result<(Arc<Control>, JoinHandle<()>)> {
     let capture = Capture::create(args)?;
+    let filter = if args.verify_filter { FilterMode::Mark } else { FilterMode::Drop };
     let bulk = 1 << 19 << config.engine.modern_ebpf.buf_size_preset;
     let settings =
         Settings { syscalls: wanted.syscalls, ring_bytes: RingBytes { bulk, ..RingBytes::default() } };
@@ -281,7 +280,7 @@ fn start_syscalls(
     tell_hooks(&probe);
     let engine = SyscallEngine::new(rules.clone(), &engine_options(config));
     let drops = config.syscall_event_drops.clone();
-    syscalls::start(probe, wanted, engine, capture, drops, filter, Arc::clone(status))
+    syscalls::start(probe, wanted, filter, engine, capture, drops, Arc::clone(status))
         .context("cannot start the syscall thread")
 }
 

@@ -16,7 +16,7 @@ use saker_source_k8s_audit::Counters;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::{alerts::Alerts, audit_status::AuditReport};
+use crate::{alerts::Alerts, audit_sight::Sight, audit_status::AuditReport};
 
 /// Rejected rules that `/status` lists; the number is always the full one.
 const MAX_LISTED: usize = 100;
@@ -35,6 +35,8 @@ pub struct Status {
     pub k8s_audit: Source,
     /// What the audit source counts.
     pub audit: Arc<Counters>,
+    /// What its events let the rules see.
+    pub sight: Sight,
     rules: Mutex<Rules>,
     /// Why the agent must end.
     end: watch::Sender<Option<String>>,
@@ -153,6 +155,7 @@ impl Status {
             syscall,
             k8s_audit,
             audit: Arc::default(),
+            sight: Sight::default(),
             rules: Mutex::default(),
             end: watch::Sender::default(),
         }
@@ -215,7 +218,7 @@ impl Status {
                 reasons: rules.rejected.iter().take(MAX_LISTED).cloned().collect(),
                 last_error: rules.last_error.clone(),
             },
-            k8s_audit: AuditReport::of(&self.audit),
+            k8s_audit: AuditReport::of(&self.audit, &self.sight),
             sources: self.sources().into_iter().map(source).collect(),
             outputs: self.alerts.outputs().counts().map(output).collect(),
             alerts: self.alerts.tally().values().map(|t| t.count).sum(),

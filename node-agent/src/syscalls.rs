@@ -11,9 +11,9 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use saker_engine::SyscallEngine;
+use saker_engine::{SyscallEngine, internal};
 use saker_events::Event;
-use saker_source_syscall::{ClassCounters, Counters, FilterMode, Item, Lane, Probe, ProbeError, SyscallSet};
+use saker_source_syscall::{ClassCounters, Counters, FilterMode, Heard, Item, Lane, Probe, ProbeError};
 
 use crate::{
     capture::Capture,
@@ -74,10 +74,10 @@ impl Control {
 pub fn start(
     probe: Probe,
     wanted: Wanted,
+    filter: FilterMode,
     engine: SyscallEngine,
     capture: Option<Capture>,
     drops: SyscallEventDrops,
-    filter: FilterMode,
     status: Arc<Status>,
 ) -> io::Result<(Arc<Control>, JoinHandle<()>)> {
     let control = Arc::new(Control::default());
@@ -92,9 +92,10 @@ pub fn start(
         control: Arc::clone(&control),
         events: 0,
         looked: Instant::now(),
+        silent: Vec::new(),
     };
     let thread = thread::Builder::new().name("syscall".to_owned());
-    let worker = Worker { probe, filter, wanted, capturing: false, handler };
+    let worker = Worker { probe, reported: wanted.clone(), wanted, filter, handler };
     let thread = thread.spawn(move || worker.run())?;
     Ok((control, thread))
 }
@@ -104,8 +105,8 @@ struct Worker {
     filter: FilterMode,
     /// What the rules need.
     wanted: Wanted,
-    /// Then all is reported.
-    capturing: bool,
+    /// What the probe reports: more while a capture runs.
+    reported: Wanted,
     handler: Handler,
 }
 
@@ -120,13 +121,15 @@ struct Handler {
     /// Not yet added to the status.
     events: u64,
     looked: Instant,
+    /// Hooks that do not report.
+    silent: Vec<&'static str>,
 }
 
 impl Worker {
     fn run(mut self) {
         let status = Arc::clone(&self.handler.status);
         let _watch = status.watch_thread(|status| &status.syscall);
-        self.look_around();
+        self.handler.look_around();
         self.scan();
         while !self.handler.control.stop.load(Relaxed) {
             let control = Arc::clone(&self.handler.control);
@@ -152,9 +155,7 @@ impl Worker {
     }
 
     fn look_around(&mut self) {
-        if let Err(error) = self.follow_wanted() {
-            tracing::error!(%error, "The probe does not report what the rules need");
-        }
+        self.follow_wanted();
         match self.probe.counters() {
             Ok(counters) => {
                 self.handler.status.syscall.set_filtered(counters.total(|row| row.filtered));
@@ -166,20 +167,24 @@ impl Worker {
     }
 
     /// Reports what the rules need, or all while a capture runs.
-    fn follow_wanted(&mut self) -> Result<(), ProbeError> {
-        let wanted = lock(&self.handler.control.wanted).take();
+    fn follow_wanted(&mut self) {
+        if let Some(wanted) = lock(&self.handler.control.wanted).take() {
+            self.wanted = wanted;
+        }
         let capturing = self.handler.capture.as_ref().is_some_and(Capture::is_running);
-        if wanted.is_none() && capturing == self.capturing {
-            return Ok(());
+        let wanted = if capturing { Wanted::everything() } else { self.wanted.clone() };
+        if wanted == self.reported {
+            return;
         }
-        self.capturing = capturing;
-        self.wanted = wanted.unwrap_or_else(|| self.wanted.clone());
-        if capturing {
-            self.probe.set_syscalls(&SyscallSet::all())?;
-            return self.probe.set_filter(None, self.filter);
+        match self.report(&wanted) {
+            Ok(()) => self.reported = wanted,
+            Err(error) => tracing::error!(%error, "The probe does not report what the rules need"),
         }
-        self.probe.set_syscalls(&self.wanted.syscalls)?;
-        self.probe.set_filter(self.wanted.filter.as_ref(), self.filter)
+    }
+
+    fn report(&mut self, wanted: &Wanted) -> Result<(), ProbeError> {
+        self.probe.set_syscalls(&wanted.syscalls)?;
+        self.probe.set_filter(wanted.filter.as_ref(), self.filter)
     }
 
     /// What happened before the end is reported before the end.
@@ -208,20 +213,28 @@ impl Handler {
                 }
             }
             Item::Gap { lane, lost, .. } => self.lost(*lane, *lost),
+            Item::Heard(heard) => self.heard(*heard),
             Item::Idle => self.interrupt_if_due(),
         }
     }
 
-    fn existing(&mut self, event: &Event) {
-        self.engine.scan(event);
-        self.capture.iter_mut().for_each(|capture| capture.existing(event));
-    }
-
-    /// When the capture ends, the probe reports less again.
-    fn record(&mut self, event: &Event) {
-        if self.capture.as_mut().is_some_and(|capture| capture.event(event)) {
-            self.control.interrupt.store(true, Relaxed);
+    /// A silent hook makes the source fail, until all are heard again.
+    fn heard(&mut self, heard: Heard) {
+        let Heard { hook, alive } = heard;
+        self.silent.retain(|known| *known != hook);
+        if !alive {
+            self.silent.push(hook);
+            tracing::error!(
+                hook,
+                "The kernel's hook does not report any more: was it detached? Restart the agent"
+            );
+            let alert = internal::SilentHook { time: now(), hostname: &self.status.hostname, hook };
+            self.status.alerts.send(alert.alert());
         }
+        self.status.syscall.set(match self.silent.as_slice() {
+            [] => SourceState::Running,
+            silent => SourceState::Failed(format!("silent hooks: {}", silent.join(", "))),
+        });
     }
 
     /// Evaluates an event. Returns how many alerts it made.
@@ -237,6 +250,18 @@ impl Handler {
             self.interrupt_if_due();
         }
         count
+    }
+
+    fn existing(&mut self, event: &Event) {
+        self.engine.scan(event);
+        self.capture.iter_mut().for_each(|capture| capture.existing(event));
+    }
+
+    /// When the capture ends, the probe reports less again.
+    fn record(&mut self, event: &Event) {
+        if self.capture.as_mut().is_some_and(|capture| capture.event(event)) {
+            self.control.interrupt.store(true, Relaxed);
+        }
     }
 
     fn interrupt_if_due(&self) {

@@ -20,6 +20,11 @@ impl Wanted {
         let filter = PathTable::new(loaded.conditions(SYSCALL_SOURCE)).map(path_filter);
         Self { syscalls: syscalls(rules), filter }
     }
+
+    /// All that the probe can report.
+    pub fn everything() -> Self {
+        Self { syscalls: SyscallSet::all(), filter: None }
+    }
 }
 
 /// The calls of these rules that the probe can report; the load report names rules that need others.

@@ -99,7 +99,7 @@ impl Recording {
             }
             Item::Gap { lost, .. } => self.recorder.lost(*lost),
             Item::Idle if self.is_over() => self.stop.store(true, Relaxed),
-            Item::Idle => {}
+            Item::Idle | Item::Heard(_) => {}
         }
     }
 

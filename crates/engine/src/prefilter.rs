@@ -15,6 +15,8 @@ mod pattern;
 mod split;
 mod weaken;
 
+use std::collections::HashMap;
+
 use saker_rules::ast::Expr;
 
 use automaton::{Automaton, Classes};
@@ -27,6 +29,10 @@ pub use known::Open;
 pub const MAX_STATES: usize = 1 << 13;
 /// Next states that a table may have, those of all states together; the probe has room for as many.
 pub const MAX_CELLS: usize = 1 << 18;
+
+/// Bounds of the work that a table may take.
+const MAX_TERMS: usize = 1000;
+const MAX_PATTERNS: usize = 4000;
 
 /// The bit of paths that the table does not decide on.
 const UNDECIDED: u64 = 1 << 63;
@@ -55,21 +61,25 @@ pub struct PathTable {
 impl PathTable {
     /// The table for conditions without macros; `None` if it would be too large.
     pub fn new<'e>(conditions: impl Iterator<Item = &'e Expr>) -> Option<Self> {
-        let (mut patterns, mut terms) = (Patterns::default(), Vec::new());
+        let (mut patterns, mut numbers) = (Patterns::default(), HashMap::new());
         let mut kinds = [0; Open::KINDS];
         for condition in conditions {
             for (open, kind) in Open::all().zip(&mut kinds) {
                 let formula = weaken::condition(condition, open, &mut patterns);
                 for term in split::terms(&formula, &patterns) {
                     *kind |=
-                        if term.is_true() { u64::MAX } else { UNDECIDED | bit(number(&mut terms, term)) };
+                        if term.is_true() { u64::MAX } else { UNDECIDED | bit(number(&mut numbers, term)) };
+                }
+                if numbers.len() > MAX_TERMS || patterns.len() > MAX_PATTERNS {
+                    return None;
                 }
             }
         }
+        let terms: Vec<_> = numbers.into_iter().collect();
         Self::build(&patterns, &terms, kinds)
     }
 
-    fn build(patterns: &Patterns, terms: &[Term], kinds: [u64; Open::KINDS]) -> Option<Self> {
+    fn build(patterns: &Patterns, terms: &[(Term, usize)], kinds: [u64; Open::KINDS]) -> Option<Self> {
         let classes = Classes::new(patterns);
         let first = Automaton::new(patterns.anchored(), &classes)?;
         let second = Automaton::new(patterns.floating(), &classes)?;
@@ -104,19 +114,16 @@ impl PathTable {
     }
 }
 
-/// The term's place among the terms, new if it is not there.
-fn number(terms: &mut Vec<Term>, term: Term) -> usize {
-    terms.iter().position(|known| *known == term).unwrap_or_else(|| {
-        terms.push(term);
-        terms.len().saturating_sub(1)
-    })
+/// The term's number, a new one if it has none.
+fn number(numbers: &mut HashMap<Term, usize>, term: Term) -> usize {
+    let next = numbers.len();
+    *numbers.entry(term).or_insert(next)
 }
 
 fn bit(number: usize) -> u64 {
     1 << number.checked_rem(TERM_BITS).unwrap_or(0)
 }
 
-fn term_bits(terms: &[Term], holds: impl Fn(&Term) -> bool) -> u64 {
-    let numbered = terms.iter().enumerate().filter(|(_, term)| holds(term));
-    numbered.fold(0, |bits, (number, _)| bits | bit(number))
+fn term_bits(terms: &[(Term, usize)], holds: impl Fn(&Term) -> bool) -> u64 {
+    terms.iter().filter(|(term, _)| holds(term)).fold(0, |bits, (_, number)| bits | bit(*number))
 }

@@ -127,13 +127,13 @@ impl<'a> FdFacts<'a> {
 }
 
 fn file_kind(mode: u16, role: u8, name: &[u8]) -> FdType {
-    if role & ALONE != 0 {
-        let known = NAMES.iter().find(|(start, _)| name.starts_with(start));
-        return known.map_or(FdType::Unknown, |(_, kind)| *kind);
-    }
     match mode & S_IFMT {
-        S_IFDIR => FdType::Directory,
         S_IFIFO => FdType::Pipe,
+        _ if role & ALONE != 0 => {
+            let known = NAMES.iter().find(|(start, _)| name.starts_with(start));
+            known.map_or(FdType::Unknown, |(_, kind)| *kind)
+        }
+        S_IFDIR => FdType::Directory,
         _ => FdType::File,
     }
 }
@@ -198,7 +198,7 @@ mod tests {
     fn files_are_told_by_their_mode() {
         check(&facts(0o100_644, 0, 0, 1, b"/etc/passwd\0"), FdType::File, "/etc/passwd", None);
         check(&facts(0o040_755, 0, 0, 1, b"/etc\0"), FdType::Directory, "/etc", None);
-        check(&facts(0o010_600, 0, 0, 1, b""), FdType::Pipe, "", None);
+        check(&facts(0o010_600, 0, ALONE, 1, b""), FdType::Pipe, "", None);
         check(&facts(0, 0, ALONE, 1, b"/[eventpoll]\0"), FdType::Eventpoll, "/[eventpoll]", None);
         check(&facts(0o100_777, 0, ALONE, 1, b"/memfd:x\0"), FdType::Memfd, "/memfd:x", None);
         check(&facts(0o100_777, 0, 0, 1, b"/memfd:x\0"), FdType::File, "/memfd:x", None);

@@ -4,5 +4,6 @@ mod audit;
 mod audit_abuse;
 mod capture;
 mod live;
+mod privileges;
 mod running;
 mod start;

@@ -6,7 +6,7 @@ use super::{pattern::Patterns, weaken::Formula};
 const MAX_TERMS: usize = 64;
 
 /// Holds where both parts do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Term {
     /// Over patterns of what a path is or begins with.
     pub(super) anchored: Formula,

@@ -8,8 +8,11 @@ use super::{
     pattern::{self, Patterns},
 };
 
+/// Parts of a condition, those of its macros counted with each use; the rest counts as true.
+const MAX_PARTS: usize = 10_000;
+
 /// What remains of a condition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Formula {
     False,
     True,
@@ -52,7 +55,9 @@ impl Formula {
             if member == decisive {
                 return decisive;
             }
-            if member != neutral && !rest.contains(&member) {
+            // Twins are few, and looking for them among many would take long.
+            let twin = rest.len() < 64 && rest.contains(&member);
+            if member != neutral && !twin {
                 rest.push(member);
             }
         }
@@ -67,7 +72,7 @@ impl Formula {
 
 /// The condition for this kind of open.
 pub(super) fn condition(expr: &Expr, open: Open, patterns: &mut Patterns) -> Formula {
-    let of_call = |call| Weakening { open, call, patterns }.visit(expr, true);
+    let of_call = |call| Weakening { open, call, patterns, left: MAX_PARTS }.visit(expr, true);
     Formula::join(false, open.calls().map(of_call).collect::<Vec<_>>().into_iter())
 }
 
@@ -75,16 +80,20 @@ struct Weakening<'a> {
     open: Open,
     call: &'static str,
     patterns: &'a mut Patterns,
+    /// Parts that may still be looked at.
+    left: usize,
 }
 
 impl Weakening<'_> {
     /// The expression must hold, or must not.
     fn visit(&mut self, expr: &Expr, wanted: bool) -> Formula {
+        let Some(left) = self.left.checked_sub(1) else { return Formula::True };
+        self.left = left;
         match expr {
             Expr::Not(inner) => self.visit(inner, !wanted),
+            Expr::Body(body, _) => self.visit(&body.tree, wanted),
             Expr::And(members) => self.join(wanted, members, wanted),
             Expr::Or(members) => self.join(!wanted, members, wanted),
-            Expr::Body(body, _) => self.visit(&body.tree, wanted),
             Expr::Macro(_) => Formula::True,
             Expr::Check(check) => self.check(check, wanted),
         }

@@ -13,14 +13,16 @@ use aya::{
 use saker_events::Event;
 
 use crate::{
-    Counters, FilterMode, Item, PathFilter, SyscallSet, counters, delivery::Delivery, filter::Filter, object,
-    preflight, procfs, rings::Rings, scan, syscalls::WORDS,
+    Counters, FilterMode, Item, PathFilter, SyscallSet, counters, delivery::Delivery, filter::Filter,
+    liveness::Liveness, object, preflight, procfs, rings::Rings, scan, syscalls::WORDS,
 };
 
 /// Attached as long as the probe lives.
 pub(crate) const ALWAYS: [&str; 3] = ["sched_process_fork", "sched_process_exec", "sched_process_exit"];
 /// Attached while system calls are wanted: it costs every call of every process about 0.1 µs.
 pub(crate) const SYS_EXIT: &str = "sys_exit";
+/// All of them.
+pub(crate) const TRACEPOINTS: [&str; 4] = [ALWAYS[0], ALWAYS[1], ALWAYS[2], SYS_EXIT];
 const SCAN: &str = "scan";
 const TICK: Duration = Duration::from_secs(1);
 
@@ -141,11 +143,8 @@ impl Probe {
         let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Btf(Box::new(error)))?;
         let mut ebpf = object::open(&btf, settings.ring_bytes)?;
         object::fill(&mut ebpf)?;
-        object::load_tracepoint(&mut ebpf, &btf, SYS_EXIT)?;
-        for name in ALWAYS {
-            object::load_tracepoint(&mut ebpf, &btf, name)?;
-        }
-        let scan = object::load_iterator(&mut ebpf, &btf);
+        let (tracepoints, scan) = object::load(&mut ebpf, &btf, &TRACEPOINTS);
+        tracepoints?;
         drop(btf);
         object::give_back_memory();
         let mut probe = Self::with_maps(ebpf)?;
@@ -189,7 +188,7 @@ impl Probe {
     /// Changes which system calls are reported, without a gap for those that stay.
     pub fn set_syscalls(&mut self, syscalls: &SyscallSet) -> Result<(), ProbeError> {
         let refused = |error| ProbeError::Map { name: "syscalls", error: Box::new(error) };
-        self.wanted.set(0, syscalls.words(), 0).map_err(refused)?;
+        self.wanted.set(0, syscalls.with_marker().words(), 0).map_err(refused)?;
         if syscalls.is_empty() {
             self.detach_sys_exit()?;
             self.note(SYS_EXIT, HookState::Off("no system call is wanted".to_owned()));
@@ -255,9 +254,10 @@ impl Probe {
     fn tick(&mut self, on: &mut dyn FnMut(Item<'_>)) {
         self.ticked = Instant::now();
         match self.counters() {
-            Ok(counters) => self.delivery.tick(&counters, on),
+            Ok(counters) => self.delivery.tick(&counters, self.sys_exit.is_some(), on),
             Err(error) => tracing::error!(%error, "cannot tell whether events were lost"),
         }
+        Liveness::act();
     }
 
     /// What the probe sent, lost and cut until now.

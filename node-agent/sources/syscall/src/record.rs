@@ -45,6 +45,8 @@ pub struct Prefix {
     pub truncated: bool,
     /// The filter would have left it out.
     pub rejected: bool,
+    /// The agent did it to test the hook whose number stands in the place of the event's code.
+    pub marker: bool,
 }
 
 /// A decoded record.
@@ -128,6 +130,7 @@ impl Prefix {
             state_only: flags & 1 != 0,
             truncated: flags & 2 != 0,
             rejected: flags & 4 != 0,
+            marker: flags & 8 != 0,
         })
     }
 }
@@ -180,6 +183,7 @@ mod tests {
             state_only: false,
             truncated: true,
             rejected: true,
+            marker: false,
         };
         assert_eq!(prefix, known);
         assert_eq!((event.cpu, event.origin, event.ts, event.tid), (3, Some(origin), 900, 43));

@@ -14,6 +14,7 @@ macro_rules! call {
 mod calls;
 mod connect;
 mod exec;
+mod facts;
 mod filter;
 mod harness;
 mod loss;
