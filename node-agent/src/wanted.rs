@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use saker_engine::prefilter::PathTable;
 use saker_events::{
-    SYSCALL_SOURCE, schema,
-    table::{EVENTS, event_flags},
+    SYSCALL_SOURCE,
+    table::{EVENTS, event_flags, event_types},
 };
 use saker_rules::{
     load::Loaded,
@@ -41,7 +41,7 @@ fn syscalls(rules: &RuleSet) -> SyscallSet {
 /// The events that a rule is about. A rule that does not say which, or only which not, is not about data that flows
 /// and threads that wait: as with Falco (`falco -i`), such calls are reported to rules that name them.
 fn event_names(rule: &Rule) -> impl Iterator<Item = &'static str> {
-    let types = schema().event_types();
+    let types = event_types();
     let named = rule.event_types.len() <= types.len() / 2;
     let names = rule.event_types.iter().filter_map(|id| types.get(usize::from(id.0))).map(|ty| ty.name);
     names.filter(move |name| named || !is_high_volume(name))
