@@ -2,18 +2,18 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// A running agent with one rule more: it fires when a file `shot-N` of our folder is opened.
 pub struct Agent {
     child: Child,
-    lines: BufReader<ChildStdout>,
+    lines: BufReader<Box<dyn Read>>,
     folder: PathBuf,
 }
 
@@ -35,11 +35,36 @@ impl Agent {
             .args(["-o", "log_level=error"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("starting {}", binary.display()))?;
-        let lines = BufReader::new(child.stdout.take().context("a piped stdout")?);
+        let stdout: Box<dyn Read> = Box::new(child.stdout.take().context("a piped stdout")?);
+        let lines = BufReader::new(stdout);
         Ok(Self { child, lines, folder: folder.to_owned() })
+    }
+
+    /// Starts the agent for audit events alone, with these rules, and says where it listens.
+    pub fn start_audit(binary: &Path, rules: &str) -> Result<(Self, String)> {
+        let mut child = Command::new(binary)
+            .args(["--disable-source", "syscall", "-o", &format!("rules_files=[{rules}]")])
+            .args(["-o", "webserver.listen_port=0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("starting {}", binary.display()))?;
+        let mut log = BufReader::new(child.stderr.take().context("a piped stderr")?);
+        let mut line = String::new();
+        while !line.contains("listening on http://") {
+            line.clear();
+            ensure!(log.read_line(&mut line)? > 0, "the agent ended: {}", child.wait()?);
+        }
+        // A pipe that nobody reads would fill up.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        let address = line.split("http://").nth(1).and_then(|rest| rest.split(": ").next()).unwrap_or("");
+        let address = address.to_owned();
+        let lines = BufReader::new(Box::new(std::io::empty()) as Box<dyn Read>);
+        Ok((Self { child, lines, folder: PathBuf::new() }, address))
     }
 
     /// Opens `shot-0` again and again until its alert is out: the time from now to detection.
@@ -102,13 +127,38 @@ impl Agent {
         Ok((all, rings))
     }
 
-    /// Processor time used so far, in ticks of 10 ms.
-    pub fn cpu(&self) -> Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields = stat.rsplit(')').next().unwrap_or("").split_whitespace().skip(11).take(2);
-        let ticks: u64 = fields.filter_map(|f| f.parse::<u64>().ok()).sum();
-        Ok(Duration::from_millis(ticks * 10))
+    /// Ends the agent. Returns how many events it says were lost.
+    pub fn stop(&mut self) -> Result<u64> {
+        let (mut said, stderr) = (String::new(), self.child.stderr.take());
+        signal(&self.child, libc::SIGINT)?;
+        stderr.context("a piped stderr")?.read_to_string(&mut said)?;
+        let line = said.lines().find_map(|line| line.strip_prefix("Events seen from syscall: "));
+        let lost = line.and_then(|line| line.rsplit("lost: ").next());
+        lost.with_context(|| format!("no count of lost events in: {said}"))?.parse().context("a count")
     }
+
+    /// Processor time used so far, that of ended threads included.
+    pub fn cpu(&self) -> Result<Duration> {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut clock = 0;
+        let pid = i32::try_from(self.child.id())?;
+        #[expect(unsafe_code, reason = "the standard library does not offer this clock")]
+        // SAFETY: both calls fill a variable of ours.
+        let failed = unsafe {
+            libc::clock_getcpuclockid(pid, &raw mut clock) != 0
+                || libc::clock_gettime(clock, &raw mut time) != 0
+        };
+        ensure!(!failed, "cannot read the agent's clock: {}", io::Error::last_os_error());
+        Ok(Duration::new(time.tv_sec.try_into()?, time.tv_nsec.try_into()?))
+    }
+}
+
+fn signal(child: &Child, signal: i32) -> Result<()> {
+    let pid = i32::try_from(child.id())?;
+    #[expect(unsafe_code, reason = "the standard library sends no signal but SIGKILL")]
+    // SAFETY: it only takes numbers; the child is not waited for yet, so the pid is its own.
+    let failed = unsafe { libc::kill(pid, signal) != 0 };
+    if failed { Err(io::Error::last_os_error().into()) } else { Ok(()) }
 }
 
 impl Drop for Agent {

@@ -13,7 +13,8 @@ const OURS: &[(&str, &[&str])] = &[
     ("saker-audit-setup", &["saker-rules"]),
     ("saker-crds", &["saker-rules"]),
     ("saker-outputs", &["saker-alert"]),
-    ("saker-engine", &["saker-alert", "saker-events", "saker-rules"]),
+    ("saker-capture", &["saker-events"]),
+    ("saker-engine", &["saker-alert", "saker-capture", "saker-events", "saker-rules"]),
     ("saker-source-syscall", &["saker-events"]),
     ("saker-source-k8s-audit", &["saker-events"]),
     ("saker-operator", &["saker-crds", "saker-events", "saker-rules", "saker-rulesets"]),
@@ -21,6 +22,8 @@ const OURS: &[(&str, &[&str])] = &[
         "saker-agent",
         &[
             "saker-alert",
+            "saker-audit-setup",
+            "saker-capture",
             "saker-crds",
             "saker-engine",
             "saker-events",
@@ -36,6 +39,7 @@ const OURS: &[(&str, &[&str])] = &[
         &[
             "saker-alert",
             "saker-audit-setup",
+            "saker-capture",
             "saker-engine",
             "saker-events",
             "saker-rules",
@@ -46,7 +50,7 @@ const OURS: &[(&str, &[&str])] = &[
     ),
     ("saker-house", &[]),
     ("saker-e2e", &[]),
-    ("saker-bench", &[]),
+    ("saker-bench", &["saker-engine", "saker-events", "saker-rules"]),
 ];
 
 /// Crates of others that only some of ours may use directly.

@@ -8,8 +8,13 @@
 mod alerts;
 mod args;
 mod audit;
+mod audit_access;
+mod audit_log;
+mod audit_sight;
+mod audit_status;
 mod blind;
 mod bundle;
+mod capture;
 mod config;
 mod drops;
 mod log;
@@ -21,6 +26,7 @@ mod status;
 mod summary;
 mod syscalls;
 mod users;
+mod wanted;
 mod watch;
 mod web;
 

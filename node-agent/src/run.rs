@@ -17,8 +17,8 @@ use saker_engine::{AuditEngine, Matching, Options, RulesHandle, SyscallEngine, h
 use saker_events::schema;
 use saker_outputs::Outputs;
 use saker_rules::{bundle::Bundle, ruleset::RuleSetBuilder};
-use saker_source_k8s_audit::Counters;
-use saker_source_syscall::{HookState, Probe, RingBytes, Settings, SyscallSet};
+use saker_source_k8s_audit::Access;
+use saker_source_syscall::{FilterMode, HookState, Probe, RingBytes, Settings};
 use tokio::{
     runtime::{Handle, Runtime},
     signal::unix::{SignalKind, signal},
@@ -29,7 +29,11 @@ use crate::{
     alerts::Alerts,
     args::{Args, Source},
     audit::Audit,
+    audit_access::{self, given},
+    audit_log::AuditLog,
+    audit_status,
     bundle::{self, Cache},
+    capture::Capture,
     config::{Config, EngineKind, Kubernetes, RuleMatching, document},
     log,
     reload::{self, Reloader, Update},
@@ -37,6 +41,7 @@ use crate::{
     status::Status,
     summary,
     syscalls::{self, Control},
+    wanted::Wanted,
     web::{self, Server},
 };
 
@@ -72,7 +77,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     }
     let runtime = Runtime::new().context("cannot start the runtime of the HTTP server")?;
     let _entered = runtime.enter();
-    let agent = Agent::start(&config, source, &args.disable_source)?;
+    let agent = Agent::start(&config, source, args)?;
     runtime.block_on(agent.wait())?;
     agent.stop(&runtime)
 }
@@ -95,13 +100,16 @@ struct Agent {
     status: Arc<Status>,
     syscall: Option<(Arc<Control>, JoinHandle<()>)>,
     audit: Option<JoinHandle<()>>,
+    audit_log: Option<AuditLog>,
     server: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
     updates: Sender<Update>,
 }
 
 impl Agent {
-    fn start(config: &Config, source: RulesSource, without: &[Source]) -> anyhow::Result<Self> {
-        let wants = wanted(config, without)?;
+    fn start(config: &Config, source: RulesSource, args: &Args) -> anyhow::Result<Self> {
+        let wants = wanted(config, &args.disable_source)?;
+        let access = if wants.k8s_audit { audit_access::access(config)? } else { Access::default() };
+        let tls = audit_access::tls(config)?;
         let listener = config.webserver.enabled.then(|| web::bind(&config.webserver)).transpose()?;
         let outputs =
             Outputs::start(&config.outputs(), &Renderer::new(config.format()), config.queue_capacity())?;
@@ -111,16 +119,28 @@ impl Agent {
         let bundle = if config.kubernetes.enabled { cache.load() } else { None };
         let reloader = first_rules(config, source, bundle, &rules, &status)?;
 
-        let syscall = || start_syscalls(config, reloader.syscalls(), &rules, &status);
+        let syscall = || start_syscalls(config, reloader.wanted(), &rules, args, &status);
         let syscall = wants.syscall.then(syscall).transpose()?;
         let engine = || AuditEngine::new(rules.clone(), &engine_options(config));
         let audit = wants.k8s_audit.then(|| Audit::start(engine(), Arc::clone(&status))).transpose()?;
         let control = syscall.as_ref().map(|(control, _)| Arc::clone(control));
         let (intake, audit) = audit.unzip();
-        let server = listener.map(|listener| serve(config, listener, intake, control.clone(), &status));
-        let want = move |syscalls| {
+        let counters = Arc::clone(&status.audit);
+        let log = |intake| AuditLog::start(config, intake, &counters);
+        let audit_log = intake.as_ref().map(log).transpose()?.flatten();
+        audit_status::watch_silence(config.k8s_audit.silent_after, &status);
+        let server = Server {
+            status: Arc::clone(&status),
+            audit: intake,
+            access,
+            tls,
+            counters,
+            syscalls: control.clone(),
+        };
+        let server = listener.map(|listener| serve(config, listener, server));
+        let want = move |wanted| {
             if let Some(control) = &control {
-                control.want(syscalls);
+                control.want(wanted);
             }
         };
         let updates = reload::start(reloader, Arc::clone(&status), config.watch_config_files, want)?;
@@ -128,7 +148,7 @@ impl Agent {
         if wants.syscall {
             tracing::info!("try it: sudo sh -c 'cat /etc/shadow'");
         }
-        Ok(Self { status, syscall, audit, server, updates })
+        Ok(Self { status, syscall, audit, audit_log, server, updates })
     }
 
     /// Until a signal or a fault ends the agent.
@@ -161,6 +181,7 @@ impl Agent {
             control.stop();
             join(thread);
         }
+        self.audit_log.into_iter().for_each(AuditLog::stop);
         self.audit.into_iter().for_each(join);
         let outputs = self.status.alerts.outputs().close(PATIENCE);
         write!(io::stderr(), "{}", summary::summary(&self.status, &outputs))?;
@@ -183,10 +204,12 @@ struct Wants {
 
 fn wanted(config: &Config, without: &[Source]) -> anyhow::Result<Wants> {
     let syscall = config.engine.kind == EngineKind::ModernEbpf && !without.contains(&Source::Syscall);
-    let k8s_audit = config.webserver.enabled && !without.contains(&Source::K8sAudit);
+    let posted = config.webserver.enabled && !config.webserver.k8s_audit_endpoint.is_empty();
+    let k8s_audit =
+        (posted || given(&config.k8s_audit.log_file).is_some()) && !without.contains(&Source::K8sAudit);
     if !(syscall || k8s_audit) {
         bail!(
-            "every source of events is disabled: leave one of syscall and k8s_audit (which needs webserver.enabled)"
+            "every source of events is disabled: leave one of syscall and k8s_audit (which needs webserver.enabled, or a k8s_audit.log_file)"
         );
     }
     Ok(Wants { syscall, k8s_audit })
@@ -242,17 +265,23 @@ fn first_rules(
 
 fn start_syscalls(
     config: &Config,
-    wanted: SyscallSet,
+    wanted: Wanted,
     rules: &RulesHandle,
+    args: &Args,
     status: &Arc<Status>,
 ) -> anyhow::Result<(Arc<Control>, JoinHandle<()>)> {
+    let capture = Capture::create(args)?;
+    let filter = if args.verify_filter { FilterMode::Mark } else { FilterMode::Drop };
     let bulk = 1 << 19 << config.engine.modern_ebpf.buf_size_preset;
-    let settings = Settings { syscalls: wanted, ring_bytes: RingBytes { bulk, ..RingBytes::default() } };
-    let probe = Probe::load(&settings).map_err(|error| anyhow!("{error}{WITHOUT_SYSCALLS}"))?;
+    let settings =
+        Settings { syscalls: wanted.syscalls, ring_bytes: RingBytes { bulk, ..RingBytes::default() } };
+    let mut probe = Probe::load(&settings).map_err(|error| anyhow!("{error}{WITHOUT_SYSCALLS}"))?;
+    probe.set_filter(wanted.filter.as_ref(), filter)?;
     tell_hooks(&probe);
     let engine = SyscallEngine::new(rules.clone(), &engine_options(config));
     let drops = config.syscall_event_drops.clone();
-    syscalls::start(probe, engine, drops, Arc::clone(status)).context("cannot start the syscall thread")
+    syscalls::start(probe, wanted, filter, engine, capture, drops, Arc::clone(status))
+        .context("cannot start the syscall thread")
 }
 
 fn tell_hooks(probe: &Probe) {
@@ -272,21 +301,19 @@ fn tell_hooks(probe: &Probe) {
 fn serve(
     config: &Config,
     listener: tokio::net::TcpListener,
-    audit: Option<Audit>,
-    syscalls: Option<Arc<Control>>,
-    status: &Arc<Status>,
+    server: Server,
 ) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
     let (shutdown, ended) = oneshot::channel();
     if let Ok(address) = listener.local_addr() {
-        let path = &config.webserver.k8s_audit_endpoint;
-        let what = if audit.is_some() { format!("audit events on {path}, ") } else { String::new() };
+        let path = Some(&config.webserver.k8s_audit_endpoint).filter(|path| !path.is_empty());
+        let audit = path.filter(|_| server.audit.is_some());
+        let what = audit.map(|path| format!("audit events on {path}, ")).unwrap_or_default();
+        let scheme = if server.tls.is_some() { "https" } else { "http" };
         tracing::info!(
-            "listening on http://{address}: {what}{}, /status, /metrics",
+            "listening on {scheme}://{address}: {what}{}, /status, /metrics",
             config.webserver.k8s_healthz_endpoint
         );
     }
-    let server =
-        Server { status: Arc::clone(status), audit, counters: Arc::new(Counters::default()), syscalls };
     let metrics = config.metrics.enabled && config.webserver.prometheus_metrics_enabled;
     let ended = async {
         // An error says that the other end is gone, which is an end too.

@@ -12,10 +12,11 @@ use std::{
 
 use saker_alert::Priority;
 use saker_outputs::Counts;
+use saker_source_k8s_audit::Counters;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::alerts::Alerts;
+use crate::{alerts::Alerts, audit_sight::Sight, audit_status::AuditReport};
 
 /// Rejected rules that `/status` lists; the number is always the full one.
 const MAX_LISTED: usize = 100;
@@ -32,6 +33,10 @@ pub struct Status {
     pub syscall: Source,
     /// The audit source.
     pub k8s_audit: Source,
+    /// What the audit source counts.
+    pub audit: Arc<Counters>,
+    /// What its events let the rules see.
+    pub sight: Sight,
     rules: Mutex<Rules>,
     /// Why the agent must end.
     end: watch::Sender<Option<String>>,
@@ -43,6 +48,8 @@ pub struct Source {
     state: Mutex<SourceState>,
     events: AtomicU64,
     lost: AtomicU64,
+    filtered: AtomicU64,
+    filter_faults: AtomicU64,
 }
 
 /// Whether a source works.
@@ -107,6 +114,7 @@ pub struct Report {
     bundle: Option<String>,
     rules: RulesReport,
     sources: BTreeMap<&'static str, SourceReport>,
+    k8s_audit: AuditReport,
     outputs: BTreeMap<&'static str, OutputReport>,
     alerts: u64,
 }
@@ -146,6 +154,8 @@ impl Status {
             alerts,
             syscall,
             k8s_audit,
+            audit: Arc::default(),
+            sight: Sight::default(),
             rules: Mutex::default(),
             end: watch::Sender::default(),
         }
@@ -208,6 +218,7 @@ impl Status {
                 reasons: rules.rejected.iter().take(MAX_LISTED).cloned().collect(),
                 last_error: rules.last_error.clone(),
             },
+            k8s_audit: AuditReport::of(&self.audit, &self.sight),
             sources: self.sources().into_iter().map(source).collect(),
             outputs: self.alerts.outputs().counts().map(output).collect(),
             alerts: self.alerts.tally().values().map(|t| t.count).sum(),
@@ -234,6 +245,26 @@ impl Source {
     /// Counts losses.
     pub fn add_lost(&self, count: u64) {
         self.lost.fetch_add(count, Relaxed);
+    }
+
+    /// Tells how many events the filter in the kernel left out, or marked, since the start.
+    pub fn set_filtered(&self, count: u64) {
+        self.filtered.store(count, Relaxed);
+    }
+
+    /// Events that the filter in the kernel left out, or marked, since the start.
+    pub fn filtered(&self) -> u64 {
+        self.filtered.load(Relaxed)
+    }
+
+    /// Counts alerts that the filter would have cost.
+    pub fn add_filter_faults(&self, count: u64) {
+        self.filter_faults.fetch_add(count, Relaxed);
+    }
+
+    /// Alerts that the filter would have cost, since the start.
+    pub fn filter_faults(&self) -> u64 {
+        self.filter_faults.load(Relaxed)
     }
 
     /// Events since the start.

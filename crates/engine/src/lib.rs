@@ -22,13 +22,16 @@ pub mod case;
 mod hits;
 pub mod internal;
 mod options;
+mod params;
+pub mod prefilter;
 pub mod process_table;
 mod rules;
 mod syscall;
+pub mod thread_table;
 
 pub use audit::AuditEngine;
 pub use hits::Hits;
 pub use options::{Options, hostname};
 pub use rules::RulesHandle;
 pub use saker_rules::ruleset::Matching;
-pub use syscall::SyscallEngine;
+pub use syscall::{CaptureEngine, SyscallEngine};

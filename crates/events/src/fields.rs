@@ -71,7 +71,7 @@ pub enum Getter {
     /// From what every event has.
     Header(for<'a> fn(&'a Header, Option<&FieldArg>) -> Option<Value<'a>>),
     /// From a syscall event and the process that made it.
-    Syscall(for<'a> fn(&'a SyscallRecord<'a>, Option<&FieldArg>) -> Option<Value<'a>>),
+    Syscall(for<'a> fn(&'a SyscallRecord<'_>, Option<&FieldArg>) -> Option<Value<'a>>),
     /// From a Kubernetes audit event.
     Audit(AuditGetter),
     /// From nowhere yet; rules that need it are reported blind.

@@ -14,8 +14,10 @@
 mod args;
 pub mod audit;
 pub mod container;
+pub mod descriptor;
 pub mod event;
 pub mod fd;
+pub mod fd_facts;
 pub mod fields;
 pub mod param;
 pub mod path;

@@ -3,6 +3,7 @@
 use crate::{
     ast::Op,
     check::FieldRef,
+    event_types::EventTypeSet,
     ops::{self, Combine, Test},
     schema::Record,
     transform::Read,
@@ -17,18 +18,20 @@ pub(crate) struct Atom {
     pub(crate) right: Against,
     /// The fields of both sides.
     pub(crate) slots: Vec<usize>,
+    /// The event types on which it holds, if they decide it.
+    pub(crate) types: Option<Box<EventTypeSet>>,
 }
 
 /// What the left side is compared with.
 #[derive(Debug, Clone)]
 pub(crate) enum Against {
     Test(Test),
-    Side(Op, Read),
+    Side(Op, Box<Read>),
 }
 
 impl Atom {
     pub(crate) fn new(left: Read, combine: Combine, right: Against) -> Self {
-        let mut atom = Self { left, combine, right, slots: Vec::new() };
+        let mut atom = Self { left, combine, right, slots: Vec::new(), types: None };
         let mut slots = Vec::new();
         atom.renumber(&mut |slot| slots.push(*slot));
         atom.slots = slots;
@@ -52,6 +55,20 @@ impl Atom {
         atom
     }
 
+    /// What its evaluation takes, in comparisons of a number.
+    pub(crate) fn cost(&self) -> usize {
+        let read = match (&self.left, self.combine) {
+            (Read::Field(_), Combine::List) => 8,
+            (Read::Field(_), _) => 0,
+            _ => 8,
+        };
+        let right = match &self.right {
+            Against::Test(test) => test.cost(),
+            Against::Side(..) => 8,
+        };
+        right.saturating_add(read)
+    }
+
     pub(crate) fn holds(&self, cache: &mut Cache<'_>) -> bool {
         self.slots.iter().for_each(|slot| cache.load(*slot));
         let cache = &*cache;
@@ -68,7 +85,7 @@ impl Atom {
 
 /// The fields of one event: each is read at most once.
 pub(crate) struct Cache<'r> {
-    record: &'r dyn Record,
+    pub(crate) record: &'r dyn Record,
     fields: &'r [FieldRef],
     memory: Memory<'r>,
 }

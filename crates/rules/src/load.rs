@@ -7,6 +7,7 @@
 //!    [`crate::expand`]), parsed, macros put in ([`crate::resolve`]), compiled
 //! 5. [`crate::select`]: which of the rules run
 
+mod budget;
 mod build;
 mod catalog;
 mod log;
@@ -23,13 +24,14 @@ pub use running::RunningRule;
 
 use crate::{
     append_output::AppendOutput,
+    ast::Expr,
     collect::Collection,
     diagnostic::{Code, Diagnostic},
     document::{self, Item, structure},
     place::Place,
     requirements::Version,
     ruleset::RuleSet,
-    schema::{Schema, field_flags},
+    schema::{Schema, SourceId},
     select::{self, Selection},
     yaml::{self, Node},
 };
@@ -164,7 +166,13 @@ impl Loaded {
 
     /// How many rules run.
     pub fn enabled(&self) -> usize {
-        self.catalog.enabled
+        self.catalog.running.len()
+    }
+
+    /// The conditions of the rules of a source that run, without exceptions, lists and macros.
+    pub fn conditions(&self, source: SourceId) -> impl Iterator<Item = &Expr> {
+        let rules = self.catalog.running.iter().filter_map(|at| self.catalog.rules.get(*at));
+        rules.filter(move |rule| rule.source == source).map(|rule| &rule.tree)
     }
 
     /// Whether no file has an error.
@@ -287,7 +295,9 @@ impl<'a> Loader<'a> {
     }
 
     fn build(&mut self) {
-        if let Ok(catalog) = build::build(&self.collection, self.options, &mut self.log) {
+        // In strict mode the first error ends the load, and shares would help nobody.
+        let files = if self.options.mode == Mode::Quarantine { self.reports.len() } else { 0 };
+        if let Ok(catalog) = build::build(&self.collection, self.options, files, &mut self.log) {
             self.catalog = catalog;
         }
     }
@@ -298,7 +308,7 @@ impl<'a> Loader<'a> {
         }
         self.distribute();
         let failed = self.reports.iter().any(|report| !report.successful());
-        let blind = self.catalog.blind(&self.options.schema, field_flags::UNAVAILABLE);
+        let blind = self.catalog.blind(&self.options.schema);
         let rules = if failed && self.options.mode == Mode::Strict { None } else { Some(self.rule_set()) };
         let Self { reports: files, log, catalog, options, collection, .. } = self;
         let schema = Arc::clone(&options.schema);
@@ -334,7 +344,8 @@ impl<'a> Loader<'a> {
         order.retain(|i| {
             catalog.rules.get(*i).is_some_and(|r| r.rule.priority as u8 <= self.options.min_priority)
         });
-        catalog.enabled = order.len();
-        catalog.rule_set(&order, &self.options.schema)
+        let rules = catalog.rule_set(&order, &self.options.schema);
+        catalog.running = order;
+        rules
     }
 }

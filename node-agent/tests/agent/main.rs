@@ -1,6 +1,9 @@
 //! The agent as users run it: the built program, its terminal, its HTTP server, its files.
 
 mod audit;
+mod audit_abuse;
+mod capture;
 mod live;
+mod privileges;
 mod running;
 mod start;

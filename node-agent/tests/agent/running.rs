@@ -72,6 +72,25 @@ pub(crate) fn start(arguments: &[&str]) -> Running {
 pub(crate) fn start_in(dir: TempDir, arguments: &[&str]) -> Running {
     let mut command = command(dir.path());
     command.args(arguments.iter().map(|a| a.replace('@', dir.path().to_str().unwrap())));
+    spawn(dir, command)
+}
+
+/// Starts the program as a user that is not root, with these capabilities and no others (`+bpf,+perfmon`).
+pub(crate) fn start_with_capabilities(capabilities: &str) -> Running {
+    let dir = TempDir::new().unwrap();
+    let program = dir.path().join("saker-agent");
+    fs::copy(env!("CARGO_BIN_EXE_saker-agent"), &program).unwrap();
+    std::os::unix::fs::chown(dir.path(), Some(65534), Some(65534)).unwrap();
+    let only = format!("-all,{capabilities}");
+    let mut setpriv = Command::new("setpriv");
+    setpriv.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps", &only]);
+    setpriv.args(["--ambient-caps", &only, "--bounding-set", &only]).arg(program);
+    let plain = command(dir.path());
+    setpriv.args(plain.get_args()).env("FALCO_HOSTNAME", "test-node");
+    spawn(dir, setpriv)
+}
+
+fn spawn(dir: TempDir, mut command: Command) -> Running {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (stdout, stderr) = (Lines::default(), Lines::default());
     let readers =
@@ -165,6 +184,18 @@ impl Running {
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         self.request("GET", path, "", b"")
+    }
+
+    /// Memory in KiB, by its name in `/proc/PID/status`.
+    pub(crate) fn memory(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let value = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        value.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Number of open files.
+    pub(crate) fn files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
     /// Sends a signal by name.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    ast::Expr,
+    ast::{Body, Expr},
     collect::{Collection, Rule},
     compile::Condition,
     requirements::{PluginRequirement, Version},
@@ -21,8 +21,8 @@ pub(crate) struct Catalog {
     pub(crate) lists: Vec<CompiledList>,
     pub(crate) macros: Vec<CompiledMacro>,
     pub(crate) rules: Vec<CompiledRule>,
-    /// How many of the rules run.
-    pub(crate) enabled: usize,
+    /// Which of the rules run.
+    pub(crate) running: Vec<usize>,
 }
 
 /// A list.
@@ -45,7 +45,7 @@ pub(crate) struct CompiledMacro {
     /// As written.
     pub(crate) condition: String,
     /// Without lists and macros.
-    pub(crate) tree: Expr,
+    pub(crate) body: Arc<Body>,
 }
 
 /// A rule.
@@ -89,15 +89,14 @@ impl Catalog {
     ) -> Self {
         let required_plugins = collection.required_plugins.clone();
         let required_engine = collection.required_engine;
-        Self { required_engine, required_plugins, lists, macros, rules, enabled: 0 }
+        Self { required_engine, required_plugins, lists, macros, rules, running: Vec::new() }
     }
 
-    /// Rules whose condition needs a field that has `flag`, with the field.
-    pub(super) fn blind(&self, schema: &Schema, flag: u8) -> Vec<(String, String)> {
+    /// Rules whose condition needs a field that no source fills, with the field.
+    pub(super) fn blind(&self, schema: &Schema) -> Vec<(String, String)> {
         let mut blind = Vec::new();
         for rule in &self.rules {
-            let fields = rule.condition.fields().iter().filter_map(|(id, _)| schema.field(*id));
-            let fields = fields.filter(|field| field.has(flag));
+            let fields = rule.condition.unavailable().iter().filter_map(|(id, _)| schema.field(*id));
             blind.extend(fields.map(|field| (rule.rule.name.clone(), field.name.to_owned())));
         }
         blind
