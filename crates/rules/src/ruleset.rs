@@ -170,19 +170,22 @@ impl Source {
 struct Classes {
     by_type: Vec<usize>,
     /// For each class one of its types, and the rules with the nodes of their conditions.
-    rules: Vec<(EventTypeId, Vec<(usize, usize)>)>,
+    rules: Vec<(EventTypeId, Possible)>,
 }
+
+/// Rules, by their place, with the nodes of their conditions.
+type Possible = Vec<(usize, usize)>;
 
 impl Classes {
     /// `None` if there are too many for trees of their own.
     fn of(rules: &[(usize, &Rule)], program: &Program, schema: &Schema) -> Option<Self> {
         let decided: Vec<_> = program.decided().collect();
-        let mut known: FxHashMap<(Vec<(usize, usize)>, Vec<bool>), usize> = FxHashMap::default();
+        let mut known: FxHashMap<(Possible, Vec<bool>), usize> = FxHashMap::default();
         let (mut classes, mut room) = (Self { by_type: Vec::new(), rules: Vec::new() }, MAX_CLASS_RULES);
         for (id, _) in (0..=u16::MAX).zip(schema.event_types()) {
             let id = EventTypeId(id);
             let possible = rules.iter().filter(|(_, rule)| rule.event_types.contains(id));
-            let possible: Vec<_> = possible.map(|(at, rule)| (*at, rule.root)).collect();
+            let possible: Possible = possible.map(|(at, rule)| (*at, rule.root)).collect();
             let results = decided.iter().map(|types| types.contains(id)).collect();
             let next = classes.rules.len();
             let class = *known.entry((possible.clone(), results)).or_insert(next);

@@ -208,7 +208,7 @@ impl<'p> Trees<'p> {
         for (entry, node) in members {
             by_node.entry(node).or_default().push(entry);
         }
-        let mut texts: BTreeMap<(Kind, usize), Vec<(&'p [u8], usize)>> = BTreeMap::new();
+        let mut texts: BTreeMap<(Kind, usize), GatedTexts<'p>> = BTreeMap::new();
         for (node, entries) in by_node {
             let Some(gate) = self.gate(node) else { continue };
             let (keys, exact) = (gate.keys.clone(), gate.exact);
@@ -238,6 +238,9 @@ impl Entry {
     }
 }
 
+/// Texts, each with the gate that it opens.
+type GatedTexts<'p> = Vec<(&'p [u8], usize)>;
+
 /// What the type of an event decides.
 struct Constants<'p> {
     program: &'p Program,
@@ -256,13 +259,11 @@ impl Constants<'_> {
             Some(Step::And(members)) => members.iter().all(|member| self.needs(*member, needs)),
             Some(Step::Or(members)) => {
                 let mut possible = members.iter().filter(|member| self.of(**member) != Some(false));
-                match (possible.next(), possible.next()) {
-                    (Some(only), None) => self.needs(*only, needs),
-                    _ => {
-                        needs.push(node);
-                        true
-                    }
+                if let (Some(only), None) = (possible.next(), possible.next()) {
+                    return self.needs(*only, needs);
                 }
+                needs.push(node);
+                true
             }
             _ => {
                 needs.push(node);
