@@ -1,5 +1,4 @@
-//! `saker-bench agent PROGRAM` measures the agent, `saker-bench audit PROGRAM` its audit endpoint and `saker-bench rules
-//! FOLDER` the rules alone; all print Markdown tables.
+//! `saker-bench agent|audit PROGRAM`, `saker-bench rules FOLDER`: measure, and print Markdown tables.
 
 mod agent;
 mod allocations;
@@ -14,8 +13,6 @@ fn main() -> anyhow::Result<()> {
         (Some("agent"), Some(program)) => report::print(program.as_ref()),
         (Some("audit"), Some(program)) => audit::print(program.as_ref()),
         (Some("rules"), Some(folder)) => rules::print(folder.as_ref()),
-        _ => anyhow::bail!(
-            "usage: saker-bench agent PROGRAM | saker-bench audit PROGRAM | saker-bench rules FOLDER"
-        ),
+        _ => anyhow::bail!("usage: saker-bench agent|audit PROGRAM, saker-bench rules FOLDER"),
     }
 }
