@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Event ─ ProcessTable::before ─▶ SyscallRecord ─ RuleSet::evaluate ─▶ Alert ─ ProcessTable::after
+//!                                                  ╰─▶ Waiting, while a container's metadata is on its way
 //! AuditEvent ────────────────────▶ AuditRecord  ─ RuleSet::evaluate ─▶ Alert
 //! ```
 
@@ -19,12 +20,14 @@
 mod alerts;
 mod audit;
 pub mod case;
+pub mod containers;
 mod hits;
 pub mod internal;
 mod options;
 pub mod process_table;
 mod rules;
 mod syscall;
+pub mod waiting;
 
 pub use audit::AuditEngine;
 pub use hits::Hits;

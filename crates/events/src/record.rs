@@ -1,6 +1,6 @@
 //! Records: events in the form that compiled rules read, with what is known around them.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::Cell};
 
 use saker_rules::{
     schema::{EventTypeId, FieldArg, FieldId, Record},
@@ -9,6 +9,7 @@ use saker_rules::{
 
 use crate::{
     Event,
+    container::Metadata,
     fd::{Fd, Role, Socket, number_of, path_param, text_of},
     fields::{self, Getter},
     param, path,
@@ -70,6 +71,7 @@ pub struct SyscallRecord<'a> {
     pub users: &'a Users,
     process: Option<&'a Process>,
     fd: Option<Fd<'a>>,
+    lacks_metadata: Cell<bool>,
 }
 
 impl<'a> SyscallRecord<'a> {
@@ -83,12 +85,29 @@ impl<'a> SyscallRecord<'a> {
     ) -> Option<Self> {
         let row = EventRow::of(event.code)?;
         let fd = Fd::of(&event, row, process);
-        Some(Self { header, event, row, processes, users, process, fd })
+        Some(Self { header, event, row, processes, users, process, fd, lacks_metadata: Cell::new(false) })
     }
 
     /// The process that made the event, if anything is known of it.
     pub fn process(&self) -> Option<&'a Process> {
         self.process
+    }
+
+    /// What the runtime tells of the process's container.
+    pub fn metadata(&self) -> Option<&'a Metadata> {
+        let container = self.process?.container.as_ref()?;
+        // Asked before the answer is looked at: what comes in between is no lack.
+        let pending = container.is_pending();
+        let metadata = container.metadata();
+        if pending && metadata.is_none() {
+            self.lacks_metadata.set(true);
+        }
+        metadata
+    }
+
+    /// Whether somebody asked for [`Self::metadata`] while it was on its way.
+    pub fn lacks_metadata(&self) -> bool {
+        self.lacks_metadata.get()
     }
 
     /// The process's parent.
@@ -266,7 +285,7 @@ impl Record for SyscallRecord<'_> {
     fn field<'a>(&'a self, field: FieldId, arg: Option<&FieldArg>) -> Option<Value<'a>> {
         match fields::by_id(field)?.get {
             Getter::Header(get) => get(self.header, arg),
-            Getter::Syscall(get) => get(self, arg),
+            Getter::Syscall(get) | Getter::Metadata(get) => get(self, arg),
             Getter::Audit(_) | Getter::Unavailable => None,
         }
     }
@@ -282,7 +301,7 @@ impl Record for AuditRecord {
         match fields::by_id(field)?.get {
             Getter::Header(get) => get(&self.header, arg),
             Getter::Audit(get) => get(self, arg),
-            Getter::Syscall(_) | Getter::Unavailable => None,
+            Getter::Syscall(_) | Getter::Metadata(_) | Getter::Unavailable => None,
         }
     }
 }

@@ -55,3 +55,4 @@ pub mod value;
 mod yaml;
 
 pub use check::FieldRef;
+pub use ops::glob::Glob;

@@ -70,6 +70,12 @@ impl<'a> Params<'a> {
     }
 }
 
+/// The cgroups of a process and the container that they name.
+struct Place {
+    cgroups: Arc<[u8]>,
+    container: Option<Arc<Container>>,
+}
+
 impl ProcessTable {
     /// Takes note of an event before rules see it: forks, execs, changes of directory, ids and sessions.
     pub fn before(&mut self, event: &Event) {
@@ -109,12 +115,14 @@ impl ProcessTable {
         }
         let Some(key) = new_key(params) else { return };
         let Some(ppid) = params.signed("ptid").and_then(|p| u32::try_from(p).ok()) else { return };
-        let Some(entry) = self.entry_or(key, |table| table.child(params, key, ppid)) else { return };
+        let before = self.at(ppid, key.start).map(|parent| Arc::clone(&parent.cgroups));
+        let place = self.place(params, before);
+        let Some(entry) = self.entry_or(key, |table| table.child(params, key, ppid, place)) else { return };
         entry.process.ppid = ppid;
     }
 
     /// A new process: what it inherits from its parent, and what its record says.
-    fn child(&self, params: Params, key: ProcessKey, ppid: u32) -> Process {
+    fn child(&self, params: Params, key: ProcessKey, ppid: u32, place: Option<Place>) -> Process {
         let parent = self.at(ppid, key.start);
         let mut child = parent.cloned().unwrap_or_else(|| Process::unknown(key));
         child.key = key;
@@ -123,6 +131,7 @@ impl ProcessTable {
         child.memory = params.memory();
         child.vpid = params.signed("vpid").unwrap_or(key.pid.into());
         set_common(&mut child, params, self.boot_time);
+        set_place(&mut child, place);
         child
     }
 
@@ -131,6 +140,8 @@ impl ProcessTable {
         let Some(key) = self.key_of(params.event).or_else(|| new_key(params)) else { return };
         let started = self.started(params, key);
         let boot_time = self.boot_time;
+        let before = self.entry(key).map(|entry| Arc::clone(&entry.process.cgroups));
+        let place = self.place(params, before);
         let Some(entry) = self.entry_or(key, |_| Process { started, ..Process::unknown(key) }) else {
             return;
         };
@@ -138,11 +149,19 @@ impl ProcessTable {
         process.image = Arc::new(params.image());
         process.memory = params.memory();
         set_common(process, params, boot_time);
+        set_place(process, place);
         set_identity(process, params);
         // Who is its parent now may have adopted it: what the fork or an earlier record said stays.
         if process.ppid == 0 {
             set(&mut process.ppid, params.signed("ptid").and_then(|pid| u32::try_from(pid).ok()));
         }
+    }
+
+    /// Where a record says that its process is, if that differs from what was known.
+    fn place(&mut self, params: Params, before: Option<Arc<[u8]>>) -> Option<Place> {
+        let cgroups = params.list("cgroups");
+        let same = cgroups.is_empty() || before.is_some_and(|before| *before == *cgroups);
+        (!same).then(|| Place { cgroups: cgroups.into(), container: self.containers.of(cgroups) })
     }
 
     /// Nanoseconds since the Unix epoch.
@@ -198,7 +217,6 @@ fn set_common(process: &mut Process, params: Params, boot_time: u64) {
     set(&mut process.fdlimit, params.signed("fdlimit"));
     set(&mut process.pidns_start, params.number("pidns_init_start_ts").map(|t| t.saturating_add(boot_time)));
     set_cwd(process, params.text("cwd"));
-    set_cgroups(process, params.list("cgroups"));
 }
 
 /// What only an exec says.
@@ -238,10 +256,9 @@ fn set_cwd(process: &mut Process, path: &[u8]) {
     set_text(&mut process.cwd, &cwd);
 }
 
-fn set_cgroups(process: &mut Process, cgroups: &[u8]) {
-    if cgroups.is_empty() || *process.cgroups == *cgroups {
-        return;
+fn set_place(process: &mut Process, place: Option<Place>) {
+    if let Some(Place { cgroups, container }) = place {
+        process.cgroups = cgroups;
+        process.container = container;
     }
-    process.cgroups = cgroups.into();
-    process.container = Container::of(cgroups).map(Arc::new);
 }
