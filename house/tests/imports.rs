@@ -15,11 +15,13 @@ const OURS: &[(&str, &[&str])] = &[
     ("saker-engine", &["saker-alert", "saker-events", "saker-rules"]),
     ("saker-source-syscall", &["saker-events"]),
     ("saker-source-k8s-audit", &["saker-events"]),
+    ("saker-containers", &["saker-events"]),
     ("saker-operator", &["saker-crds", "saker-events", "saker-rules", "saker-rulesets"]),
     (
         "saker-agent",
         &[
             "saker-alert",
+            "saker-containers",
             "saker-crds",
             "saker-engine",
             "saker-events",
@@ -50,6 +52,7 @@ const OURS: &[(&str, &[&str])] = &[
 const FENCED: &[(&str, &[&str])] = &[
     ("aya", &["saker-source-syscall"]),
     ("kube", &["saker-operator", "saker-crds", "saker-agent"]),
+    ("tonic", &["saker-containers"]),
     ("warp", &["saker-agent", "saker-operator", "saker-source-k8s-audit"]),
     ("reqwest", &["saker-outputs", "saker-operator"]),
 ];

@@ -11,6 +11,7 @@ mod audit;
 mod blind;
 mod bundle;
 mod config;
+mod containers;
 mod drops;
 mod log;
 mod metrics;

@@ -13,8 +13,9 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use clap::Parser;
 use saker_alert::Renderer;
+use saker_containers::Containers;
 use saker_engine::{AuditEngine, Matching, Options, RulesHandle, SyscallEngine, hostname};
-use saker_events::schema;
+use saker_events::{container::Lookup, schema};
 use saker_outputs::Outputs;
 use saker_rules::{bundle::Bundle, ruleset::RuleSetBuilder};
 use saker_source_k8s_audit::Counters;
@@ -31,7 +32,7 @@ use crate::{
     audit::Audit,
     bundle::{self, Cache},
     config::{Config, EngineKind, Kubernetes, RuleMatching, document},
-    log,
+    containers, log,
     reload::{self, Reloader, Update},
     rules_source::RulesSource,
     status::Status,
@@ -106,12 +107,19 @@ impl Agent {
         let outputs =
             Outputs::start(&config.outputs(), &Renderer::new(config.format()), config.queue_capacity())?;
         let status = Arc::new(Status::new(hostname(), Alerts::new(outputs)));
+        let containers = wants.syscall.then(|| containers::start(config));
+        if let Some(containers) = &containers {
+            status.containers.set(containers);
+        }
         let rules = RulesHandle::new(RuleSetBuilder::new(schema()).build());
         let cache = Cache::new(&config.state_dir);
         let bundle = if config.kubernetes.enabled { cache.load() } else { None };
         let reloader = first_rules(config, source, bundle, &rules, &status)?;
 
-        let syscall = || start_syscalls(config, reloader.syscalls(), &rules, &status);
+        let lookup = containers.clone().map(|containers| Arc::new(containers) as Arc<dyn Lookup>);
+        let options = Options { containers: lookup, ..engine_options(config) };
+        let engine = || SyscallEngine::new(rules.clone(), &options);
+        let syscall = || start_syscalls(config, reloader.syscalls(), engine(), &status);
         let syscall = wants.syscall.then(syscall).transpose()?;
         let engine = || AuditEngine::new(rules.clone(), &engine_options(config));
         let audit = wants.k8s_audit.then(|| Audit::start(engine(), Arc::clone(&status))).transpose()?;
@@ -125,6 +133,7 @@ impl Agent {
         };
         let updates = reload::start(reloader, Arc::clone(&status), config.watch_config_files, want)?;
         follow_cluster(config, cache, &status, &updates)?;
+        follow_runtimes(containers.as_ref(), &updates);
         if wants.syscall {
             tracing::info!("try it: sudo sh -c 'cat /etc/shadow'");
         }
@@ -221,6 +230,14 @@ fn follow_cluster(
     Ok(())
 }
 
+/// Rules are blind or not by what can be asked.
+fn follow_runtimes(containers: Option<&Containers>, updates: &Sender<Update>) {
+    let Some(containers) = containers else { return };
+    let updates = updates.clone();
+    // An error says that the agent ends.
+    containers::watch(containers, move || drop(updates.send(Update::Runtimes)));
+}
+
 /// The rules to start with; what is wrong with some of them does not keep the others from running.
 fn first_rules(
     config: &Config,
@@ -243,14 +260,13 @@ fn first_rules(
 fn start_syscalls(
     config: &Config,
     wanted: SyscallSet,
-    rules: &RulesHandle,
+    engine: SyscallEngine,
     status: &Arc<Status>,
 ) -> anyhow::Result<(Arc<Control>, JoinHandle<()>)> {
     let bulk = 1 << 19 << config.engine.modern_ebpf.buf_size_preset;
     let settings = Settings { syscalls: wanted, ring_bytes: RingBytes { bulk, ..RingBytes::default() } };
     let probe = Probe::load(&settings).map_err(|error| anyhow!("{error}{WITHOUT_SYSCALLS}"))?;
     tell_hooks(&probe);
-    let engine = SyscallEngine::new(rules.clone(), &engine_options(config));
     let drops = config.syscall_event_drops.clone();
     syscalls::start(probe, engine, drops, Arc::clone(status)).context("cannot start the syscall thread")
 }

@@ -15,7 +15,7 @@ use saker_outputs::Counts;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::alerts::Alerts;
+use crate::{alerts::Alerts, containers};
 
 /// Rejected rules that `/status` lists; the number is always the full one.
 const MAX_LISTED: usize = 100;
@@ -32,6 +32,8 @@ pub struct Status {
     pub syscall: Source,
     /// The audit source.
     pub k8s_audit: Source,
+    /// What is known of containers.
+    pub containers: containers::State,
     rules: Mutex<Rules>,
     /// Why the agent must end.
     end: watch::Sender<Option<String>>,
@@ -107,6 +109,7 @@ pub struct Report {
     bundle: Option<String>,
     rules: RulesReport,
     sources: BTreeMap<&'static str, SourceReport>,
+    containers: containers::Report,
     outputs: BTreeMap<&'static str, OutputReport>,
     alerts: u64,
 }
@@ -146,6 +149,7 @@ impl Status {
             alerts,
             syscall,
             k8s_audit,
+            containers: containers::State::default(),
             rules: Mutex::default(),
             end: watch::Sender::default(),
         }
@@ -209,6 +213,7 @@ impl Status {
                 last_error: rules.last_error.clone(),
             },
             sources: self.sources().into_iter().map(source).collect(),
+            containers: self.containers.report(),
             outputs: self.alerts.outputs().counts().map(output).collect(),
             alerts: self.alerts.tally().values().map(|t| t.count).sum(),
         }

@@ -168,8 +168,17 @@ impl Handler {
                 }
             }
             Item::Gap { lane, lost, .. } => self.lost(*lane, *lost),
-            Item::Idle => self.interrupt_if_due(),
+            Item::Idle => {
+                self.release(now());
+                self.interrupt_if_due();
+            }
         }
+    }
+
+    /// Evaluates what waited long enough for metadata at this time.
+    fn release(&mut self, now: u64) {
+        let alerts = &self.status.alerts;
+        self.engine.release(now, &mut |alert| alerts.send(alert));
     }
 
     fn interrupt_if_due(&self) {
@@ -191,6 +200,7 @@ impl Handler {
         if let Some(users) = self.users.changed() {
             self.engine.set_users(Arc::new(users));
         }
+        self.status.containers.note(&self.engine);
         self.status.syscall.add_events(std::mem::take(&mut self.events));
         if let Some(report) = self.drops.check(self.looked, self.status.syscall.events()) {
             self.tell(&report);
@@ -198,6 +208,7 @@ impl Handler {
     }
 
     fn finish(&mut self) {
+        self.release(u64::MAX);
         if let Some(report) = self.drops.finish(Instant::now(), self.status.syscall.events()) {
             self.tell(&report);
         }

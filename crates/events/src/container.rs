@@ -131,8 +131,9 @@ fn with_id<'a>(component: &'a str, path: &str) -> Option<(Engine, &'a str)> {
     let component = component.strip_suffix(".scope").unwrap_or(component);
     let (prefix, id) = component.split_at_checked(component.len().checked_sub(FULL_ID)?)?;
     let engine = match prefix {
-        // Plain cgroupfs drivers write no runtime's name, but Kubernetes writes its own.
-        "" if path.contains("kubepods") => Engine::Containerd,
+        // Plain cgroupfs drivers write no runtime's name, but Kubernetes writes its own, and containerd its
+        // namespace for Kubernetes.
+        "" if path.contains("kubepods") || path.starts_with("/k8s.io/") => Engine::Containerd,
         "" => Engine::Docker,
         p if p.ends_with(":cri-containerd:") => Engine::Containerd,
         p => PREFIXES.iter().find(|(known, _)| *known == p)?.1,

@@ -27,7 +27,7 @@ use crate::{
     place::Place,
     requirements::Version,
     ruleset::RuleSet,
-    schema::{Schema, field_flags},
+    schema::{FieldId, Schema},
     select::{self, Selection},
     yaml::{self, Node},
 };
@@ -165,6 +165,11 @@ impl Loaded {
         self.catalog.enabled
     }
 
+    /// Rules whose condition needs a field of this kind, with the field.
+    pub fn readers(&self, kind: impl Fn(FieldId) -> bool) -> Vec<(String, String)> {
+        self.catalog.readers(&self.schema, kind)
+    }
+
     /// Whether no file has an error.
     pub fn successful(&self) -> bool {
         self.files.iter().all(FileReport::successful)
@@ -296,7 +301,7 @@ impl<'a> Loader<'a> {
         }
         self.distribute();
         let failed = self.reports.iter().any(|report| !report.successful());
-        let blind = self.catalog.blind(&self.options.schema, field_flags::UNAVAILABLE);
+        let blind = self.catalog.blind(&self.options.schema);
         let rules = if failed && self.options.mode == Mode::Strict { None } else { Some(self.rule_set()) };
         let Self { reports: files, log, catalog, options, collection, .. } = self;
         let schema = Arc::clone(&options.schema);

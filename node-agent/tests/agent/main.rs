@@ -1,6 +1,8 @@
 //! The agent as users run it: the built program, its terminal, its HTTP server, its files.
 
 mod audit;
+mod containers;
+mod cri;
 mod live;
 mod running;
 mod start;

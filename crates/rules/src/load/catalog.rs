@@ -8,7 +8,7 @@ use crate::{
     compile::Condition,
     requirements::{PluginRequirement, Version},
     ruleset::{ExtraField, RuleInfo, RuleSet, RuleSetBuilder},
-    schema::{Schema, SourceId},
+    schema::{FieldId, FieldSpec, Schema, SourceId, field_flags},
     select::Candidate,
     template::Template,
 };
@@ -92,15 +92,21 @@ impl Catalog {
         Self { required_engine, required_plugins, lists, macros, rules, enabled: 0 }
     }
 
-    /// Rules whose condition needs a field that has `flag`, with the field.
-    pub(super) fn blind(&self, schema: &Schema, flag: u8) -> Vec<(String, String)> {
-        let mut blind = Vec::new();
+    /// Rules whose condition needs a field that no source fills, with the field.
+    pub(super) fn blind(&self, schema: &Schema) -> Vec<(String, String)> {
+        let unavailable = |field: &FieldSpec| field.has(field_flags::UNAVAILABLE);
+        self.readers(schema, |id| schema.field(id).is_some_and(unavailable))
+    }
+
+    /// Rules whose condition needs a field of this kind, with the field.
+    pub(super) fn readers(&self, schema: &Schema, kind: impl Fn(FieldId) -> bool) -> Vec<(String, String)> {
+        let mut readers = Vec::new();
         for rule in &self.rules {
-            let fields = rule.condition.fields().iter().filter_map(|(id, _)| schema.field(*id));
-            let fields = fields.filter(|field| field.has(flag));
-            blind.extend(fields.map(|field| (rule.rule.name.clone(), field.name.to_owned())));
+            let fields = rule.condition.fields().iter().filter(|(id, _)| kind(*id));
+            let fields = fields.filter_map(|(id, _)| schema.field(*id));
+            readers.extend(fields.map(|field| (rule.rule.name.clone(), field.name.to_owned())));
         }
-        blind
+        readers
     }
 
     /// The rules at these positions, in this order.
