@@ -4,18 +4,26 @@
 pub mod agent;
 pub mod bundle;
 pub mod falco_rule;
+pub mod falco_rule_exception;
 pub mod items;
-
 pub mod status;
 mod translate;
 
 pub use falco_rule::{FalcoRule, FalcoRuleSpec};
+pub use falco_rule_exception::{FalcoRuleException, FalcoRuleExceptionSpec};
 pub use status::FalcoRuleStatus;
 
 use kube::CustomResourceExt;
 
-/// The CustomResourceDefinitions as YAML, ready for `kubectl apply`.
-pub fn crd_yaml() -> Result<String, serde_saphyr::ser::Error> {
-    let body = serde_saphyr::to_string(&FalcoRule::crd())?;
-    Ok(format!("# Generated from crds/src; `UPDATE_EXPECT=1 cargo test -p saker-crds` rewrites it.\n{body}"))
+/// The CustomResourceDefinitions as YAML, ready for `kubectl apply`, each with the name of its file.
+pub fn crd_yaml() -> Result<[(&'static str, String); 2], serde_saphyr::ser::Error> {
+    let yaml = |crd| {
+        let body = serde_saphyr::to_string(&crd)?;
+        let head = "# Generated from crds/src; `UPDATE_EXPECT=1 cargo test -p saker-crds` rewrites it.";
+        Ok::<_, serde_saphyr::ser::Error>(format!("{head}\n{body}"))
+    };
+    Ok([
+        ("falcorules.yaml", yaml(FalcoRule::crd())?),
+        ("falcoruleexceptions.yaml", yaml(FalcoRuleException::crd())?),
+    ])
 }

@@ -1,9 +1,9 @@
-//! FalcoRule → rules file: one translation for the operator and for people who want to see it.
+//! FalcoRule and FalcoRuleException → rules file: one translation for the operator and for people who want to see it.
 
 use serde::Serialize;
 
 use crate::{
-    FalcoRuleSpec,
+    FalcoRuleExceptionSpec, FalcoRuleSpec,
     items::{Exception, List, Macro, Priority, Rule, Source},
 };
 
@@ -59,10 +59,40 @@ impl FalcoRuleSpec {
         let macros = self.macros.iter().flatten().map(Item::Macro);
         let rules = self.rules.iter().flatten().map(|rule| Item::Rule(rule.into()));
         let items: Vec<_> = lists.chain(macros).chain(rules).collect();
-        // Unfolded: a column in a message is then the column in the condition.
-        serde_saphyr::to_string_with_options(
-            &items,
-            serde_saphyr::ser_options! { folded_wrap_chars: usize::MAX },
-        )
+        to_yaml(&items)
     }
+}
+
+/// A rule that is there already, with one more exception.
+#[derive(Serialize)]
+struct Tuned<'a> {
+    rule: &'a str,
+    exceptions: [Exception; 1],
+    #[serde(rename = "override")]
+    how: Append,
+}
+
+#[derive(Serialize)]
+struct Append {
+    exceptions: &'static str,
+}
+
+impl FalcoRuleExceptionSpec {
+    /// The spec as the text of a Falco rules file that adds an exception called `name` to the rule.
+    pub fn to_rules_file(&self, name: &str) -> Result<String, serde_saphyr::ser::Error> {
+        let Self { rule, fields, comps, values, reason: _, expires_at: _ } = self;
+        let exception = Exception {
+            name: name.to_owned(),
+            fields: fields.clone(),
+            comps: comps.clone(),
+            values: values.clone(),
+        };
+        to_yaml(&[Tuned { rule, exceptions: [exception], how: Append { exceptions: "append" } }])
+    }
+}
+
+/// Unfolded: a column in a message is then the column in the condition.
+fn to_yaml(items: &impl Serialize) -> Result<String, serde_saphyr::ser::Error> {
+    let options = serde_saphyr::ser_options! { folded_wrap_chars: usize::MAX };
+    serde_saphyr::to_string_with_options(items, options)
 }

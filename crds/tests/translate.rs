@@ -1,6 +1,6 @@
 //! A FalcoRule's spec, and the rules file it becomes.
 
-use saker_crds::FalcoRuleSpec;
+use saker_crds::{FalcoRuleExceptionSpec, FalcoRuleSpec};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -18,6 +18,21 @@ fn specs_become_rules_files() {
     for Case { name, spec, file } in cases {
         assert_eq!(spec.to_rules_file().expect("a rules file"), file, "{name}");
     }
+}
+
+#[test]
+fn an_exception_is_appended_to_its_rule() {
+    let spec = "{rule: R, reason: why, fields: [proc.name, fd.name], comps: [=, in], values: [[a, [b, c]]]}";
+    let spec: FalcoRuleExceptionSpec = serde_saphyr::from_str(spec).expect("a spec");
+    let file = spec.to_rules_file("ns/backup").expect("a rules file");
+    let back: serde_json::Value = serde_saphyr::from_str(&file).expect(&file);
+    let exception = serde_json::json!({
+        "name": "ns/backup", "fields": ["proc.name", "fd.name"], "comps": ["=", "in"], "values": [["a", ["b", "c"]]],
+    });
+    let item = serde_json::json!([{
+        "rule": "R", "exceptions": [exception], "override": {"exceptions": "append"},
+    }]);
+    assert_eq!(back, item, "{file}");
 }
 
 /// Whatever a text looks like to a YAML reader, it is read back as the same text.

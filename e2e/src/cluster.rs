@@ -32,6 +32,8 @@ impl Cluster {
         let cluster = Self { folder: folder.into() };
         let deployed = cluster.kubectl(&["apply", "-f", &checkout("deploy/saker.yaml")]);
         assert!(deployed.is_ok(), "{deployed:?}");
+        let known = cluster.kubectl(&["wait", "--for=condition=Established", "--all", "crd"]);
+        assert!(known.is_ok(), "{known:?}");
         Some(cluster)
     }
 

@@ -25,7 +25,7 @@ impl Fleet {
     /// # Panics
     /// If they do not come up.
     pub fn start(cluster: &Cluster, extra: &[&str]) -> anyhow::Result<Self> {
-        cluster.kubectl(&["delete", "falcorules", "--all", "--all-namespaces"])?;
+        cluster.kubectl(&["delete", "falcorules,falcoruleexceptions", "--all", "--all-namespaces"])?;
         cluster.kubectl(&["-n", NAMESPACE, "delete", "configmaps", "-l", "saker.dev/bundle"])?;
         let folder = tempfile::tempdir()?;
         let port = cluster.audit_port()?;
@@ -36,9 +36,7 @@ impl Fleet {
         let mut agent_args = vec!["--config".to_owned(), config.display().to_string()];
         agent_args.extend(extra.iter().map(|arg| (*arg).to_owned()));
         let agent = Process::start("saker-agent", folder.path(), &agent_credentials, &agent_args)?;
-        let operator = ["--namespace", NAMESPACE, "--listen", "127.0.0.1:0"];
-        let credentials = cluster.credentials("saker-operator")?;
-        let operator = Process::start("saker-operator", folder.path(), &credentials, operator)?;
+        let operator = start_operator(cluster, &folder, &[])?;
         let fleet = Self { agent, operator, cluster: cluster.clone(), folder, agent_args, agent_credentials };
         fleet.converge("the agent runs the operator's bundle");
         Ok(fleet)
@@ -79,10 +77,29 @@ impl Fleet {
         Ok(())
     }
 
+    /// The operator again, with its admission webhook.
+    pub fn restart_operator_with_webhook(&mut self) -> anyhow::Result<()> {
+        self.operator.stop()?;
+        let address = free_address()?;
+        let args = ["--webhook-listen", &address, "--webhook-address", &address];
+        self.operator = start_operator(&self.cluster, &self.folder, &args)?;
+        Ok(())
+    }
+
     /// What both logged.
     pub fn logs(&self) -> String {
         format!("--- operator\n{}\n--- agent\n{}", self.operator.log(), self.agent.log())
     }
+}
+
+fn start_operator(cluster: &Cluster, folder: &TempDir, more: &[&str]) -> anyhow::Result<Process> {
+    let args = [&["--namespace", NAMESPACE, "--listen", "127.0.0.1:0"], more].concat();
+    Process::start("saker-operator", folder.path(), &cluster.credentials("saker-operator")?, args)
+}
+
+/// An address that nobody listens on, for a listener that must be announced before it is there.
+fn free_address() -> anyhow::Result<String> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
 /// The pod by which the operator finds the agent.

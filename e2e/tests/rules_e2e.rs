@@ -13,7 +13,11 @@ fn marker_rule(name: &str, marker: &Path) -> String {
 }
 
 fn status(cluster: &Cluster, name: &str) -> Value {
-    cluster.get(&["falcorule", name]).map(|rule| rule["status"].clone()).unwrap_or_default()
+    status_of(cluster, "falcorule", name)
+}
+
+fn status_of(cluster: &Cluster, kind: &str, name: &str) -> Value {
+    cluster.get(&[kind, name]).map(|rule| rule["status"].clone()).unwrap_or_default()
 }
 
 fn condition(status: &Value, type_: &str) -> Value {
@@ -22,9 +26,13 @@ fn condition(status: &Value, type_: &str) -> Value {
 }
 
 fn wait_loaded(cluster: &Cluster, fleet: &Fleet, name: &str) {
-    let why = || format!("{:#}\n{}", status(cluster, name), fleet.logs());
-    eventually(&format!("kubectl apply of {name} to Loaded 1/1"), why, || {
-        let status = status(cluster, name);
+    wait_loaded_of(cluster, fleet, "falcorule", name);
+}
+
+fn wait_loaded_of(cluster: &Cluster, fleet: &Fleet, kind: &str, name: &str) {
+    let why = || format!("{:#}\n{}", status_of(cluster, kind, name), fleet.logs());
+    eventually(&format!("kubectl apply of {kind} {name} to Loaded 1/1"), why, || {
+        let status = status_of(cluster, kind, name);
         (status["nodes"]["summary"] == "1/1" && condition(&status, "Loaded")["status"] == "True")
             .then_some(())
     });
@@ -171,4 +179,52 @@ fn a_tampered_shard_is_refused_and_repaired() {
         },
     );
     assert_eq!(fleet.agent_status().expect("a status")["bundle"], before);
+}
+
+#[test]
+fn an_exception_silences_its_rule_until_it_ends() {
+    let Some(cluster) = Cluster::find() else { return };
+    if !is_root() {
+        return;
+    }
+    let markers = tempfile::tempdir().expect("a folder");
+    let (tuned, control) = (markers.path().join("tuned"), markers.path().join("control"));
+    let fleet = Fleet::start(&cluster, &[]).expect("a fleet");
+    cluster.apply(&marker_rule("tuned", &tuned)).expect("an object that is taken");
+    cluster.apply(&marker_rule("control", &control)).expect("an object that is taken");
+    wait_loaded(&cluster, &fleet, "control");
+    fires(&fleet, "Marker tuned", &tuned);
+
+    let end = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(8);
+    let exception = include_str!("objects/exception.yaml");
+    let exception =
+        exception.replace("MARKER", &tuned.display().to_string()).replace("END", &end.to_string());
+    cluster
+        .dry_run(&exception.replace("reason: ", "reason: \"\" #"))
+        .expect_err("an exception needs a reason");
+    cluster.apply(&exception).expect("an object that is taken");
+    wait_loaded_of(&cluster, &fleet, "falcoruleexception", "tuned");
+    let before = fleet.agent.alerts("Marker tuned").len();
+    fs::write(&tuned, "x").expect("a writable marker");
+    fires(&fleet, "Marker control", &control);
+    assert_eq!(fleet.agent.alerts("Marker tuned").len(), before, "the exception holds");
+
+    eventually(
+        "the end of an exception to the alert",
+        || format!("{:#}\n{}", status_of(&cluster, "falcoruleexception", "tuned"), fleet.logs()),
+        || {
+            fs::write(&tuned, "x").ok()?;
+            (fleet.agent.alerts("Marker tuned").len() > before).then_some(())
+        },
+    );
+    assert!(jiff::Timestamp::now() >= end);
+    let accepted = eventually(
+        "the status of an exception that is over",
+        || fleet.logs(),
+        || {
+            let accepted = condition(&status_of(&cluster, "falcoruleexception", "tuned"), "Accepted");
+            (accepted["reason"] == "Expired").then_some(accepted)
+        },
+    );
+    assert!(accepted["message"].as_str().unwrap_or_default().contains("it ended at"), "{accepted:#}");
 }

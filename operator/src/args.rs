@@ -22,4 +22,14 @@ pub struct Args {
     /// Address for /healthz and /metrics.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+
+    /// Address for the admission webhook (HTTPS), for example 0.0.0.0:9443. Without it FalcoRules are checked after
+    /// they were taken: their status says what is wrong.
+    #[arg(long, value_name = "ADDRESS")]
+    pub webhook_listen: Option<SocketAddr>,
+
+    /// Host and port under which the API server reaches the webhook, for an operator outside the cluster; the Service
+    /// saker-operator if not given.
+    #[arg(long, value_name = "HOST:PORT", requires = "webhook_listen")]
+    pub webhook_address: Option<SocketAddr>,
 }

@@ -1,17 +1,22 @@
-//! The reconcile: every FalcoRule of the cluster becomes one bundle, and each is told what became of it.
+//! The reconcile: all FalcoRules and FalcoRuleExceptions of the cluster become one bundle, and each is told what
+//! became of it.
 
+mod admit;
 mod apply;
 mod build;
 mod dereference;
+mod resource;
 mod update_status;
 mod validate;
 
 use std::sync::Arc;
 
 use kube::{Client, runtime::events::Recorder, runtime::reflector::Store};
-use saker_crds::FalcoRule;
+use saker_crds::{FalcoRule, FalcoRuleException};
 
+pub use admit::{Admission, admit};
 pub use apply::Applied;
+pub use resource::Resource;
 pub use update_status::update_status;
 pub use validate::Compiler;
 
@@ -28,10 +33,12 @@ pub struct Context {
     pub namespace: String,
     /// Every FalcoRule, as the watch last saw them.
     pub rules: Store<FalcoRule>,
+    /// Every FalcoRuleException, likewise.
+    pub exceptions: Store<FalcoRuleException>,
     /// The nodes' agents.
     pub agents: Agents,
     /// Checks rules.
-    pub compiler: Compiler,
+    pub compiler: Arc<Compiler>,
     /// Publishes Events.
     pub recorder: Recorder,
     /// Counters.
@@ -80,7 +87,7 @@ pub async fn reconcile(context: &Context) -> Result<(Applied, Progress), Error> 
     // client required
     let found = dereference::dereference(context).await.map_err(Error::Dereference)?;
     // pure
-    let validated = validate::validate(found.rules, &context.compiler);
+    let validated = validate::validate(found.resources, &context.compiler, jiff::Timestamp::now());
     // pure
     let prepared = build::build(validated, found.cluster).map_err(Error::Build)?;
     // client required
@@ -90,11 +97,20 @@ pub async fn reconcile(context: &Context) -> Result<(Applied, Progress), Error> 
     Ok((applied, progress))
 }
 
-/// Whether the FalcoRules are no longer those that the bundle was made of.
+/// Everything that rules come from, as the watches last saw it, in the order of loading.
+pub fn resources(rules: &Store<FalcoRule>, exceptions: &Store<FalcoRuleException>) -> Vec<Resource> {
+    let rules = rules.state().into_iter().map(Resource::Rule);
+    dereference::in_order(rules.chain(exceptions.state().into_iter().map(Resource::Exception)).collect())
+}
+
+/// Whether the resources are no longer those that the bundle was made of.
 pub fn is_outdated(context: &Context, applied: &Applied) -> bool {
-    let made_of = applied.validated.verdicts.iter().map(|verdict| &verdict.rule);
-    let now = dereference::in_order(context.rules.state());
-    let version = |rule: &Arc<FalcoRule>| (rule.metadata.uid.clone(), rule.metadata.generation);
+    let made_of = applied.validated.verdicts.iter().map(|verdict| &verdict.resource);
+    let now = resources(&context.rules, &context.exceptions);
+    let version = |resource: &Resource| {
+        let metadata = resource.metadata();
+        (metadata.uid.clone(), metadata.generation)
+    };
     !made_of.map(version).eq(now.iter().map(version))
 }
 

@@ -5,6 +5,7 @@
 //!                       (client)       (pure)      (pure)   (client)  (pure, then client)
 //! ```
 
+pub mod admission;
 pub mod agents;
 pub mod args;
 mod default_rules;

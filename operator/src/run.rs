@@ -9,13 +9,16 @@ use kube::{
     runtime::{
         WatchStreamExt,
         events::{Recorder, Reporter},
-        reflector, watcher,
+        reflector::{self, Store},
+        watcher,
     },
 };
-use saker_crds::FalcoRule;
+use saker_crds::{FalcoRule, FalcoRuleException};
+use serde::de::DeserializeOwned;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
+    admission::{self, Admission, Knowledge},
     agents::Agents,
     args::Args,
     default_rules,
@@ -64,7 +67,7 @@ async fn asked_to_stop() {
 async fn run(args: Args) -> anyhow::Result<()> {
     // An error only says that a provider is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let Args { namespace, agent_urls, listen } = args;
+    let Args { namespace, agent_urls, listen, webhook_listen, webhook_address } = args;
     let client = Client::try_default()
         .await
         .context("no credentials for a cluster: set KUBECONFIG or run in a pod")?;
@@ -72,35 +75,63 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new()?);
     http::serve(listen, metrics.clone()).await?;
 
-    let (rules, writer) = reflector::store();
     let changed = Arc::new(Notify::new());
-    let watch = watcher(Api::<FalcoRule>::all(client.clone()), watcher::Config::default());
-    tokio::spawn(follow(watch.default_backoff().reflect(writer), changed.clone()));
+    let rules = watch::<FalcoRule>(&client, &changed);
+    let exceptions = watch::<FalcoRuleException>(&client, &changed);
     let context = Context {
         agents: Agents::new(agent_urls, &client, &namespace)?,
-        compiler: default_rules::compiler(),
+        compiler: Arc::new(default_rules::compiler()),
         recorder: Recorder::new(client.clone(), Reporter { controller: MANAGER.to_owned(), instance: None }),
         client,
         namespace,
         rules,
+        exceptions,
         metrics,
     };
     // Until the first whole list is there, nobody knows what the bundle must hold.
     context.rules.wait_until_ready().await.context("the watch of FalcoRules ended")?;
+    context.exceptions.wait_until_ready().await.context("the watch of FalcoRuleExceptions ended")?;
     tracing::info!(namespace = context.namespace, falco_rules = context.rules.len(), "watching FalcoRules");
+    if let Some(listen) = webhook_listen {
+        admission::start(webhook(&context, webhook_address), listen).await?;
+    }
     reconcile_for_ever(&context, &changed).await
 }
 
-/// Wakes the loop when a FalcoRule changes. The stream retries by itself.
-async fn follow<E: std::fmt::Display>(
-    watch: impl Stream<Item = Result<watcher::Event<FalcoRule>, E>>,
+fn webhook(context: &Context, address: Option<std::net::SocketAddr>) -> Admission {
+    Admission {
+        client: context.client.clone(),
+        namespace: context.namespace.clone(),
+        address,
+        knowledge: Knowledge {
+            rules: context.rules.clone(),
+            exceptions: context.exceptions.clone(),
+            compiler: Arc::clone(&context.compiler),
+        },
+    }
+}
+
+/// Every object of a kind, kept up to date; each change wakes the loop.
+fn watch<K>(client: &Client, changed: &Arc<Notify>) -> Store<K>
+where
+    K: kube::Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + Sync + 'static,
+{
+    let (store, writer) = reflector::store();
+    let watch = watcher(Api::<K>::all(client.clone()), watcher::Config::default());
+    tokio::spawn(follow(watch.default_backoff().reflect(writer), Arc::clone(changed)));
+    store
+}
+
+/// Wakes the loop. The stream retries by itself.
+async fn follow<K: kube::Resource<DynamicType = ()>, E: std::fmt::Display>(
+    watch: impl Stream<Item = Result<watcher::Event<K>, E>>,
     changed: Arc<Notify>,
 ) {
     let mut watch = std::pin::pin!(watch);
     while let Some(event) = watch.next().await {
         match event {
             Ok(_) => changed.notify_one(),
-            Err(e) => tracing::warn!("the watch of FalcoRules broke, trying again: {e}"),
+            Err(e) => tracing::warn!("the watch of {} broke, trying again: {e}", K::plural(&())),
         }
     }
 }

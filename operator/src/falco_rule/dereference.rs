@@ -1,20 +1,15 @@
 //! Step 1: what is in the cluster. Needs the client.
 
-use std::sync::Arc;
-
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, ResourceExt, api::ListParams};
-use saker_crds::{
-    FalcoRule,
-    bundle::{BUNDLE_LABEL, MANIFEST_KEY, MANIFEST_NAME, Manifest},
-};
+use saker_crds::bundle::{BUNDLE_LABEL, MANIFEST_KEY, MANIFEST_NAME, Manifest};
 
-use super::Context;
+use super::{Context, Resource};
 
 /// What the other steps start from.
 pub(super) struct Found {
-    /// Every FalcoRule in the order of loading.
-    pub(super) rules: Vec<Arc<FalcoRule>>,
+    /// Everything that rules come from, in the order of loading.
+    pub(super) resources: Vec<Resource>,
     /// The bundle that is there now.
     pub(super) cluster: Cluster,
 }
@@ -32,7 +27,8 @@ pub(super) struct Cluster {
 pub(super) async fn dereference(context: &Context) -> Result<Found, kube::Error> {
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &context.namespace);
     let config_maps = api.list(&ListParams::default().labels(BUNDLE_LABEL)).await?.items;
-    Ok(Found { rules: in_order(context.rules.state()), cluster: cluster(config_maps) })
+    let resources = super::resources(&context.rules, &context.exceptions);
+    Ok(Found { resources, cluster: cluster(config_maps) })
 }
 
 fn cluster(config_maps: Vec<ConfigMap>) -> Cluster {
@@ -47,30 +43,37 @@ fn manifest(map: &ConfigMap) -> Option<Manifest> {
         .ok()
 }
 
-/// Weight, then namespace and name.
-pub(super) fn in_order(mut rules: Vec<Arc<FalcoRule>>) -> Vec<Arc<FalcoRule>> {
-    rules.retain(|rule| rule.metadata.deletion_timestamp.is_none());
-    rules.sort_by_cached_key(|rule| (rule.spec.weight, rule.namespace(), rule.name_any()));
-    rules
+/// The order of loading, without what is being deleted.
+pub(super) fn in_order(mut resources: Vec<Resource>) -> Vec<Resource> {
+    resources.retain(|resource| resource.metadata().deletion_timestamp.is_none());
+    resources.sort_by_cached_key(Resource::order);
+    resources
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use saker_crds::{FalcoRule, FalcoRuleException, FalcoRuleExceptionSpec};
+
     use super::*;
 
-    fn rule(namespace: &str, name: &str, weight: i32) -> Arc<FalcoRule> {
+    fn rule(namespace: &str, name: &str, weight: i32) -> Resource {
         let mut rule = FalcoRule::new(name, saker_crds::FalcoRuleSpec { weight, ..Default::default() });
         rule.metadata.namespace = Some(namespace.to_owned());
-        Arc::new(rule)
+        Resource::Rule(Arc::new(rule))
+    }
+
+    fn exception(name: &str) -> Resource {
+        Resource::Exception(Arc::new(FalcoRuleException::new(name, FalcoRuleExceptionSpec::default())))
     }
 
     #[test]
-    fn the_order_is_weight_then_namespace_then_name() {
-        let rules =
-            in_order(vec![rule("b", "a", 0), rule("a", "z", 1), rule("a", "b", 0), rule("z", "z", -1)]);
-        let names: Vec<_> =
-            rules.iter().map(|r| format!("{}/{}", r.namespace().unwrap(), r.name_any())).collect();
-        assert_eq!(names, ["z/z", "a/b", "b/a", "a/z"]);
+    fn the_order_is_weight_then_namespace_then_name_and_exceptions_last() {
+        let rules = [rule("b", "a", 0), rule("a", "z", 1), rule("a", "b", 0), rule("z", "z", -1)];
+        let resources = in_order([exception("y"), exception("x")].into_iter().chain(rules).collect());
+        let names: Vec<_> = resources.iter().map(|r| format!("{}/{}", r.namespace(), r.name())).collect();
+        assert_eq!(names, ["z/z", "a/b", "b/a", "a/z", "/x", "/y"]);
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::{
 };
 
 use kube::{
-    ResourceExt as _,
     client::Body,
     runtime::{events::Reporter, reflector, watcher::Event},
 };
@@ -80,6 +79,9 @@ fn context(server: &Shared, rules: Vec<FalcoRule>) -> Context {
         writer.apply_watcher_event(&Event::InitApply(rule));
     }
     writer.apply_watcher_event(&Event::InitDone);
+    let (exceptions, mut writer) = reflector::store();
+    writer.apply_watcher_event(&Event::Init);
+    writer.apply_watcher_event(&Event::InitDone);
     let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some("test".to_owned()) };
     Context {
         agents: Agents::new(Vec::new(), &client, "ns").unwrap(),
@@ -87,7 +89,8 @@ fn context(server: &Shared, rules: Vec<FalcoRule>) -> Context {
         client,
         namespace: "ns".to_owned(),
         rules: store,
-        compiler: fixture::compiler(),
+        exceptions,
+        compiler: fixture::compiler().into(),
         metrics: Arc::new(Metrics::new().unwrap()),
     }
 }
@@ -176,5 +179,5 @@ async fn another_generation_makes_the_bundle_outdated() {
     newer.metadata.generation = Some(2);
     assert!(is_outdated(&context(&server, vec![newer]), &applied));
     assert!(is_outdated(&context(&server, Vec::new()), &applied));
-    assert_eq!(applied.validated.verdicts[0].rule.name_any(), "x");
+    assert_eq!(applied.validated.verdicts[0].resource.name(), "x");
 }

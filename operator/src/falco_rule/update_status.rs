@@ -1,19 +1,17 @@
-//! Step 5: each FalcoRule is told what became of it. The status itself is pure; writing it needs the client.
+//! Step 5: each resource is told what became of it. The status itself is pure; writing it needs the client.
 
 mod status;
 
-use std::sync::Arc;
-
 use kube::{
-    Api, Resource, ResourceExt,
-    api::{Patch, PatchParams},
+    Api,
+    api::{DynamicObject, Patch, PatchParams},
     runtime::events::{Event, EventType},
 };
-use saker_crds::{FalcoRule, FalcoRuleStatus};
+use saker_crds::FalcoRuleStatus;
 use serde_json::json;
 
 use super::{
-    Context, Error, MANAGER, Progress,
+    Context, Error, MANAGER, Progress, Resource,
     apply::Applied,
     validate::{OUTCOMES, Outcome, Validated, Verdict, cut},
 };
@@ -28,8 +26,8 @@ pub async fn update_status(context: &Context, applied: &mut Applied) -> Result<P
     let rollout = Rollout { hash: &applied.hash, reports: &reports, now: jiff::Timestamp::now() };
     for verdict in &mut applied.validated.verdicts {
         let wanted = status(verdict, &rollout);
-        if verdict.rule.status.as_ref() != Some(&wanted) {
-            let id = format!("{}/{}", verdict.rule.namespace().unwrap_or_default(), verdict.rule.name_any());
+        if verdict.resource.status() != Some(&wanted) {
+            let id = format!("{}/{}", verdict.resource.namespace(), verdict.resource.name());
             write(context, verdict, wanted).await.map_err(|e| Error::UpdateStatus(id, e))?;
         }
     }
@@ -37,47 +35,48 @@ pub async fn update_status(context: &Context, applied: &mut Applied) -> Result<P
     Ok(progress(&rollout))
 }
 
-/// A FalcoRule that was deleted meanwhile needs no status any more.
+/// What was deleted meanwhile needs no status any more.
 async fn write(context: &Context, verdict: &mut Verdict, wanted: FalcoRuleStatus) -> Result<(), kube::Error> {
-    let name = verdict.rule.name_any();
-    let api: Api<FalcoRule> =
-        Api::namespaced(context.client.clone(), &verdict.rule.namespace().unwrap_or_default());
+    let resource = &verdict.resource;
+    let (name, kind) = (resource.name(), resource.api_resource());
+    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), resource.namespace(), &kind);
     let patch = json!({
-        "apiVersion": FalcoRule::api_version(&()), "kind": FalcoRule::kind(&()),
-        "metadata": {"name": name, "uid": verdict.rule.uid()}, "status": wanted,
+        "apiVersion": kind.api_version, "kind": kind.kind,
+        "metadata": {"name": name, "uid": resource.metadata().uid}, "status": wanted,
     });
     let params = PatchParams::apply(MANAGER).force();
-    let written = match api.patch_status(&name, &params, &Patch::Apply(&patch)).await {
+    let written = match api.patch_status(name, &params, &Patch::Apply(&patch)).await {
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(()),
         other => other?,
     };
     context.metrics.status_writes.inc();
     let event = event(verdict, &wanted);
     // What was written is what the next status is compared with, before the watch brings it.
-    Arc::make_mut(&mut verdict.rule).status = written.status;
+    verdict.resource.set_status(serde_json::from_value(written.data["status"].clone()).ok());
     if let Some(event) = event {
-        tell(context, &event, &verdict.rule).await;
+        tell(context, &event, &verdict.resource).await;
     }
     Ok(())
 }
 
 /// The status says the same; an Event that cannot be published is not worth a second try.
-async fn tell(context: &Context, event: &Event, rule: &FalcoRule) {
-    if let Err(e) = context.recorder.publish(event, &rule.object_ref(&())).await {
-        tracing::warn!("cannot publish an Event about {}: {e}", rule.name_any());
+async fn tell(context: &Context, event: &Event, resource: &Resource) {
+    if let Err(e) = context.recorder.publish(event, &resource.object_ref()).await {
+        tracing::warn!("cannot publish an Event about {}: {e}", resource.name());
     }
 }
 
-/// An Event when a FalcoRule is accepted or rejected, not when it stays so.
+/// An Event when a resource is accepted, rejected or over, not when it stays so.
 fn event(verdict: &Verdict, wanted: &FalcoRuleStatus) -> Option<Event> {
     let told =
         |status: &FalcoRuleStatus| status.conditions.first().map(|c| (c.reason.clone(), c.message.clone()));
-    if verdict.rule.status.as_ref().and_then(told) == told(wanted) {
+    if verdict.resource.status().and_then(told) == told(wanted) {
         return None;
     }
     let (type_, reason, note) = match &verdict.outcome {
         Outcome::Accepted => (EventType::Normal, "Accepted", None),
         Outcome::Rejected(message) => (EventType::Warning, "Rejected", Some(cut(message.clone(), MAX_NOTE))),
+        Outcome::Expired(end) => (EventType::Normal, "Expired", Some(format!("expired at {end}"))),
         Outcome::Disabled => return None,
     };
     Some(Event { type_, reason: reason.to_owned(), note, action: "Validate".to_owned(), secondary: None })

@@ -1,14 +1,15 @@
-//! Step 2: which FalcoRules load, together with the default rules and all others. Pure.
+//! Step 2: which resources load, together with the default rules and all others. Pure.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
-use kube::ResourceExt;
-use saker_crds::FalcoRule;
+use jiff::Timestamp;
 use saker_rules::{
     bundle::Bundle,
     diagnostic::Diagnostic,
     load::{LoadOptions, Mode, SourceFile, load},
 };
+
+use super::Resource;
 
 /// Bytes of a message in a status; a snippet of a huge line is cut.
 const MAX_MESSAGE: usize = 4096;
@@ -19,7 +20,7 @@ pub struct Compiler {
     options: LoadOptions,
 }
 
-/// Every FalcoRule with what became of it, and the bundle of those that load.
+/// Every resource with what became of it, and the bundle of those that load.
 #[derive(Debug)]
 pub(super) struct Validated {
     /// In the order of loading.
@@ -28,11 +29,11 @@ pub(super) struct Validated {
     pub(super) bundle: Bundle,
 }
 
-/// What became of one FalcoRule.
+/// What became of one resource.
 #[derive(Debug)]
 pub(super) struct Verdict {
     /// The resource.
-    pub(super) rule: Arc<FalcoRule>,
+    pub(super) resource: Resource,
     /// Name of its file in the bundle.
     pub(super) file: String,
     /// What became of it.
@@ -46,12 +47,14 @@ pub(super) enum Outcome {
     Accepted,
     /// `enabled: false`.
     Disabled,
+    /// `expiresAt` has passed.
+    Expired(Timestamp),
     /// It is not in the bundle, for this reason.
     Rejected(String),
 }
 
 /// The names of the outcomes.
-pub(super) const OUTCOMES: [&str; 3] = ["accepted", "disabled", "rejected"];
+pub(super) const OUTCOMES: [&str; 4] = ["accepted", "disabled", "expired", "rejected"];
 
 impl Outcome {
     /// One of [`OUTCOMES`].
@@ -59,12 +62,13 @@ impl Outcome {
         match self {
             Self::Accepted => "accepted",
             Self::Disabled => "disabled",
+            Self::Expired(_) => "expired",
             Self::Rejected(_) => "rejected",
         }
     }
 }
 
-/// A FalcoRule on trial: its place among the verdicts and its file.
+/// A resource on trial: its place among the verdicts and its file.
 struct Candidate {
     verdict: usize,
     file: SourceFile,
@@ -89,6 +93,13 @@ impl Compiler {
         broken.map(|report| Broken { reason: describe(&report.errors), file: report.name }).collect()
     }
 
+    /// What the author of a file in a bundle that loads should know.
+    pub(super) fn warnings(&self, bundle: &Bundle, file: &str) -> Vec<String> {
+        let reports = load(&bundle.files, &self.options).files;
+        let report = reports.into_iter().find(|report| report.name == file);
+        report.iter().flat_map(|report| &report.warnings).map(sentence).collect()
+    }
+
     fn with_defaults<'a>(&self, files: impl Iterator<Item = &'a SourceFile>) -> Vec<SourceFile> {
         let mut all = self.defaults.clone();
         all.extend(files.cloned());
@@ -96,9 +107,11 @@ impl Compiler {
     }
 }
 
-/// Leaves out the FalcoRules that do not load, one by one, until the rest does.
-pub(super) fn validate(rules: Vec<Arc<FalcoRule>>, compiler: &Compiler) -> Validated {
-    let mut verdicts: Vec<_> = rules.into_iter().map(verdict).collect();
+/// Leaves out the resources that do not load, one by one, until the rest does.
+pub(super) fn validate(resources: Vec<Resource>, compiler: &Compiler, now: Timestamp) -> Validated {
+    let verdict =
+        |resource: Resource| Verdict { file: resource.file(), outcome: resource.outcome(now), resource };
+    let mut verdicts: Vec<_> = resources.into_iter().map(verdict).collect();
     let mut candidates = translate(&mut verdicts);
     loop {
         let guilty = guilty(compiler, &candidates);
@@ -114,18 +127,12 @@ pub(super) fn validate(rules: Vec<Arc<FalcoRule>>, compiler: &Compiler) -> Valid
     Validated { verdicts, bundle: Bundle::new(files) }
 }
 
-fn verdict(rule: Arc<FalcoRule>) -> Verdict {
-    let file = format!("falcorule/{}/{}.yaml", rule.namespace().unwrap_or_default(), rule.name_any());
-    let outcome = if rule.spec.enabled { Outcome::Accepted } else { Outcome::Disabled };
-    Verdict { rule, file, outcome }
-}
-
 fn translate(verdicts: &mut [Verdict]) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     for (i, verdict) in verdicts.iter_mut().enumerate().filter(|(_, v)| v.outcome == Outcome::Accepted) {
-        match verdict.rule.spec.to_rules_file() {
+        match verdict.resource.rules_file() {
             Ok(text) => candidates.push(Candidate { verdict: i, file: SourceFile::new(&verdict.file, text) }),
-            Err(e) => verdict.outcome = Outcome::Rejected(format!("cannot be written as a rules file: {e}")),
+            Err(reason) => verdict.outcome = Outcome::Rejected(reason),
         }
     }
     candidates
@@ -155,7 +162,7 @@ fn loads_alone(compiler: &Compiler, candidate: &Candidate) -> bool {
     compiler.broken([&candidate.file].into_iter()).iter().all(|b| b.file != candidate.file.name)
 }
 
-/// The first FalcoRule in the order of loading with which `file` no longer loads, by bisection.
+/// The first resource in the order of loading with which `file` no longer loads, by bisection.
 fn culprit<'a>(compiler: &Compiler, candidates: &'a [Candidate], file: &str) -> Option<&'a Candidate> {
     let breaks = |count: usize| {
         let tried = candidates.iter().enumerate().filter(|(i, c)| *i < count || c.file.name == file);
@@ -172,11 +179,7 @@ fn culprit<'a>(compiler: &Compiler, candidates: &'a [Candidate], file: &str) -> 
 /// The first error for people: where, what, what to do; and how many more there are.
 fn describe(errors: &[Diagnostic]) -> String {
     let Some(first) = errors.first() else { return String::new() };
-    let item = first.locations.iter().find(|l| !l.item_name.is_empty() && l.item_type != "file");
-    let place = first.locations.last().map(|l| &l.position);
-    let mut text = item.map(|l| format!("{} '{}': ", l.item_type, l.item_name)).unwrap_or_default();
-    text.extend(place.map(|p| format!("line {}, column {}: ", p.line + 1, p.column + 1)));
-    text.push_str(&first.message);
+    let mut text = sentence(first);
     for more in [&first.help, &first.snippet].into_iter().filter(|more| !more.is_empty()) {
         text.push('\n');
         text.push_str(more.trim_end());
@@ -185,6 +188,15 @@ fn describe(errors: &[Diagnostic]) -> String {
         text.extend(["\n(and ".to_owned(), (errors.len() - 1).to_string(), " more)".to_owned()]);
     }
     cut(text, MAX_MESSAGE)
+}
+
+/// What is said, behind the item and the place it is about.
+fn sentence(said: &Diagnostic) -> String {
+    let item = said.locations.iter().find(|l| !l.item_name.is_empty() && l.item_type != "file");
+    let place = said.locations.last().map(|l| &l.position);
+    let mut text = item.map(|l| format!("{} '{}': ", l.item_type, l.item_name)).unwrap_or_default();
+    text.extend(place.map(|p| format!("line {}, column {}: ", p.line + 1, p.column + 1)));
+    text + &said.message
 }
 
 /// At most `limit` bytes, whole characters.
@@ -198,9 +210,9 @@ pub(super) fn cut(mut text: String, limit: usize) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::collections::BTreeMap;
+    use std::{collections::BTreeMap, sync::Arc};
 
-    use saker_crds::FalcoRuleSpec;
+    use saker_crds::{FalcoRule, FalcoRuleException, FalcoRuleExceptionSpec, FalcoRuleSpec};
     use saker_events::schema;
     use serde::Deserialize;
 
@@ -220,6 +232,8 @@ pub(super) mod tests {
     struct Case {
         name: String,
         rules: BTreeMap<String, FalcoRuleSpec>,
+        #[serde(default)]
+        exceptions: BTreeMap<String, FalcoRuleExceptionSpec>,
         outcome: BTreeMap<String, Expected>,
     }
 
@@ -243,15 +257,25 @@ pub(super) mod tests {
         rule
     }
 
+    pub(in super::super) fn exception(id: &str, spec: FalcoRuleExceptionSpec) -> FalcoRuleException {
+        let (namespace, name) = id.split_once('/').unwrap();
+        let mut exception = FalcoRuleException::new(name, spec);
+        exception.metadata.namespace = Some(namespace.to_owned());
+        exception
+    }
+
     fn check(case: Case) {
-        let rules = case.rules.into_iter().map(|(id, spec)| Arc::new(rule(&id, spec))).collect();
-        let validated = validate(rules, &compiler());
+        let rules = case.rules.into_iter().map(|(id, spec)| Resource::Rule(Arc::new(rule(&id, spec))));
+        let exceptions = case.exceptions.into_iter();
+        let exceptions = exceptions.map(|(id, spec)| Resource::Exception(Arc::new(exception(&id, spec))));
+        let noon = "2026-01-01T12:00:00Z".parse().unwrap();
+        let validated = validate(rules.chain(exceptions).collect(), &compiler(), noon);
         let shipped: Vec<_> = validated.bundle.files.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(shipped.first(), Some(&"default.yaml"), "{}", case.name);
         for verdict in &validated.verdicts {
-            let id = verdict.file.trim_start_matches("falcorule/").trim_end_matches(".yaml");
+            let id = format!("{}/{}", verdict.resource.namespace(), verdict.resource.name());
             let seen = format!("{}: {id}: {:?}", case.name, verdict.outcome);
-            match (&case.outcome[id], &verdict.outcome) {
+            match (&case.outcome[&id], &verdict.outcome) {
                 (Expected::Name(name), outcome) => assert_eq!(name, outcome.name(), "{seen}"),
                 (Expected::Reason(parts), Outcome::Rejected(reason)) => {
                     assert!(parts.iter().all(|part| reason.contains(part)), "{seen}");

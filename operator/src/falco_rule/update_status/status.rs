@@ -1,4 +1,4 @@
-//! What a FalcoRule's status must be. Pure.
+//! What a resource's status must be. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use saker_crds::{
@@ -22,7 +22,7 @@ pub(super) struct Rollout<'a> {
     pub(super) now: jiff::Timestamp,
 }
 
-/// What one node does with one FalcoRule.
+/// What one node does with one resource.
 enum OnNode {
     Loaded,
     OnTheWay,
@@ -73,12 +73,12 @@ impl Rollout<'_> {
     }
 }
 
-/// The status of one FalcoRule; equal to what it has when nothing changed.
+/// The status of one resource; equal to what it has when nothing changed.
 pub(super) fn status(verdict: &Verdict, rollout: &Rollout) -> FalcoRuleStatus {
     let distributed = verdict.outcome == Outcome::Accepted;
     let nodes = distributed.then(|| rollout.nodes(&verdict.file));
-    let old = verdict.rule.status.as_ref();
-    let generation = verdict.rule.metadata.generation;
+    let old = verdict.resource.status();
+    let generation = verdict.resource.metadata().generation;
     let conditions = [
         (condition::ACCEPTED, accepted(&verdict.outcome)),
         (condition::DISTRIBUTED, in_bundle(&verdict.outcome)),
@@ -112,6 +112,7 @@ fn accepted(outcome: &Outcome) -> Said {
     match outcome {
         Outcome::Accepted => ("True", "Compiled", "compiles together with all other rules".to_owned()),
         Outcome::Disabled => ("Unknown", "Disabled", "spec.enabled is false".to_owned()),
+        Outcome::Expired(end) => ("Unknown", "Expired", expired(*end)),
         Outcome::Rejected(message) => ("False", "Rejected", message.clone()),
     }
 }
@@ -120,8 +121,15 @@ fn in_bundle(outcome: &Outcome) -> Said {
     match outcome {
         Outcome::Accepted => ("True", "InBundle", "the bundle in the cluster holds it".to_owned()),
         Outcome::Disabled => ("False", "Disabled", "spec.enabled is false".to_owned()),
+        Outcome::Expired(end) => ("False", "Expired", expired(*end)),
         Outcome::Rejected(_) => ("False", "Rejected", "see the condition Accepted".to_owned()),
     }
+}
+
+fn expired(end: jiff::Timestamp) -> String {
+    format!(
+        "it ended at {end}: the rule is as it was before; delete this object or give it a later spec.expiresAt"
+    )
 }
 
 fn loaded(nodes: &Nodes) -> Said {
@@ -146,7 +154,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::falco_rule::validate::tests::rule;
+    use crate::falco_rule::{Resource, validate::tests::rule};
 
     #[derive(Deserialize)]
     struct Case {
@@ -164,8 +172,8 @@ mod tests {
     }
 
     fn verdict(outcome: Outcome) -> Verdict {
-        let rule = Arc::new(rule("a/x", FalcoRuleSpec::default()));
-        Verdict { rule, file: "falcorule/a/x.yaml".to_owned(), outcome }
+        let resource = Resource::Rule(Arc::new(rule("a/x", FalcoRuleSpec::default())));
+        Verdict { resource, file: "falcorule/a/x.yaml".to_owned(), outcome }
     }
 
     fn report(agent: Agent) -> Report {
@@ -202,6 +210,7 @@ mod tests {
             (Outcome::Accepted, "True True", Some("h")),
             (rejected, "False False", None),
             (Outcome::Disabled, "Unknown False", None),
+            (Outcome::Expired(at(1)), "Unknown False", None),
         ];
         for (outcome, expected, hash) in table {
             let status = status(&verdict(outcome), &rollout);
@@ -214,7 +223,7 @@ mod tests {
     fn the_time_of_a_condition_is_that_of_its_last_change() {
         let mut verdict = verdict(Outcome::Accepted);
         let first = status(&verdict, &Rollout { hash: "h", reports: &[], now: at(5) });
-        Arc::make_mut(&mut verdict.rule).status = Some(first.clone());
+        verdict.resource.set_status(Some(first.clone()));
         assert_eq!(status(&verdict, &Rollout { hash: "h", reports: &[], now: at(9) }), first);
         verdict.outcome = Outcome::Rejected("no".to_owned());
         let times = status(&verdict, &Rollout { hash: "h", reports: &[], now: at(9) }).conditions;
