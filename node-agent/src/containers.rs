@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeMap,
+    env,
+    path::Path,
     sync::{Mutex, OnceLock, PoisonError},
 };
 
@@ -68,9 +70,13 @@ struct Socket {
     failed: u64,
 }
 
+/// In a container, where the machine's root directory is mounted; Falco's name.
+const HOST_ROOT: &str = "HOST_ROOT";
+
 /// Starts to look containers up.
 pub fn start(config: &Config) -> Containers {
-    let containers = Containers::start(&config.container_engines.settings());
+    let root = env::var_os(HOST_ROOT).unwrap_or_else(|| "/".into());
+    let containers = Containers::start(&config.container_engines.settings(Path::new(&root)));
     let sockets = containers.sockets().into_iter().filter(|socket| socket.state != SocketState::Absent);
     let sockets: Vec<_> = sockets.map(|s| format!("{} {}", s.kind.name(), s.path.display())).collect();
     if sockets.is_empty() {

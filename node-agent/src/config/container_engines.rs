@@ -1,6 +1,6 @@
 //! `container_engines`: the runtimes that are asked for names, images and pods.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use saker_containers::{self as containers, Kind, Settings};
 use schemars::JsonSchema;
@@ -65,8 +65,8 @@ impl Default for ContainerEngine {
 }
 
 impl ContainerEngines {
-    /// What is asked.
-    pub fn settings(&self) -> Settings {
+    /// What is asked on a machine whose root directory is seen as `root`.
+    pub fn settings(&self, root: &Path) -> Settings {
         let Self { cri, containerd, docker, podman, .. } = self;
         let kinds = [
             (Kind::Cri, cri),
@@ -75,7 +75,7 @@ impl ContainerEngines {
             (Kind::Podman, podman),
         ];
         let engine = |(kind, engine): &(Kind, &ContainerEngine)| {
-            let usual = || containers::defaults(*kind);
+            let usual = || containers::defaults(*kind, root);
             let sockets = if engine.sockets.is_empty() { usual() } else { engine.sockets.clone() };
             containers::Engine { kind: *kind, sockets }
         };

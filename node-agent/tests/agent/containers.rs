@@ -107,19 +107,22 @@ state = "{here}/state"
         command
     }
 
-    /// An agent that asks this containerd and no other runtime.
     fn agent(&self) -> Running {
-        let dir = TempDir::new().unwrap();
-        fs::create_dir(dir.path().join("rules.d")).unwrap();
-        fs::write(dir.path().join("rules.d/marker.yaml"), RULE).unwrap();
-        let socket = self.socket();
-        let only = |key: &str, path: &Path| format!("container_engines.{key}.sockets[]={}", path.display());
-        let (cri, containerd) = (only("cri", &socket), only("containerd", &socket));
-        let off = ["container_engines.docker.enabled=false", "container_engines.podman.enabled=false"];
-        let agent = start_in(dir, &["-o", &cri, "-o", &containerd, "-o", off[0], "-o", off[1]]);
-        agent.log("processes were there before");
-        agent
+        agent(&self.socket())
     }
+}
+
+/// An agent that asks this containerd and no other runtime.
+fn agent(socket: &Path) -> Running {
+    let dir = TempDir::new().unwrap();
+    fs::create_dir(dir.path().join("rules.d")).unwrap();
+    fs::write(dir.path().join("rules.d/marker.yaml"), RULE).unwrap();
+    let only = |key: &str| format!("container_engines.{key}.sockets[]={}", socket.display());
+    let (cri, containerd) = (only("cri"), only("containerd"));
+    let off = ["container_engines.docker.enabled=false", "container_engines.podman.enabled=false"];
+    let agent = start_in(dir, &["-o", &cri, "-o", &containerd, "-o", off[0], "-o", off[1]]);
+    agent.log("processes were there before");
+    agent
 }
 
 impl Drop for Containerd {
@@ -193,4 +196,27 @@ fn an_alert_about_a_pod_tells_its_name_and_namespace() {
             "labels=app:shop host=true",
         ],
     );
+}
+
+#[test]
+fn rules_are_blind_until_a_runtime_appears() {
+    if !can_run_live("rules_are_blind_until_a_runtime_appears") {
+        return;
+    }
+    let dir = TempDir::new().unwrap();
+    let socket = dir.path().join("runtime.sock");
+    let agent = agent(&socket);
+    let blind = || {
+        let status: serde_json::Value = serde_json::from_str(&agent.get("/status").1).unwrap();
+        status["rules"]["blind"].as_u64().unwrap()
+    };
+    agent.log("rule 'Marker read in a container' cannot match: container.image.repository is what a container runtime tells");
+    let before = blind();
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let start = Instant::now();
+    while blind() == before {
+        assert!(start.elapsed() < PATIENCE, "{before} rules are still blind");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(agent.get("/metrics").1.contains("saker_container_socket_up{engine=\"cri\""));
 }

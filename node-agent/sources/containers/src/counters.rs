@@ -21,7 +21,7 @@ pub struct Counts {
     pub found: u64,
     /// Of those, told after alerts had stopped waiting.
     pub late: u64,
-    /// Containers that were given up: no runtime knows them, or none answers.
+    /// Containers of which nobody told within a minute: no runtime knows them, or none answers.
     pub missing: u64,
     /// Containers not looked up, or given up early, because too many were on their way.
     pub refused: u64,

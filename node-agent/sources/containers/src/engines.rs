@@ -1,6 +1,6 @@
 //! The runtimes that are asked: one row each.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How a runtime is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ struct Row {
 const ROWS: &[Row] = &[
     Row { kind: Kind::Cri, name: "cri", sockets: CRI },
     Row { kind: Kind::Containerd, name: "containerd", sockets: CONTAINERD },
-    Row { kind: Kind::Docker, name: "docker", sockets: &["/var/run/docker.sock"] },
+    Row { kind: Kind::Docker, name: "docker", sockets: &["/run/docker.sock", "/var/run/docker.sock"] },
     Row { kind: Kind::Podman, name: "podman", sockets: &["/run/podman/podman.sock"] },
 ];
 
@@ -60,10 +60,10 @@ impl Kind {
     }
 }
 
-/// Where runtimes of a kind usually listen.
-pub fn defaults(kind: Kind) -> Vec<PathBuf> {
+/// Where runtimes of a kind usually listen on a machine whose root directory is seen as `root`.
+pub fn defaults(kind: Kind, root: &Path) -> Vec<PathBuf> {
     let rows = ROWS.iter().filter(|row| row.kind == kind);
-    rows.flat_map(|row| row.sockets).map(PathBuf::from).collect()
+    rows.flat_map(|row| row.sockets).map(|path| root.join(path.trim_start_matches('/'))).collect()
 }
 
 /// Sockets of one kind.
@@ -86,7 +86,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let engines = Kind::ALL.map(|kind| Engine { kind, sockets: defaults(kind) });
+        let engines = Kind::ALL.map(|kind| Engine { kind, sockets: defaults(kind, Path::new("/")) });
         Self { engines: engines.into(), label_max_len: 100 }
     }
 }

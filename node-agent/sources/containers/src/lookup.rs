@@ -22,6 +22,10 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(50);
 /// Before each later try.
 const LATER: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(40)];
+/// Before each further try, as long as the container has a process: its runtime may be down for a long time.
+const SLOW: Duration = Duration::from_mins(5);
+/// References to a container that nobody but the engine's table and its look-up keeps.
+const UNUSED: usize = 2;
 /// Containers that wait for a look-up.
 const QUEUE: usize = 1024;
 /// Look-ups at the same time.
@@ -113,7 +117,7 @@ impl Lookup for Containers {
 }
 
 impl Shared {
-    /// Looks a container up until it is found or given up.
+    /// Looks a container up until it is found or gone.
     async fn resolve(self: Arc<Self>, container: Arc<Container>, since: Instant) {
         let soon = timeout(PATIENCE.saturating_sub(since.elapsed()), self.soon(&container)).await;
         container.set_pending(false);
@@ -123,13 +127,23 @@ impl Shared {
         let Ok(_permit) = self.later.try_acquire() else { return count(&self.counters.refused) };
         for pause in LATER {
             sleep(pause).await;
-            if let Outcome::Found(metadata) = self.ask(&container).await {
-                container.set_metadata(*metadata);
-                count(&self.counters.late);
-                return count(&self.counters.found);
+            if self.found_late(&container).await {
+                return;
             }
         }
         count(&self.counters.missing);
+        while Arc::strong_count(&container) > UNUSED && !self.found_late(&container).await {
+            sleep(SLOW).await;
+        }
+    }
+
+    /// One try after events have stopped waiting.
+    async fn found_late(&self, container: &Container) -> bool {
+        let Outcome::Found(metadata) = self.ask(container).await else { return false };
+        container.set_metadata(*metadata);
+        count(&self.counters.late);
+        count(&self.counters.found);
+        true
     }
 
     /// Tries again and again while events wait; whether the container was found.
@@ -306,6 +320,19 @@ mod tests {
         assert!(waited < Duration::from_millis(100), "{waited:?}");
         let report = containers.sockets().remove(0);
         assert_eq!((report.asked, report.failed), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_runtime_that_comes_later_is_asked_then() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("cri.sock");
+        let containers = start(vec![engine(Kind::Cri, &path)]);
+        let container = container();
+        look_up(&containers, &container).await;
+        fake::cri(&path, Manner::Answers);
+        sleep(LATER[0] + Duration::from_secs(1)).await;
+        assert!(container.metadata().is_some());
+        assert_eq!((containers.counts().found, containers.counts().late), (1, 1));
     }
 
     #[tokio::test]
