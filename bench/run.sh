@@ -1,9 +1,17 @@
 #!/usr/bin/env bash
-# run.sh: measures target/release/saker-agent on this machine (needs root) and prints the table of docs/performance.md.
+# run.sh: prints the tables of docs/performance.md: upstream's rules (where SAKER_FIXTURES has them), then
+# target/release/saker-agent on this machine, which needs root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[ "$(id -u)" = 0 ] || { echo "make bench needs root: the agent loads its probe. Try: sudo make bench" >&2; exit 1; }
 cargo build --release -p saker-bench
 release=${CARGO_TARGET_DIR:-target}/release
 echo "$(uname -sr), $(nproc) cores, $(date -u +%F)"
-exec "$release/saker-bench" "$release/saker-agent"
+if [ -n "${SAKER_FIXTURES:-}" ]; then
+  "$release/saker-bench" rules "$SAKER_FIXTURES/rules"
+else
+  echo "skipped: rules (SAKER_FIXTURES names no folder with upstream's rules files)"
+fi
+"$release/saker-bench" audit "$release/saker-agent"
+SAKER_ABUSE=long cargo test --release -p saker-agent --test agent audit_abuse:: -- --test-threads=1
+[ "$(id -u)" = 0 ] || { echo "the agent is measured as root only: it loads its probe. Try: sudo make bench" >&2; exit 1; }
+exec "$release/saker-bench" agent "$release/saker-agent"

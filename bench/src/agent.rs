@@ -2,18 +2,18 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// A running agent with one rule more: it fires when a file `shot-N` of our folder is opened.
 pub struct Agent {
     child: Child,
-    lines: BufReader<ChildStdout>,
+    lines: BufReader<Box<dyn Read>>,
     folder: PathBuf,
 }
 
@@ -38,8 +38,33 @@ impl Agent {
             .stderr(Stdio::null())
             .spawn()
             .with_context(|| format!("starting {}", binary.display()))?;
-        let lines = BufReader::new(child.stdout.take().context("a piped stdout")?);
+        let stdout: Box<dyn Read> = Box::new(child.stdout.take().context("a piped stdout")?);
+        let lines = BufReader::new(stdout);
         Ok(Self { child, lines, folder: folder.to_owned() })
+    }
+
+    /// Starts the agent for audit events alone, with these rules, and says where it listens.
+    pub fn start_audit(binary: &Path, rules: &str) -> Result<(Self, String)> {
+        let mut child = Command::new(binary)
+            .args(["--disable-source", "syscall", "-o", &format!("rules_files=[{rules}]")])
+            .args(["-o", "webserver.listen_port=0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("starting {}", binary.display()))?;
+        let mut log = BufReader::new(child.stderr.take().context("a piped stderr")?);
+        let mut line = String::new();
+        while !line.contains("listening on http://") {
+            line.clear();
+            ensure!(log.read_line(&mut line)? > 0, "the agent ended: {}", child.wait()?);
+        }
+        // A pipe that nobody reads would fill up.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        let address = line.split("http://").nth(1).and_then(|rest| rest.split(": ").next()).unwrap_or("");
+        let address = address.to_owned();
+        let lines = BufReader::new(Box::new(std::io::empty()) as Box<dyn Read>);
+        Ok((Self { child, lines, folder: PathBuf::new() }, address))
     }
 
     /// Opens `shot-0` again and again until its alert is out: the time from now to detection.

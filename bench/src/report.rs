@@ -74,11 +74,12 @@ fn overhead(binary: &Path, work: &workload::Workload) -> Result<()> {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "KiB of a process fit in 52 bits")]
-fn as_f64(kib: u64) -> f64 {
+pub(crate) fn as_f64(kib: u64) -> f64 {
     kib as f64
 }
 
-fn row(name: &str, values: impl IntoIterator<Item = f64>) {
+/// One row: median, least and most of the values.
+pub(crate) fn row(name: &str, values: impl IntoIterator<Item = f64>) {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     if let (Some(min), Some(median), Some(max)) =

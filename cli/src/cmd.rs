@@ -1,5 +1,7 @@
 //! The commands, a file each: its arguments and what it does.
 
+pub mod audit_policy;
+pub mod audit_setup;
 pub mod describe;
 pub mod doctor;
 pub mod explain;

@@ -58,9 +58,22 @@ fn rules_file(path: &Path) -> SourceFile {
     }
 }
 
+/// Loads rules that must be good, the default ones if no file is named; what is wrong with them goes to standard
+/// error.
+pub(crate) fn load_good_or_default(paths: &[PathBuf], options: &LoadOptions) -> anyhow::Result<Loaded> {
+    if paths.is_empty() {
+        let files = saker_rulesets::DEFAULT.map(|(name, text)| SourceFile::new(name, text));
+        return good(load(&files, options));
+    }
+    load_good(paths, options)
+}
+
 /// Loads rules that must be good; what is wrong with them goes to standard error.
 pub(crate) fn load_good(paths: &[PathBuf], options: &LoadOptions) -> anyhow::Result<Loaded> {
-    let loaded = load(&rules_files(paths), options);
+    good(load(&rules_files(paths), options))
+}
+
+fn good(loaded: Loaded) -> anyhow::Result<Loaded> {
     if loaded.successful() {
         return Ok(loaded);
     }

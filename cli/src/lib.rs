@@ -5,6 +5,7 @@
 pub mod cmd;
 mod input;
 mod junit;
+mod ready;
 mod table;
 
 use std::{
@@ -27,6 +28,9 @@ enum Command {
     /// Check, describe, explain, format and test rules files
     #[command(subcommand)]
     Rules(Rules),
+    /// Make the API server send audit events: the policy that the rules need, and each distribution's settings
+    #[command(subcommand)]
+    Audit(Audit),
     Replay(cmd::replay::Args),
     Fields(cmd::fields::Args),
     Doctor(cmd::doctor::Args),
@@ -39,6 +43,12 @@ enum Rules {
     Explain(cmd::explain::Args),
     Fmt(cmd::fmt::Args),
     Test(cmd::test::Args),
+}
+
+#[derive(Debug, Subcommand)]
+enum Audit {
+    Policy(cmd::audit_policy::Args),
+    Setup(cmd::audit_setup::Args),
 }
 
 /// How a command ended that could do its work.
@@ -65,6 +75,8 @@ impl Cli {
             Command::Rules(Rules::Explain(args)) => args.run(out),
             Command::Rules(Rules::Fmt(args)) => args.run(out),
             Command::Rules(Rules::Test(args)) => args.run(out),
+            Command::Audit(Audit::Policy(args)) => args.run(out),
+            Command::Audit(Audit::Setup(args)) => args.run(out),
             Command::Replay(args) => args.run(out),
             Command::Fields(args) => args.run(out),
             Command::Doctor(args) => args.run(out),

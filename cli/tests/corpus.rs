@@ -1,5 +1,5 @@
 //! Runs the cases of a compatibility corpus that `saker` can be asked from outside: loading, validation and the
-//! replay of audit events; and of the library those about conditions and outputs. `SAKER_FIXTURES` names the folder
+//! replay of audit events and captures; and of the library those about conditions and outputs. `SAKER_FIXTURES` names the folder
 //! that holds `corpus/`; without it there is nothing to run. What holds stands in tests/cases/corpus.passing, a list
 //! that only grows; what does not in tests/cases/corpus_misses.tsv, each with the reason.
 
@@ -93,8 +93,7 @@ fn check(corpus: &Path, case: &Value) -> Checked {
     match text(case, "kind") {
         "rules_load" => check_load(case),
         "validate" => check_validation(corpus, case),
-        "replay" if text(case, "source") == "k8s_audit" => check_replay(corpus, case),
-        "replay" => Err("needs a capture".to_owned()),
+        "replay" => check_replay(corpus, case),
         "live_syscall" => Err("needs a kernel".to_owned()),
         _ => library::run(case, &schema()).unwrap_or_else(|| Err("no runner".to_owned())),
     }
@@ -207,7 +206,8 @@ fn check_replay(corpus: &Path, case: &Value) -> Checked {
     for file in rules_files(corpus, case) {
         args.extend(["--rules".into(), file]);
     }
-    args.extend(["--audit".into(), corpus.join(text(case, "events_file"))]);
+    let kind = if text(case, "source") == "k8s_audit" { "--audit" } else { "--capture" };
+    args.extend([kind.into(), corpus.join(text(case, "events_file"))]);
     args.extend(["--matching".into(), text(config, "rule_matching").into()]);
     args.extend(["--min-priority".into(), text(config, "priority").into()]);
     let ran = saker(args);

@@ -13,7 +13,7 @@ const RULESETS: [(&str, &str); 2] =
     [("System calls", "saker_syscall_rules.yaml"), ("Kubernetes audit events", "saker_audit_rules.yaml")];
 
 /// Every command, as one types it.
-const COMMANDS: [&[&str]; 10] = [
+const COMMANDS: [&[&str]; 13] = [
     &[],
     &["rules"],
     &["rules", "validate"],
@@ -21,6 +21,9 @@ const COMMANDS: [&[&str]; 10] = [
     &["rules", "explain"],
     &["rules", "fmt"],
     &["rules", "test"],
+    &["audit"],
+    &["audit", "policy"],
+    &["audit", "setup"],
     &["replay"],
     &["fields"],
     &["doctor"],

@@ -149,10 +149,10 @@ fn what_is_no_audit_event_is_passed_over_aloud() {
 }
 
 #[test]
-fn captures_are_not_read_yet() {
-    let files = Files::new([("rules.yaml", RULES), ("a.scap", "")]);
+fn a_file_that_is_no_capture_is_refused() {
+    let files = Files::new([("rules.yaml", RULES), ("a.scap", "no capture")]);
     let ran = saker(["replay", "--rules", &files.arg("rules.yaml"), "--capture", &files.arg("a.scap")]);
-    assert!(ran.fails(1).contains("not available yet"));
+    assert!(ran.fails(1).contains("no capture file: give a .scap file"), "{}", ran.err());
 }
 
 #[test]

@@ -86,6 +86,11 @@ impl Fleet {
         Ok(())
     }
 
+    /// A second operator beside the first.
+    pub fn second_operator(&self) -> anyhow::Result<Process> {
+        start_operator(&self.cluster, &self.folder, &[])
+    }
+
     /// What both logged.
     pub fn logs(&self) -> String {
         format!("--- operator\n{}\n--- agent\n{}", self.operator.log(), self.agent.log())

@@ -51,6 +51,17 @@ impl Process {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Sends it a signal, by name.
+    pub fn signal(&self, name: &str) -> anyhow::Result<()> {
+        Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status()?;
+        Ok(())
+    }
+
+    /// Whether it has ended, and with success.
+    pub fn ended(&mut self) -> Option<bool> {
+        self.child.try_wait().ok()?.map(|status| status.success())
+    }
+
     /// Asks it to end, and waits.
     pub fn stop(&mut self) -> anyhow::Result<()> {
         if self.child.try_wait()?.is_none() {

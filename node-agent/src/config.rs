@@ -21,8 +21,8 @@ use saker_outputs::{OutputConfig, file, http, stdout};
 use saker_rules::{append_output::AppendOutput, select::Selection};
 use schemars::JsonSchema;
 pub use sections::{
-    DropAction, Engine, EngineKind, Kubernetes, LogLevel, Metrics, OutputsQueue, RuleMatching,
-    SyscallEventDrops, Webserver,
+    DropAction, Engine, EngineKind, K8sAudit, Kubernetes, LogLevel, LogStart, Metrics, OutputsQueue,
+    RuleMatching, SyscallEventDrops, Webserver,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -94,6 +94,8 @@ pub struct Config {
     pub syscall_event_drops: SyscallEventDrops,
     /// The HTTP server.
     pub webserver: Webserver,
+    /// Audit events of the Kubernetes API server.
+    pub k8s_audit: K8sAudit,
     /// The counters.
     pub metrics: Metrics,
     /// The rules of the cluster.
@@ -160,6 +162,7 @@ impl Default for Config {
             container_engines: ContainerEngines::default(),
             syscall_event_drops: SyscallEventDrops::default(),
             webserver: Webserver::default(),
+            k8s_audit: K8sAudit::default(),
             metrics: Metrics::default(),
             kubernetes: Kubernetes::default(),
             state_dir: PathBuf::from("/var/lib/saker"),
@@ -237,8 +240,12 @@ impl Config {
             return Err("engine.modern_ebpf.buf_size_preset must be between 1 and 10".to_owned());
         }
         let web = &self.webserver;
-        if [&web.k8s_healthz_endpoint, &web.k8s_audit_endpoint].iter().any(|p| !p.starts_with('/')) {
+        let audit = &web.k8s_audit_endpoint;
+        if !web.k8s_healthz_endpoint.starts_with('/') || !(audit.is_empty() || audit.starts_with('/')) {
             return Err("webserver: endpoints begin with '/'".to_owned());
+        }
+        if !web.ssl_enabled && !self.k8s_audit.client_ca.as_os_str().is_empty() {
+            return Err("k8s_audit.client_ca needs HTTPS: set webserver.ssl_enabled too".to_owned());
         }
         Ok(())
     }

@@ -8,6 +8,9 @@
 mod alerts;
 mod args;
 mod audit;
+mod audit_access;
+mod audit_log;
+mod audit_status;
 mod blind;
 mod bundle;
 mod config;

@@ -76,8 +76,22 @@ const AUDIT_TRUNCATED: Spec =
     ("saker_audit_truncated_total", "Audit events that the API server had shortened", MetricType::COUNTER);
 const AUDIT_DUPLICATES: Spec =
     ("saker_audit_duplicates_total", "Audit events that had come before", MetricType::COUNTER);
-const AUDIT_EVICTED: Spec =
-    ("saker_audit_evicted_connections_total", "Idle connections closed to make room", MetricType::COUNTER);
+const AUDIT_EVICTED: Spec = (
+    "saker_audit_evicted_connections_total",
+    "Connections that were idle or still sending, closed to make room",
+    MetricType::COUNTER,
+);
+const AUDIT_HANDSHAKES: Spec =
+    ("saker_audit_failed_handshakes_total", "TLS handshakes that failed", MetricType::COUNTER);
+const AUDIT_HEADS: Spec = (
+    "saker_audit_timed_out_heads_total",
+    "Connections closed because a request's head did not come in time",
+    MetricType::COUNTER,
+);
+const AUDIT_LOG_OFFSET: Spec =
+    ("saker_audit_log_offset_bytes", "Bytes read of the audit log file", MetricType::GAUGE);
+const AUDIT_LOG_ERRORS: Spec =
+    ("saker_audit_log_errors_total", "Attempts to read the audit log file that failed", MetricType::COUNTER);
 const AUDIT_LAST: Spec = (
     "saker_audit_last_event_timestamp_nanoseconds",
     "Time of the latest audit event, since the epoch",
@@ -137,6 +151,10 @@ pub fn audit(counters: &Counters) -> Extra {
         (AUDIT_TRUNCATED, &counters.truncated),
         (AUDIT_DUPLICATES, &counters.duplicates),
         (AUDIT_EVICTED, &counters.evicted),
+        (AUDIT_HANDSHAKES, &counters.handshakes_failed),
+        (AUDIT_HEADS, &counters.heads_timed_out),
+        (AUDIT_LOG_OFFSET, &counters.log.offset),
+        (AUDIT_LOG_ERRORS, &counters.log.errors),
         (AUDIT_LAST, &counters.last_event),
     ];
     rows.extend(plain.map(|(spec, count)| (spec, Vec::new(), count.load(Relaxed))));

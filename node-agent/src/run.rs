@@ -18,7 +18,7 @@ use saker_engine::{AuditEngine, Matching, Options, RulesHandle, SyscallEngine, h
 use saker_events::{container::Lookup, schema};
 use saker_outputs::Outputs;
 use saker_rules::{bundle::Bundle, ruleset::RuleSetBuilder};
-use saker_source_k8s_audit::Counters;
+use saker_source_k8s_audit::Access;
 use saker_source_syscall::{HookState, Probe, RingBytes, Settings, SyscallSet};
 use tokio::{
     runtime::{Handle, Runtime},
@@ -30,6 +30,9 @@ use crate::{
     alerts::Alerts,
     args::{Args, Source},
     audit::Audit,
+    audit_access::{self, given},
+    audit_log::AuditLog,
+    audit_status,
     bundle::{self, Cache},
     config::{Config, EngineKind, Kubernetes, RuleMatching, document},
     containers, log,
@@ -96,6 +99,7 @@ struct Agent {
     status: Arc<Status>,
     syscall: Option<(Arc<Control>, JoinHandle<()>)>,
     audit: Option<JoinHandle<()>>,
+    audit_log: Option<AuditLog>,
     server: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
     updates: Sender<Update>,
 }
@@ -103,6 +107,8 @@ struct Agent {
 impl Agent {
     fn start(config: &Config, source: RulesSource, without: &[Source]) -> anyhow::Result<Self> {
         let wants = wanted(config, without)?;
+        let access = if wants.k8s_audit { audit_access::access(config)? } else { Access::default() };
+        let tls = audit_access::tls(config)?;
         let listener = config.webserver.enabled.then(|| web::bind(&config.webserver)).transpose()?;
         let outputs =
             Outputs::start(&config.outputs(), &Renderer::new(config.format()), config.queue_capacity())?;
@@ -125,7 +131,19 @@ impl Agent {
         let audit = wants.k8s_audit.then(|| Audit::start(engine(), Arc::clone(&status))).transpose()?;
         let control = syscall.as_ref().map(|(control, _)| Arc::clone(control));
         let (intake, audit) = audit.unzip();
-        let server = listener.map(|listener| serve(config, listener, intake, control.clone(), &status));
+        let counters = Arc::clone(&status.audit);
+        let log = |intake| AuditLog::start(config, intake, &counters);
+        let audit_log = intake.as_ref().map(log).transpose()?.flatten();
+        audit_status::watch_silence(config.k8s_audit.silent_after, &status);
+        let server = Server {
+            status: Arc::clone(&status),
+            audit: intake,
+            access,
+            tls,
+            counters,
+            syscalls: control.clone(),
+        };
+        let server = listener.map(|listener| serve(config, listener, server));
         let want = move |syscalls| {
             if let Some(control) = &control {
                 control.want(syscalls);
@@ -137,7 +155,7 @@ impl Agent {
         if wants.syscall {
             tracing::info!("try it: sudo sh -c 'cat /etc/shadow'");
         }
-        Ok(Self { status, syscall, audit, server, updates })
+        Ok(Self { status, syscall, audit, audit_log, server, updates })
     }
 
     /// Until a signal or a fault ends the agent.
@@ -170,6 +188,7 @@ impl Agent {
             control.stop();
             join(thread);
         }
+        self.audit_log.into_iter().for_each(AuditLog::stop);
         self.audit.into_iter().for_each(join);
         let outputs = self.status.alerts.outputs().close(PATIENCE);
         write!(io::stderr(), "{}", summary::summary(&self.status, &outputs))?;
@@ -192,10 +211,12 @@ struct Wants {
 
 fn wanted(config: &Config, without: &[Source]) -> anyhow::Result<Wants> {
     let syscall = config.engine.kind == EngineKind::ModernEbpf && !without.contains(&Source::Syscall);
-    let k8s_audit = config.webserver.enabled && !without.contains(&Source::K8sAudit);
+    let posted = config.webserver.enabled && !config.webserver.k8s_audit_endpoint.is_empty();
+    let k8s_audit =
+        (posted || given(&config.k8s_audit.log_file).is_some()) && !without.contains(&Source::K8sAudit);
     if !(syscall || k8s_audit) {
         bail!(
-            "every source of events is disabled: leave one of syscall and k8s_audit (which needs webserver.enabled)"
+            "every source of events is disabled: leave one of syscall and k8s_audit (which needs webserver.enabled, or a k8s_audit.log_file)"
         );
     }
     Ok(Wants { syscall, k8s_audit })
@@ -288,21 +309,19 @@ fn tell_hooks(probe: &Probe) {
 fn serve(
     config: &Config,
     listener: tokio::net::TcpListener,
-    audit: Option<Audit>,
-    syscalls: Option<Arc<Control>>,
-    status: &Arc<Status>,
+    server: Server,
 ) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
     let (shutdown, ended) = oneshot::channel();
     if let Ok(address) = listener.local_addr() {
-        let path = &config.webserver.k8s_audit_endpoint;
-        let what = if audit.is_some() { format!("audit events on {path}, ") } else { String::new() };
+        let path = Some(&config.webserver.k8s_audit_endpoint).filter(|path| !path.is_empty());
+        let audit = path.filter(|_| server.audit.is_some());
+        let what = audit.map(|path| format!("audit events on {path}, ")).unwrap_or_default();
+        let scheme = if server.tls.is_some() { "https" } else { "http" };
         tracing::info!(
-            "listening on http://{address}: {what}{}, /status, /metrics",
+            "listening on {scheme}://{address}: {what}{}, /status, /metrics",
             config.webserver.k8s_healthz_endpoint
         );
     }
-    let server =
-        Server { status: Arc::clone(status), audit, counters: Arc::new(Counters::default()), syscalls };
     let metrics = config.metrics.enabled && config.webserver.prometheus_metrics_enabled;
     let ended = async {
         // An error says that the other end is gone, which is an end too.

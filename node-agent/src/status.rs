@@ -12,10 +12,11 @@ use std::{
 
 use saker_alert::Priority;
 use saker_outputs::Counts;
+use saker_source_k8s_audit::Counters;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::{alerts::Alerts, containers};
+use crate::{alerts::Alerts, audit_status::AuditReport, containers};
 
 /// Rejected rules that `/status` lists; the number is always the full one.
 const MAX_LISTED: usize = 100;
@@ -32,6 +33,8 @@ pub struct Status {
     pub syscall: Source,
     /// The audit source.
     pub k8s_audit: Source,
+    /// What the audit source counts.
+    pub audit: Arc<Counters>,
     /// What is known of containers.
     pub containers: containers::State,
     rules: Mutex<Rules>,
@@ -109,6 +112,7 @@ pub struct Report {
     bundle: Option<String>,
     rules: RulesReport,
     sources: BTreeMap<&'static str, SourceReport>,
+    k8s_audit: AuditReport,
     containers: containers::Report,
     outputs: BTreeMap<&'static str, OutputReport>,
     alerts: u64,
@@ -149,6 +153,7 @@ impl Status {
             alerts,
             syscall,
             k8s_audit,
+            audit: Arc::default(),
             containers: containers::State::default(),
             rules: Mutex::default(),
             end: watch::Sender::default(),
@@ -212,6 +217,7 @@ impl Status {
                 reasons: rules.rejected.iter().take(MAX_LISTED).cloned().collect(),
                 last_error: rules.last_error.clone(),
             },
+            k8s_audit: AuditReport::of(&self.audit),
             sources: self.sources().into_iter().map(source).collect(),
             containers: self.containers.report(),
             outputs: self.alerts.outputs().counts().map(output).collect(),

@@ -1,16 +1,10 @@
 //! The HTTP server: audit events in; health, versions, metrics and status out.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc};
 
-use anyhow::Context;
 use saker_events::load_options;
 use saker_rules::{load::LoadOptions, requirements::Version};
-use saker_source_k8s_audit::{AuditEvent, Connections, Counters, Intake};
+use saker_source_k8s_audit::{Access, AuditEvent, Bounds, Connections, Counters, Intake, Tls};
 use serde_json::json;
 use warp::{
     Filter, Rejection,
@@ -27,12 +21,15 @@ use crate::{
 };
 
 /// What the server tells and takes.
-#[derive(Clone)]
 pub struct Server {
     /// What the agent does.
     pub status: Arc<Status>,
     /// Takes audit events, if they are wanted.
     pub audit: Option<Audit>,
+    /// Who may post them.
+    pub access: Access,
+    /// Its TLS, unless it serves plain HTTP.
+    pub tls: Option<Tls>,
     /// Counters of the audit source.
     pub counters: Arc<Counters>,
     /// Counters of the syscall source, if it runs.
@@ -42,7 +39,7 @@ pub struct Server {
 /// Takes the port, so that a port in use is known at once.
 pub fn bind(config: &config::Webserver) -> anyhow::Result<tokio::net::TcpListener> {
     let address = SocketAddr::new(config.listen_address, config.listen_port);
-    let listener = TcpListener::bind(address).map_err(|error| {
+    saker_source_k8s_audit::listen(address).map_err(|error| {
         let advice = match error.kind() {
             io::ErrorKind::AddrInUse => {
                 "another program has it: end that one, or choose another port with -o webserver.listen_port=8766"
@@ -53,51 +50,57 @@ pub fn bind(config: &config::Webserver) -> anyhow::Result<tokio::net::TcpListene
             _ => "choose another with -o webserver.listen_port=8766",
         };
         anyhow::anyhow!("cannot listen on {address}: {error}; {advice}")
-    })?;
-    listener.set_nonblocking(true).context("cannot listen")?;
-    tokio::net::TcpListener::from_std(listener).context("cannot listen")
+    })
 }
 
 impl Server {
     /// Serves until `shutdown` ends.
     pub async fn run(
-        self,
+        mut self,
         listener: tokio::net::TcpListener,
         config: config::Webserver,
         metrics: bool,
         shutdown: impl Future<Output = ()> + Send,
     ) {
         let counters = Arc::clone(&self.counters);
+        let connections = Connections { tls: self.tls.take(), bounds: Bounds::default() };
         let routes = self.routes(&config, metrics);
-        saker_source_k8s_audit::serve(listener, routes, Connections::default(), counters, shutdown).await;
+        saker_source_k8s_audit::serve(listener, routes, connections, counters, shutdown).await;
     }
 
     fn routes(
-        self,
+        mut self,
         config: &config::Webserver,
         metrics: bool,
     ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + use<> {
         let audit = self.audit_routes(config);
         let paths = Paths { health: config.k8s_healthz_endpoint.clone(), metrics };
+        let server = Arc::new(self);
         let own = warp::get().and(warp::path::full()).and_then(move |path: warp::path::FullPath| {
-            let answer = self.answer(path.as_str(), &paths).ok_or_else(warp::reject::not_found);
+            let answer = server.answer(path.as_str(), &paths).ok_or_else(warp::reject::not_found);
             std::future::ready(answer)
         });
         own.or(audit).unify()
     }
 
     fn audit_routes(
-        &self,
+        &mut self,
         config: &config::Webserver,
     ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + use<> {
         let audit = self.audit.clone();
         let paths = if audit.is_some() { audit_paths(config) } else { Vec::new() };
         let settings = saker_source_k8s_audit::Config { paths, ..saker_source_k8s_audit::Config::default() };
         let take = move |events: Vec<AuditEvent>| {
-            let intake = audit.as_ref().map_or(Intake::Overloaded, |audit| audit.take(events));
-            std::future::ready(intake)
+            let audit = audit.clone();
+            async move {
+                match audit {
+                    Some(audit) => audit.take(events).await,
+                    None => Intake::Overloaded,
+                }
+            }
         };
-        saker_source_k8s_audit::routes(settings, Arc::clone(&self.counters), take)
+        let access = std::mem::take(&mut self.access);
+        saker_source_k8s_audit::routes(settings, access, Arc::clone(&self.counters), take)
     }
 
     fn answer(&self, path: &str, paths: &Paths) -> Option<Response> {
@@ -139,6 +142,9 @@ struct Paths {
 fn audit_paths(config: &config::Webserver) -> Vec<String> {
     let defaults = saker_source_k8s_audit::Config::default().paths;
     let path = &config.k8s_audit_endpoint;
+    if path.is_empty() {
+        return Vec::new();
+    }
     if defaults.contains(path) { defaults } else { vec![path.clone()] }
 }
 

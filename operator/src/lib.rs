@@ -11,5 +11,6 @@ pub mod args;
 mod default_rules;
 pub mod falco_rule;
 pub mod http;
+pub mod leader;
 pub mod metrics;
 pub mod run;

@@ -15,7 +15,10 @@ use kube::{
 };
 use saker_crds::{FalcoRule, FalcoRuleException};
 use serde::de::DeserializeOwned;
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Mutex, Notify},
+    time::Instant,
+};
 
 use crate::{
     admission::{self, Admission, Knowledge},
@@ -24,6 +27,7 @@ use crate::{
     default_rules,
     falco_rule::{self, Context, Error, MANAGER, Progress},
     http,
+    leader::{self, Leadership},
     metrics::Metrics,
 };
 
@@ -43,15 +47,20 @@ pub async fn main(args: Args) -> ExitCode {
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
-    tokio::select! {
-        result = run(args) => match result {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(e) => {
-                tracing::error!("{e:#}");
-                ExitCode::FAILURE
-            }
-        },
-        () = asked_to_stop() => ExitCode::SUCCESS,
+    let held = Mutex::new(None);
+    let result = tokio::select! {
+        result = run(args, &held) => result,
+        () = asked_to_stop() => Ok(()),
+    };
+    if let Some(leadership) = held.into_inner() {
+        leadership.release().await;
+    }
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            tracing::error!("{e:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -64,7 +73,7 @@ async fn asked_to_stop() {
     }
 }
 
-async fn run(args: Args) -> anyhow::Result<()> {
+async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Result<()> {
     // An error only says that a provider is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let Args { namespace, agent_urls, listen, webhook_listen, webhook_address } = args;
@@ -95,7 +104,22 @@ async fn run(args: Args) -> anyhow::Result<()> {
     if let Some(listen) = webhook_listen {
         admission::start(webhook(&context, webhook_address), listen).await?;
     }
-    reconcile_for_ever(&context, &changed).await
+    loop {
+        let leadership = Arc::new(leader::lead(&context.client, &context.namespace, identity()).await);
+        *held.lock().await = Some(Arc::clone(&leadership));
+        tokio::select! {
+            () = reconcile_while_leading(&context, &changed, &leadership) => {}
+            () = leadership.lost() => {}
+        }
+        tracing::warn!("the Lease could not be renewed in time: another operator may write now");
+        *held.lock().await = None;
+    }
+}
+
+/// This process, among the operators of the cluster: the pod's name, or the host's with the process id.
+fn identity() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}-{}", host.trim(), std::process::id())
 }
 
 fn webhook(context: &Context, address: Option<std::net::SocketAddr>) -> Admission {
@@ -136,9 +160,9 @@ async fn follow<K: kube::Resource<DynamicType = ()>, E: std::fmt::Display>(
     }
 }
 
-async fn reconcile_for_ever(context: &Context, changed: &Notify) -> anyhow::Result<()> {
+async fn reconcile_while_leading(context: &Context, changed: &Notify, leadership: &Leadership) {
     let (mut ask, mut retry) = (ASK_SOON, RETRY.0);
-    loop {
+    while leadership.holds() {
         let Err(e) = roll_out(context, changed, &mut ask).await else {
             retry = RETRY.0;
             continue;

@@ -2,14 +2,16 @@
 
 use std::{
     fmt,
-    io::Write,
+    fs::File,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::ValueEnum;
 use saker_alert::{Alert, Format, Priority, Renderer};
-use saker_engine::{AuditEngine, Options, hostname};
+use saker_capture::Entry;
+use saker_engine::{AuditEngine, CaptureEngine, Options, hostname};
 use saker_events::{
     audit::{self, Decoded, Limits, Reason, Rejection},
     load_options,
@@ -68,29 +70,63 @@ impl From<Matching> for saker_engine::Matching {
 impl Args {
     pub(crate) fn run(self, out: &mut dyn Write) -> anyhow::Result<Verdict> {
         let Self { json, rules, audit, capture, matching, min_priority } = self;
-        if let Some(path) = capture {
-            bail!(
-                "capture files such as {} are not available yet; --audit replays audit events",
-                path.display()
-            );
-        }
         let handle =
             input::rules(&rules, &LoadOptions { min_priority: min_priority as u8, ..load_options() })?;
-        let events = decode(&audit.unwrap_or_default())?;
         let options = Options { matching: matching.into(), ..Options::new(hostname()) };
         let renderer = Renderer::new(Format { json, ..Format::default() });
-        let mut summary = Summary { events: events.len(), ..Summary::default() };
-        let mut engine = AuditEngine::new(handle.clone(), &options);
-        for event in events {
-            let mut alerts = Vec::new();
-            engine.event(event, &mut |alert| alerts.push(alert));
-            summary.add(&alerts);
-            alerts.iter().try_for_each(|alert| writeln!(out, "{}", renderer.line(alert)))?;
+        let mut replay = Replay { out, renderer, events: 0, alerts: 0, failed: None };
+        let done = match capture {
+            Some(path) => replay.capture(&path, CaptureEngine::new(handle.clone(), &options)),
+            None => replay.audit(&audit.unwrap_or_default(), AuditEngine::new(handle.clone(), &options)),
+        };
+        replay.out.flush()?;
+        let rules = options.hits.of(&handle.load());
+        say(&Summary { events: replay.events, alerts: replay.alerts, rules }.to_string());
+        done.map(|()| Verdict::Good)
+    }
+}
+
+/// Events on their way to the output.
+struct Replay<'a> {
+    out: &'a mut dyn Write,
+    renderer: Renderer,
+    events: u64,
+    alerts: u64,
+    /// The first alert that could not be written.
+    failed: Option<io::Error>,
+}
+
+impl Replay<'_> {
+    fn audit(&mut self, path: &Path, mut engine: AuditEngine) -> anyhow::Result<()> {
+        for event in decode(path)? {
+            self.events = self.events.saturating_add(1);
+            engine.event(event, &mut |alert| self.write(&alert));
+            self.check()?;
         }
-        out.flush()?;
-        summary.rules = options.hits.of(&handle.load());
-        say(&summary.to_string());
-        Ok(Verdict::Good)
+        Ok(())
+    }
+
+    /// What comes before a damage is replayed.
+    fn capture(&mut self, path: &Path, mut engine: CaptureEngine) -> anyhow::Result<()> {
+        let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        let broken = || format!("{} cannot be read to its end", path.display());
+        let mut reader = saker_capture::Reader::new(file).with_context(broken)?;
+        while let Some(entry) = reader.next().with_context(broken)? {
+            self.events = self.events.saturating_add(u64::from(matches!(entry, Entry::Event { .. })));
+            engine.entry(entry, &mut |alert| self.write(&alert));
+            self.check()?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, alert: &Alert) {
+        self.alerts = self.alerts.saturating_add(1);
+        let written = writeln!(self.out, "{}", self.renderer.line(alert));
+        self.failed = self.failed.take().or(written.err());
+    }
+
+    fn check(&mut self) -> anyhow::Result<()> {
+        self.failed.take().map_or(Ok(()), |error| Err(error.into()))
     }
 }
 
@@ -112,17 +148,10 @@ fn decode(path: &Path) -> anyhow::Result<Vec<audit::AuditEvent>> {
 }
 
 /// What was seen, for the end.
-#[derive(Default)]
 struct Summary {
-    events: usize,
-    alerts: usize,
+    events: u64,
+    alerts: u64,
     rules: Vec<(String, u64)>,
-}
-
-impl Summary {
-    fn add(&mut self, alerts: &[Alert]) {
-        self.alerts = self.alerts.saturating_add(alerts.len());
-    }
 }
 
 impl fmt::Display for Summary {

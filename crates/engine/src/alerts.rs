@@ -72,6 +72,10 @@ fn json(id: FieldId, arg: Option<&FieldArg>, record: &dyn Record, header: &Heade
     if row.spec.name.starts_with("evt.time") || row.spec.name.starts_with("evt.datetime") {
         return header.ts.into();
     }
+    // They count from when they were read last, and the message has just read them.
+    if row.spec.name.starts_with("evt.deltatime") {
+        return 0.into();
+    }
     record.field(id, arg).map_or(Value::Null, |value| render::json(&value, row.spec.ty, row.spec.name))
 }
 

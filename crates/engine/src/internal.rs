@@ -44,6 +44,45 @@ impl Drops<'_> {
     }
 }
 
+/// Name of the rule that reports a source without events.
+pub const SOURCE_SILENT: &str = "Saker internal: source silent";
+
+/// A source from which nothing comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silence<'a> {
+    /// When it was found, nanoseconds since the Unix epoch.
+    pub time: u64,
+    /// Name of the node.
+    pub hostname: &'a str,
+    /// The source.
+    pub source: &'a str,
+    /// How long nothing came.
+    pub seconds: u64,
+    /// Time of the latest event, nanoseconds since the Unix epoch; 0 if there was none.
+    pub last_event: u64,
+}
+
+impl Silence<'_> {
+    /// The alert that says so.
+    pub fn alert(&self) -> Alert {
+        let Self { source, seconds, last_event, .. } = *self;
+        let mut output_fields = Map::new();
+        output_fields.insert("source".to_owned(), source.into());
+        output_fields.insert("seconds".to_owned(), seconds.into());
+        output_fields.insert("last_event".to_owned(), last_event.into());
+        Alert {
+            time: self.time,
+            rule: SOURCE_SILENT.to_owned(),
+            priority: Priority::Warning,
+            source: "internal".to_owned(),
+            message: format!("{SOURCE_SILENT} (source={source} seconds={seconds} last_event={last_event})"),
+            output_fields,
+            tags: Vec::new(),
+            hostname: self.hostname.to_owned(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +97,14 @@ mod tests {
         );
         assert_eq!(alert.source, "internal");
         assert_eq!(alert.output_fields["n_drops"], 7);
+    }
+
+    #[test]
+    fn silence_is_told_with_its_length() {
+        let silence =
+            Silence { time: 5, hostname: "node-1", source: "k8s_audit", seconds: 60, last_event: 0 };
+        let alert = silence.alert();
+        assert_eq!(alert.message, "Saker internal: source silent (source=k8s_audit seconds=60 last_event=0)");
+        assert_eq!((alert.source.as_str(), alert.priority), ("internal", Priority::Warning));
     }
 }

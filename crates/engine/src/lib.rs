@@ -24,9 +24,11 @@ pub mod containers;
 mod hits;
 pub mod internal;
 mod options;
+mod params;
 pub mod process_table;
 mod rules;
 mod syscall;
+pub mod thread_table;
 pub mod waiting;
 
 pub use audit::AuditEngine;
@@ -34,4 +36,4 @@ pub use hits::Hits;
 pub use options::{Options, hostname};
 pub use rules::RulesHandle;
 pub use saker_rules::ruleset::Matching;
-pub use syscall::SyscallEngine;
+pub use syscall::{CaptureEngine, SyscallEngine};

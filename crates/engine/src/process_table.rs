@@ -105,7 +105,7 @@ impl ProcessTable {
     fn key_of(&self, event: &Event) -> Option<ProcessKey> {
         match event.origin {
             Some(origin) => Some(key(origin)),
-            None => self.by_pid(event.tid).map(|p| p.key),
+            None => self.by_tid(event.tid).map(|p| p.key),
         }
     }
 

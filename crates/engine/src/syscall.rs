@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use saker_alert::Alert;
+use saker_capture::Entry;
 use saker_events::{
     Event, SYSCALL_SOURCE,
     container::Container,
     process::{Process, ProcessKey, Processes, lineage},
     record::{Header, SyscallRecord},
+    table::{EventRow, Source, code},
     users::Users,
 };
 use saker_rules::ruleset::{Matching, Rule, RuleSet, Scratch};
@@ -19,18 +21,35 @@ use crate::{
     options::Options,
     process_table::{Counters, ProcessTable},
     rules::RulesHandle,
+    thread_table::ThreadTable,
     waiting::{self, Held, Then, Waiting},
 };
 
 /// The output field with the path as the kernel resolved it, where it differs from `fd.name`.
 const RESOLVED_PATH: &str = "evasion.resolved_path";
 
-/// Evaluates the syscall events of one machine or file, in their order.
+/// Evaluates the syscall events of one machine, in their order.
 #[derive(Debug)]
 pub struct SyscallEngine {
-    rules: RulesHandle,
     processes: ProcessTable,
     users: Arc<Users>,
+    evaluator: Evaluator,
+    waiting: Waiting,
+}
+
+/// Evaluates the events of a capture, in their order, with everything that it says of the machine.
+#[derive(Debug)]
+pub struct CaptureEngine {
+    threads: ThreadTable,
+    /// No event yet but those by which the writer told its users and containers.
+    opening: bool,
+    evaluator: Evaluator,
+}
+
+/// Rules over single events, and what goes on from one to the next.
+#[derive(Debug)]
+struct Evaluator {
+    rules: RulesHandle,
     header: Header,
     alerts: Alerts,
     matching: Matching,
@@ -42,18 +61,10 @@ impl SyscallEngine {
     /// An engine that knows no process yet.
     pub fn new(rules: RulesHandle, options: &Options) -> Self {
         Self {
-            rules,
             processes: ProcessTable::new(options.max_processes, options.boot_time)
                 .with_lookup(options.containers.clone()),
             users: Arc::clone(&options.users),
-            header: Header {
-                source: "syscall",
-                hostname: Arc::clone(&options.hostname),
-                ..Header::default()
-            },
-            alerts: Alerts { hits: Arc::clone(&options.hits), iso8601: options.iso8601 },
-            matching: options.matching,
-            scratch: Scratch::default(),
+            evaluator: Evaluator::new(rules, options),
             waiting: Waiting::default(),
         }
     }
@@ -66,17 +77,32 @@ impl SyscallEngine {
 
     /// Evaluates the rules on an event and hands over what they say.
     pub fn event(&mut self, event: &Event, sink: &mut dyn FnMut(Alert)) {
-        self.advance(event);
         self.release(event.ts, sink);
         self.processes.before(event);
-        self.evaluate(event, sink);
+        let known = self.processes.of_event(event);
+        let origin = event.origin.filter(|_| known.is_none());
+        let unknown = origin.map(|o| Process::unknown(ProcessKey { pid: o.tgid, start: o.start }));
+        let around =
+            Around { process: known.or(unknown.as_ref()), processes: &self.processes, users: &self.users };
+        let container = around.process.and_then(|process| process.container.as_ref());
+        let waits = |c: &&Arc<Container>| c.is_pending() || self.waiting.has(c);
+        if let Some(container) = container.filter(waits) {
+            let others_wait = self.waiting.has(container);
+            let held = self.evaluator.event_or_wait(event, &around, others_wait, sink);
+            let crowded_out = held.and_then(|held| self.waiting.hold(container, held));
+            if let Some(held) = crowded_out {
+                self.evaluator.waited(&held, &self.processes, &self.users, sink);
+            }
+        } else {
+            self.evaluator.event(event, &around, sink);
+        }
         self.processes.after(event);
     }
 
     /// Evaluates what need not wait any longer for metadata at this time, nanoseconds since the Unix epoch.
     pub fn release(&mut self, now: u64, sink: &mut dyn FnMut(Alert)) {
         while let Some(held) = self.waiting.ready(now) {
-            self.evaluate_held(&held, sink);
+            self.evaluator.waited(&held, &self.processes, &self.users, sink);
         }
     }
 
@@ -104,55 +130,135 @@ impl SyscallEngine {
     pub fn containers(&self) -> containers::Counters {
         self.processes.containers()
     }
+}
+
+impl CaptureEngine {
+    /// An engine that knows no thread yet.
+    pub fn new(rules: RulesHandle, options: &Options) -> Self {
+        Self { threads: ThreadTable::default(), opening: true, evaluator: Evaluator::new(rules, options) }
+    }
+
+    /// Takes note of what the capture says next; on events rules are evaluated.
+    pub fn entry(&mut self, entry: Entry, sink: &mut dyn FnMut(Alert)) {
+        match entry {
+            Entry::Section => (self.threads, self.opening) = (ThreadTable::default(), true),
+            Entry::Machine(machine) => self.threads.set_machine(&machine),
+            Entry::Interfaces(list) => self.threads.set_interfaces(&list),
+            Entry::Users(list) => self.threads.set_users(list),
+            Entry::Processes(list) => self.threads.set_processes(list),
+            Entry::Fds { tid, fds } => self.threads.set_fds(tid, fds),
+            Entry::Event { event, state_only } => {
+                self.opening &= tells_of_lists(event.code);
+                if state_only || self.opening { self.threads.event(&event) } else { self.event(&event, sink) }
+            }
+        }
+    }
+
+    /// What is known of the recorded machine.
+    pub fn threads(&self) -> &ThreadTable {
+        &self.threads
+    }
+
+    fn event(&mut self, event: &Event, sink: &mut dyn FnMut(Alert)) {
+        self.threads.event(event);
+        let around =
+            Around { process: self.threads.current(), processes: &self.threads, users: self.threads.users() };
+        self.evaluator.event(event, &around, sink);
+    }
+}
+
+/// Whether an event is of those by which writers tell their tables of users and containers once more.
+fn tells_of_lists(event_code: u16) -> bool {
+    matches!(
+        event_code,
+        code::USER_ADDED_E
+            | code::USER_DELETED_E
+            | code::GROUP_ADDED_E
+            | code::GROUP_DELETED_E
+            | code::CONTAINER_JSON_E
+            | code::CONTAINER_JSON_2_E
+            | code::ASYNCEVENT_E
+    )
+}
+
+/// What is known around an event.
+struct Around<'a> {
+    process: Option<&'a Process>,
+    processes: &'a dyn Processes,
+    users: &'a Users,
+}
+
+impl Evaluator {
+    fn new(rules: RulesHandle, options: &Options) -> Self {
+        Self {
+            rules,
+            header: Header {
+                source: "syscall",
+                hostname: Arc::clone(&options.hostname),
+                ..Header::default()
+            },
+            alerts: Alerts { hits: Arc::clone(&options.hits), iso8601: options.iso8601 },
+            matching: options.matching,
+            scratch: Scratch::default(),
+        }
+    }
+
+    fn event(&mut self, event: &Event, around: &Around, sink: &mut dyn FnMut(Alert)) {
+        self.advance(event);
+        let Some(record) =
+            SyscallRecord::new(&self.header, *event, around.process, around.processes, around.users)
+        else {
+            return;
+        };
+        let rules = self.rules.load();
+        let pass = Pass { rules: &rules, matching: self.matching, alerts: &self.alerts };
+        pass.views(&record, &mut self.scratch, &mut |alert| self.alerts.send(alert, sink));
+    }
 
     fn advance(&mut self, event: &Event) {
         let header = &mut self.header;
         header.previous_ts = header.ts;
         header.num = event.num;
         header.ts = event.ts;
-        if header.first_ts == 0 {
+        let row = EventRow::of(event.code).filter(|row| row.source == Source::Meta);
+        header.async_type = row.map(|row| row.name);
+        if header.first_ts == 0 && row.is_none() {
             header.first_ts = event.ts;
         }
     }
 
-    fn evaluate(&mut self, event: &Event, sink: &mut dyn FnMut(Alert)) {
-        let known = self.processes.of_event(event);
-        let origin = event.origin.filter(|_| known.is_none());
-        let unknown = origin.map(|o| Process::unknown(ProcessKey { pid: o.tgid, start: o.start }));
-        let process = known.or(unknown.as_ref());
-        let processes: &dyn Processes = &self.processes;
-        let Some(record) = SyscallRecord::new(&self.header, *event, process, processes, &self.users) else {
-            return;
-        };
+    /// Evaluates an event of a container whose metadata may be missing. If a rule asked for it, or if alerts would
+    /// pass those of an event that waits, nothing is told, and the event is to wait.
+    fn event_or_wait(
+        &mut self,
+        event: &Event,
+        around: &Around,
+        others_wait: bool,
+        sink: &mut dyn FnMut(Alert),
+    ) -> Option<Held> {
+        self.advance(event);
+        let record =
+            SyscallRecord::new(&self.header, *event, around.process, around.processes, around.users)?;
         let rules = self.rules.load();
         let pass = Pass { rules: &rules, matching: self.matching, alerts: &self.alerts };
-        let container = process.and_then(|p| p.container.as_ref());
-        let waits = |c: &&Arc<Container>| c.is_pending() || self.waiting.has(c);
-        let Some(container) = container.filter(waits) else {
-            pass.views(&record, &mut self.scratch, &mut |alert| self.alerts.send(alert, sink));
-            return;
-        };
         let mut alerts = Vec::new();
         let lacks = pass.views(&record, &mut self.scratch, &mut |alert| alerts.push(alert));
-        if !lacks && (alerts.is_empty() || !self.waiting.has(container)) {
-            for alert in alerts {
-                self.alerts.send(alert, sink);
-            }
-            return;
+        if lacks || (others_wait && !alerts.is_empty()) {
+            return Some(hold(&record));
         }
-        // None of these alerts was sent: the event is evaluated anew with all its rules.
-        let crowded_out = self.waiting.hold(&Arc::clone(container), hold(&record, &self.users));
-        if let Some(held) = crowded_out {
-            self.evaluate_held(&held, sink);
+        for alert in alerts {
+            self.alerts.send(alert, sink);
         }
+        None
     }
 
-    /// Evaluates an event with what is known by now.
-    fn evaluate_held(&mut self, held: &Held, sink: &mut dyn FnMut(Alert)) {
-        let Held { event, header, lineage, users } = held;
-        let then = Then { lineage, now: &self.processes };
-        let process = lineage.first();
-        let Some(record) = SyscallRecord::new(header, event.get(), process, &then, users) else { return };
+    /// Evaluates an event that waited, with what is known by now.
+    fn waited(&mut self, held: &Held, now: &dyn Processes, users: &Users, sink: &mut dyn FnMut(Alert)) {
+        let Held { event, header, lineage } = held;
+        let then = Then { lineage, now };
+        let Some(record) = SyscallRecord::new(header, event.get(), lineage.first(), &then, users) else {
+            return;
+        };
         let rules = self.rules.load();
         let pass = Pass { rules: &rules, matching: self.matching, alerts: &self.alerts };
         pass.views(&record, &mut self.scratch, &mut |alert| self.alerts.send(alert, sink));
@@ -160,12 +266,11 @@ impl SyscallEngine {
 }
 
 /// A copy of an event with the processes that its rules may ask for.
-fn hold(record: &SyscallRecord, users: &Arc<Users>) -> Held {
+fn hold(record: &SyscallRecord) -> Held {
     Held {
         event: record.event.to_owned(),
         header: record.header.clone(),
         lineage: lineage(record.process(), record.processes).cloned().collect(),
-        users: Arc::clone(users),
     }
 }
 

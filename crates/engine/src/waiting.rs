@@ -8,7 +8,6 @@ use saker_events::{
     container::Container,
     process::{Process, Processes},
     record::Header,
-    users::Users,
 };
 
 /// Nanoseconds that an event waits at most.
@@ -36,7 +35,6 @@ pub(crate) struct Held {
     pub(crate) header: Header,
     /// The process and its parents.
     pub(crate) lineage: Vec<Process>,
-    pub(crate) users: Arc<Users>,
 }
 
 /// The events of one container.
@@ -156,7 +154,7 @@ mod tests {
         let bytes = write::event(ts, 9, 2, &[vec![0; 8]]);
         let header = Header { num, ts, ..Header::default() };
         let event = Event::parse(&bytes).unwrap().to_owned();
-        Held { event, header, lineage: Vec::new(), users: Arc::default() }
+        Held { event, header, lineage: Vec::new() }
     }
 
     fn all_ready(waiting: &mut Waiting, now: u64) -> Vec<u64> {

@@ -110,7 +110,7 @@ fn a_missed_exit_is_found_when_the_id_returns() {
 fn an_exec_alone_is_enough() {
     let table = table(&[exec(20, 2, 10, "cat")]);
     assert_eq!(names(&table, 20), ["cat"]);
-    assert_eq!(table.at(20, u64::MAX).expect("known").ppid, 10);
+    assert_eq!(table.at(20, u64::MAX).expect("known").ptid, 10);
 }
 
 #[test]
@@ -163,7 +163,7 @@ proptest! {
         for sent in &ordered {
             let parent = |t: &ProcessTable| {
                 let process = t.at(sent.origin.tgid, sent.origin.start)?;
-                Some((process.ppid, t.parent(process).map(|p| p.key)))
+                Some((process.ptid, t.parent(process).map(|p| p.key)))
             };
             prop_assert_eq!(parent(&a), parent(&b));
         }

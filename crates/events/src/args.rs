@@ -1,8 +1,12 @@
 //! `evt.arg`, `evt.rawarg` and `evt.args`: parameters with their meaning (scap-format.md §9).
 
+use std::borrow::Cow;
+
 use saker_rules::{schema::FieldArg, value::Value};
 
 use crate::{
+    descriptor::{FdType, Protocol},
+    fd::AT_FDCWD,
     param::{self, Number},
     path,
     record::{SyscallRecord, errno_name},
@@ -15,7 +19,7 @@ impl SyscallRecord<'_> {
         let (index, param) = self.find_param(arg)?;
         let bytes = self.event.param(index).unwrap_or_default();
         let meaning = self.meaning(param, bytes).filter(|text| !text.is_empty());
-        Some(Value::owned(meaning.unwrap_or_else(|| raw(param, bytes))))
+        Some(Value::owned(meaning.unwrap_or_else(|| self.plain(param, bytes))))
     }
 
     /// `evt.rawarg`: a parameter in its own type.
@@ -29,14 +33,15 @@ impl SyscallRecord<'_> {
         if self.row.is_generic() {
             return Vec::new();
         }
-        let params = self.row.params.iter().enumerate().filter(|(_, p)| !p.extension);
+        let params = self.row.params.iter().enumerate().take(self.event.param_count());
+        let params = params.filter(|(_, p)| !p.extension);
         let shown: Vec<Vec<u8>> = params.map(|(index, param)| self.named(index, param)).collect();
         shown.join(&b' ')
     }
 
     fn named(&self, index: usize, param: &Param) -> Vec<u8> {
         let bytes = self.event.param(index).unwrap_or_default();
-        let mut out = [param.name.as_bytes(), b"=", &raw(param, bytes)].concat();
+        let mut out = [param.name.as_bytes(), b"=", &self.plain(param, bytes)].concat();
         if let Some(meaning) = self.meaning(param, bytes).filter(|text| !text.is_empty()) {
             out.push(b'(');
             out.extend(meaning);
@@ -47,13 +52,14 @@ impl SyscallRecord<'_> {
 
     /// By position among the table's own parameters, or by the name of any.
     fn find_param(&self, arg: &FieldArg) -> Option<(usize, &'static Param)> {
-        match arg.index {
+        let found = match arg.index {
             Some(index) => {
                 let index = usize::try_from(index).ok()?;
-                Some((index, self.row.params.get(index).filter(|p| !p.extension)?))
+                (index, self.row.params.get(index).filter(|p| !p.extension)?)
             }
-            None => self.row.param(&arg.text),
-        }
+            None => self.row.param(&arg.text)?,
+        };
+        Some(found).filter(|(index, _)| *index < self.event.param_count())
     }
 
     /// What a parameter's value stands for; `None` where the plain text says it all.
@@ -72,7 +78,7 @@ impl SyscallRecord<'_> {
         match param.ty {
             T::Pid | T::Pid32 => self.process_name(number),
             T::Fd | T::Fd32 if number >= 0 => self.fd_name(number),
-            T::Fd | T::Fd32 if number == i64::from(libc::AT_FDCWD) => Some(b"AT_FDCWD".to_vec()),
+            T::Fd | T::Fd32 if number == AT_FDCWD => Some(b"AT_FDCWD".to_vec()),
             _ => errno_name(number).map(Into::into),
         }
     }
@@ -86,27 +92,51 @@ impl SyscallRecord<'_> {
                 let found = self.row.params.get(usize::from(index))?;
                 param::number(found.ty, self.event.param(usize::from(index))?)?.signed()
             }
-            _ => i64::from(libc::AT_FDCWD),
+            _ => AT_FDCWD,
         };
         self.process()?;
-        let base = if dirfd == i64::from(libc::AT_FDCWD) { self.cwd() } else { b"" };
-        Some(path::join(base, path).into_owned())
+        let known = dirfd == AT_FDCWD || self.descriptor(dirfd).is_some();
+        let base = if known { self.base(dirfd) } else { Cow::Borrowed(&b""[..]) };
+        Some(path::join(&base, path).into_owned())
     }
 
     fn process_name(&self, pid: i64) -> Option<Vec<u8>> {
-        Some(self.processes.by_pid(pid)?.comm.to_vec())
+        Some(self.processes.by_tid(pid)?.comm.to_vec())
     }
 
     /// `<f>/etc/passwd`, `<4t>1.2.3.4:5->6.7.8.9:10`.
     fn fd_name(&self, number: i64) -> Option<Vec<u8>> {
-        let fd = self.fd().filter(|fd| fd.num == number && fd.kind.is_some())?;
-        let protocol = match fd.l4proto() {
-            "<NA>" => "",
-            known => known.get(..1).unwrap_or_default(),
-        };
-        let kind = format!("<{}{protocol}>", fd.type_char());
-        Some([kind.as_bytes(), &fd.name].concat())
+        if let Some(known) = self.descriptor(number) {
+            return Some(shown_fd(known.kind, known.shown_protocol(), &known.name));
+        }
+        let fd = self.fd().filter(|fd| fd.num == number)?;
+        Some(shown_fd(fd.kind?, fd.protocol, fd.name.as_deref().unwrap_or_default()))
     }
+
+    /// A parameter's text by its position: its meaning, else the plain text.
+    pub(crate) fn param_text(&self, index: usize) -> Vec<u8> {
+        let Some(param) = self.row.params.get(index) else { return Vec::new() };
+        let bytes = self.event.param(index).unwrap_or_default();
+        self.meaning(param, bytes).filter(|text| !text.is_empty()).unwrap_or_else(|| self.plain(param, bytes))
+    }
+
+    /// A parameter's value without what it stands for; of lists of descriptors with their types.
+    fn plain(&self, param: &Param, bytes: &[u8]) -> Vec<u8> {
+        if param.ty != ParamType::Fdlist || bytes.is_empty() {
+            return raw(param, bytes);
+        }
+        let kind = |fd| self.descriptor(fd).map_or("?", |d| d.kind.char());
+        let shown = param::fd_list(bytes).map(|(fd, events)| format!("{fd}:{}{events:x}", kind(fd)));
+        shown.collect::<Vec<_>>().join(" ").into_bytes()
+    }
+}
+
+fn shown_fd(kind: FdType, protocol: Protocol, name: &[u8]) -> Vec<u8> {
+    let protocol = match protocol {
+        Protocol::Unknown => "",
+        known => known.name().get(..1).unwrap_or_default(),
+    };
+    [format!("<{}{protocol}>", kind.char()).as_bytes(), name].concat()
 }
 
 fn raw(param: &Param, bytes: &[u8]) -> Vec<u8> {
@@ -127,6 +157,7 @@ fn plain_meaning(param: &Param, number: Number, record: &SyscallRecord) -> Optio
         T::Sigtype => SIGNAL.iter().find(|s| s.value == bits)?.name.to_owned(),
         T::Reltime if bits == u64::MAX => return None,
         T::Reltime => param::seconds(bits),
+        T::Syscallid if bits == 0 => "unknown".to_owned(),
         T::Syscallid => table::syscall(u16::try_from(bits).ok()?)?.name.to_owned(),
         T::Flags8 | T::Flags16 | T::Flags32 => flag_names(param.symbols(), bits, false),
         T::Mode => flag_names(param.symbols(), bits, true),

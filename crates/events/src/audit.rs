@@ -3,7 +3,7 @@
 mod decode;
 mod json;
 
-pub use decode::{AuditEvent, Decoded, Limits, Reason, Rejection, decode};
+pub use decode::{AuditEvent, Decoded, Limits, Reason, Rejection, decode, decode_from};
 pub use json::Json;
 
 use crate::record::AuditRecord;

@@ -1,7 +1,10 @@
 //! One scap event: a header and parameters, borrowed from a ring or a capture file.
 //!
 //! Layout (scap-format.md §3): `u64 ts, u64 tid, u32 len, u16 code, u32 nparams`, then `nparams`
-//! lengths (`u16`), then the parameter bytes back to back, all little-endian and unaligned.
+//! lengths (`u16`; `u32` for the codes with large payloads), then the parameter bytes back to back, all
+//! little-endian and unaligned.
+
+use crate::table::code;
 
 /// Bytes of the packed header.
 pub const HEADER_BYTES: usize = 26;
@@ -84,22 +87,24 @@ impl<'a> Event<'a> {
         let len = usize::try_from(u32_at(header, 16)).unwrap_or(usize::MAX);
         let count = usize::try_from(u32_at(header, 22)).unwrap_or(usize::MAX);
         let body = bytes.get(HEADER_BYTES..len).ok_or_else(|| short(len.max(HEADER_BYTES)))?;
-        let (lengths, data) = body.split_at_checked(count.saturating_mul(2)).ok_or_else(|| short(len))?;
-        let event = Self {
-            num: 0,
-            ts: u64_at(header, 0),
-            tid: u64_at(header, 8).cast_signed(),
-            cpu: 0,
-            code: u16_at(header, 20),
-            origin: None,
-            lengths,
-            data,
-        };
-        let total: usize = event.lengths().sum();
-        if total > data.len() {
-            Err(short(len.saturating_add(total).saturating_sub(data.len())))
-        } else {
-            Ok(event)
+        let code = u16_at(header, 20);
+        let width = length_bytes(code);
+        let (lengths, data) = body.split_at_checked(count.saturating_mul(width)).ok_or_else(|| short(len))?;
+        Self::from_parts(u64_at(header, 0), u64_at(header, 8).cast_signed(), code, lengths, data)
+    }
+
+    /// An event from its packed lengths and its parameters back to back; bytes behind the last one are ignored.
+    pub fn from_parts(
+        ts: u64,
+        tid: i64,
+        code: u16,
+        lengths: &'a [u8],
+        data: &'a [u8],
+    ) -> Result<Self, MalformedEvent> {
+        let event = Self { num: 0, ts, tid, cpu: 0, code, origin: None, lengths, data };
+        match event.data_bytes().checked_sub(data.len()) {
+            Some(missing) if missing > 0 => Err(MalformedEvent::Short { have: data.len(), missing }),
+            _ => Ok(event),
         }
     }
 
@@ -111,18 +116,48 @@ impl<'a> Event<'a> {
 
     /// How many parameters the record holds; the table's row may know fewer or more.
     pub fn param_count(&self) -> usize {
-        self.lengths.len() / 2
+        self.lengths.len().checked_div(length_bytes(self.code)).unwrap_or(0)
     }
 
     /// A parameter's bytes; `None` if it is empty or missing.
     pub fn param(&self, index: usize) -> Option<&'a [u8]> {
-        let start: usize = self.lengths().take(index).sum();
-        let length = self.lengths().nth(index).filter(|l| *l > 0)?;
+        let mut lengths = self.lengths();
+        let start = lengths.by_ref().take(index).fold(0, usize::saturating_add);
+        let length = lengths.next().filter(|l| *l > 0)?;
         self.data.get(start..start.checked_add(length)?)
     }
 
+    /// Bytes that the lengths announce.
+    pub fn data_bytes(&self) -> usize {
+        self.lengths().fold(0, usize::saturating_add)
+    }
+
+    /// The packed lengths and the bytes of the parameters, for writers.
+    pub fn parts(&self) -> (&'a [u8], &'a [u8]) {
+        (self.lengths, self.data)
+    }
+
+    /// Without the parameters behind the first `count`.
+    #[must_use]
+    pub fn truncated(self, count: usize) -> Self {
+        let bytes = count.saturating_mul(length_bytes(self.code));
+        Self { lengths: self.lengths.get(..bytes).unwrap_or(self.lengths), ..self }
+    }
+
     fn lengths(&self) -> impl Iterator<Item = usize> + use<'a> {
-        self.lengths.as_chunks::<2>().0.iter().map(|b| usize::from(u16::from_le_bytes(*b)))
+        self.lengths.chunks_exact(length_bytes(self.code)).map(|bytes| match *bytes {
+            [a, b] => usize::from(u16::from_le_bytes([a, b])),
+            [a, b, c, d] => usize::try_from(u32::from_le_bytes([a, b, c, d])).unwrap_or(usize::MAX),
+            _ => 0,
+        })
+    }
+}
+
+/// Bytes of one packed length: codes flagged `LARGE_PAYLOAD` have wide ones.
+pub const fn length_bytes(code: u16) -> usize {
+    match code {
+        code::PLUGINEVENT_E | code::CONTAINER_JSON_2_E | code::ASYNCEVENT_E => 4,
+        _ => 2,
     }
 }
 

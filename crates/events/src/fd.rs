@@ -1,92 +1,16 @@
-//! The file descriptor of an event, as far as the event itself tells.
+//! The file descriptor of an event: what the event itself tells, and what is known behind the number.
 
 use std::{borrow::Cow, net::SocketAddr};
 
 use crate::{
-    Event, param,
+    Event,
+    descriptor::{Descriptor, End, FdType, Protocol, Socket, Used},
+    param,
     param::Tuple,
     path,
-    process::Process,
-    table::{EventRow, ParamType, code, event_flags},
+    record::SyscallRecord,
+    table::{CREAT_FLAGS, EventRow, FILE_FLAGS, ParamType, code, event_flags, symbol_value},
 };
-
-/// What a descriptor stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum FdType {
-    File,
-    Directory,
-    Ipv4,
-    Ipv6,
-    Unix,
-}
-
-impl FdType {
-    /// What `fd.type` shows.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::File => "file",
-            Self::Directory => "directory",
-            Self::Ipv4 => "ipv4",
-            Self::Ipv6 => "ipv6",
-            Self::Unix => "unix",
-        }
-    }
-
-    /// What `fd.typechar` shows.
-    pub const fn char(self) -> &'static str {
-        match self {
-            Self::File => "f",
-            Self::Directory => "d",
-            Self::Ipv4 => "4",
-            Self::Ipv6 => "6",
-            Self::Unix => "u",
-        }
-    }
-
-    /// A file or directory.
-    pub const fn is_file(self) -> bool {
-        matches!(self, Self::File | Self::Directory)
-    }
-
-    /// A socket.
-    pub const fn is_socket(self) -> bool {
-        !self.is_file()
-    }
-}
-
-/// A connection as one of its processes sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Socket {
-    /// Who started it.
-    pub source: SocketAddr,
-    /// Who was called.
-    pub destination: SocketAddr,
-    /// Whether the process was called.
-    pub is_server: bool,
-}
-
-impl Socket {
-    /// Who started it.
-    pub fn client(&self) -> SocketAddr {
-        self.source
-    }
-
-    /// Who was called.
-    pub fn server(&self) -> SocketAddr {
-        self.destination
-    }
-
-    /// The process's own end.
-    pub fn local(&self) -> SocketAddr {
-        if self.is_server { self.destination } else { self.source }
-    }
-
-    /// The other end.
-    pub fn remote(&self) -> SocketAddr {
-        if self.is_server { self.source } else { self.destination }
-    }
-}
 
 /// The descriptor that an event makes or uses.
 #[derive(Debug, Clone)]
@@ -98,36 +22,48 @@ pub struct Fd<'a> {
     /// What `fd.typechar` shows then.
     guess: &'static str,
     /// Path or connection; for failed calls what it would have been.
-    pub name: Cow<'a, [u8]>,
+    pub name: Option<Cow<'a, [u8]>>,
     raw: &'a [u8],
-    /// For connections over IP.
+    /// For sockets over IP.
     pub socket: Option<Socket>,
-    protocol: u64,
+    /// Which end of a socket the process holds.
+    pub end: Option<End>,
+    /// Unknown for sockets of which the end is not known.
+    pub protocol: Protocol,
     /// Whether a socket is connected.
     pub connected: bool,
     /// Whether the event gave it another name.
     pub name_changed: bool,
+    /// Device, in the kernel's own encoding.
+    pub dev: u32,
+    /// Inode; 0 if unknown.
+    pub ino: u64,
+    /// Whether the file is in the writable layer of an overlay.
+    pub upper_layer: bool,
+    /// Whether the file is in a read-only layer of an overlay.
+    pub lower_layer: bool,
 }
 
-/// Protocol numbers of IP.
-const IPPROTO_ICMP: u64 = 1;
-const IPPROTO_TCP: u64 = 6;
-const IPPROTO_UDP: u64 = 17;
-const IPPROTO_RAW: u64 = 255;
 /// The bit of `file_flags`.
-const O_DIRECTORY: u64 = 1 << 10;
+pub const O_DIRECTORY: u64 = 1 << 10;
 /// `connect` goes on in the background.
-const EINPROGRESS: i64 = -115;
+pub const EINPROGRESS: i64 = -115;
+/// Any of these, and an event has a descriptor.
+const HAS_FD: u16 = event_flags::CREATES_FD | event_flags::USES_FD | event_flags::DESTROYS_FD;
 
 impl<'a> Fd<'a> {
-    /// The event's descriptor; `None` for events without one.
-    pub fn of(event: &Event<'a>, row: &EventRow, process: Option<&Process>) -> Option<Self> {
-        let cwd = process.map_or(&b""[..], |p| &p.cwd);
+    /// The event's descriptor: what the event makes, what a table keeps, or only the number; `None` for events
+    /// without one.
+    pub fn of(record: &SyscallRecord<'a>) -> Option<Self> {
+        let (event, row) = (&record.event, record.row);
+        if let Some(used) = record.processes.used_descriptor() {
+            return row.any(HAS_FD).then(|| Self::kept(record, used));
+        }
         match event.code {
             code::SYSCALL_OPEN_X
             | code::SYSCALL_OPENAT_2_X
             | code::SYSCALL_OPENAT2_X
-            | code::SYSCALL_CREAT_X => Self::opened(event, row, cwd),
+            | code::SYSCALL_CREAT_X => Self::opened(record),
             code::SOCKET_CONNECT_X => Self::connected(event, row),
             _ => Self::used(event, row),
         }
@@ -138,13 +74,52 @@ impl<'a> Fd<'a> {
             num,
             kind: None,
             guess: "o",
-            name: Cow::Borrowed(b""),
+            name: Some(Cow::Borrowed(b"")),
             raw: b"",
             socket: None,
-            protocol: 0,
+            end: None,
+            protocol: Protocol::Unknown,
             connected: false,
             name_changed: false,
+            dev: 0,
+            ino: 0,
+            upper_layer: false,
+            lower_layer: false,
         }
+    }
+
+    /// What a table of descriptors holds behind the number, or what the event would have made.
+    fn kept(record: &SyscallRecord<'a>, used: Used) -> Self {
+        let known = record.process().and_then(|p| record.processes.descriptor(p, used.number));
+        let fd = known.map_or_else(|| Self::derived(record, used.number), |d| Self::behind(used.number, d));
+        Self { name_changed: used.renamed, ..fd }
+    }
+
+    fn behind(num: i64, descriptor: &'a Descriptor) -> Self {
+        Self {
+            num,
+            kind: Some(descriptor.kind),
+            guess: "o",
+            name: Some(Cow::Borrowed(&descriptor.name)),
+            raw: &descriptor.raw,
+            socket: descriptor.socket.as_deref().copied(),
+            end: descriptor.end,
+            protocol: descriptor.shown_protocol(),
+            connected: descriptor.connected,
+            name_changed: false,
+            dev: descriptor.dev,
+            ino: descriptor.ino,
+            upper_layer: descriptor.upper_layer,
+            lower_layer: descriptor.lower_layer,
+        }
+    }
+
+    /// A call that made nothing has the name of what it would have made (scap-format.md §7).
+    fn derived(record: &SyscallRecord<'a>, num: i64) -> Self {
+        let row = record.row;
+        let name = if row.enter { Some(Cow::Borrowed(&b""[..])) } else { derived_name(record) };
+        let given = if row.enter { None } else { path_given(record) };
+        Self { guess: guess(record.event.code), name, raw: given.unwrap_or_default(), ..Self::numbered(num) }
     }
 
     /// A descriptor of which the event tells only the number.
@@ -154,18 +129,24 @@ impl<'a> Fd<'a> {
         Some(Self::numbered(num.signed()))
     }
 
-    fn opened(event: &Event<'a>, row: &EventRow, cwd: &[u8]) -> Option<Self> {
+    fn opened(record: &SyscallRecord<'a>) -> Option<Self> {
+        let (event, row) = (&record.event, record.row);
         let num = number_of(event, row, "fd")?.cast_signed();
         let raw = text_of(event, row, "name");
         let flags = number_of(event, row, "flags").unwrap_or(0);
         let kind = if flags & O_DIRECTORY != 0 { FdType::Directory } else { FdType::File };
+        let (upper_layer, lower_layer) = layers(event, row);
         Some(Self {
             num: num.max(-1),
             kind: (num >= 0).then_some(kind),
-            guess: if event.code == code::SYSCALL_OPEN_X { "o" } else { "f" },
-            name: absolute(event, row, cwd, raw),
+            guess: guess(event.code),
+            name: Some(absolute(event, row, record.cwd(), raw)),
             raw,
             name_changed: num >= 0,
+            dev: number_of(event, row, "dev").and_then(|dev| u32::try_from(dev).ok()).unwrap_or(0),
+            ino: number_of(event, row, "ino").unwrap_or(0),
+            upper_layer,
+            lower_layer,
             ..Self::numbered(num)
         })
     }
@@ -179,17 +160,17 @@ impl<'a> Fd<'a> {
         };
         let (kind, socket) = match tuple {
             Tuple::Ip(source, destination) => {
-                let kind = if destination.is_ipv4() { FdType::Ipv4 } else { FdType::Ipv6 };
-                (kind, Some(Socket { source, destination, is_server: false }))
+                (ip_type(destination), Some(Socket { source, destination, listening: false }))
             }
             Tuple::Unix(..) => (FdType::Unix, None),
             Tuple::Other(_) => return Some(Self::numbered(num)),
         };
         Some(Self {
             kind: Some(kind),
-            name: tuple.into_text().into(),
+            name: Some(tuple.into_text().into()),
             socket,
-            protocol: number_of(event, row, "proto").unwrap_or(0),
+            end: Some(End::Client),
+            protocol: Protocol::of_ip(number_of(event, row, "proto").unwrap_or(0)),
             connected: socket.is_some(),
             name_changed: true,
             ..Self::numbered(num)
@@ -199,7 +180,7 @@ impl<'a> Fd<'a> {
     /// The same descriptor under another name, its path as the kernel resolved it.
     #[must_use]
     pub fn renamed(self, name: &'a [u8]) -> Self {
-        Self { name: Cow::Borrowed(name), ..self }
+        Self { name: Some(Cow::Borrowed(name)), ..self }
     }
 
     /// What `fd.typechar` shows.
@@ -209,16 +190,18 @@ impl<'a> Fd<'a> {
 
     /// Directory of a file; of a directory the path itself.
     pub fn directory(&self) -> Option<&[u8]> {
+        let name = self.name.as_deref()?;
         match self.kind {
-            Some(FdType::Directory) => Some(&self.name),
-            Some(FdType::File) | None => Some(path::directory(&self.name)),
+            Some(FdType::Directory) => Some(name),
+            Some(FdType::File) | None => Some(path::directory(name)),
             Some(_) => None,
         }
     }
 
     /// Name of a file without its directory.
     pub fn filename(&self) -> Option<&[u8]> {
-        self.kind.filter(|k| *k == FdType::File).map(|_| path::filename(&self.name))
+        let name = self.name.as_deref()?;
+        self.kind.filter(|k| *k == FdType::File).map(|_| path::filename(name))
     }
 
     /// The path as given, double slashes made one.
@@ -226,17 +209,6 @@ impl<'a> Fd<'a> {
         let mut raw = self.raw.to_vec();
         raw.dedup_by(|b, a| *a == b'/' && *b == b'/');
         raw
-    }
-
-    /// What `fd.l4proto` shows.
-    pub fn l4proto(&self) -> &'static str {
-        match self.protocol {
-            IPPROTO_TCP => "tcp",
-            IPPROTO_UDP => "udp",
-            IPPROTO_ICMP => "icmp",
-            IPPROTO_RAW => "raw",
-            _ => "<NA>",
-        }
     }
 
     /// What `fd.sockfamily` shows.
@@ -247,6 +219,76 @@ impl<'a> Fd<'a> {
             _ => None,
         }
     }
+
+    /// Whose call the socket takes or makes: both ends, if it is known which is which.
+    pub fn client(&self) -> Option<SocketAddr> {
+        self.socket.filter(|s| self.end.is_some() && !s.listening).map(|s| s.source)
+    }
+
+    /// The end that is called; of sockets that wait for calls their own address.
+    pub fn server(&self) -> Option<SocketAddr> {
+        self.socket.filter(|s| self.end.is_some() || s.listening).map(|s| s.destination)
+    }
+}
+
+/// The type of a socket with this address.
+pub fn ip_type(address: SocketAddr) -> FdType {
+    if address.is_ipv4() { FdType::Ipv4 } else { FdType::Ipv6 }
+}
+
+/// What a call would have made, as one character.
+fn guess(event_code: u16) -> &'static str {
+    match event_code {
+        code::SYSCALL_OPENAT_2_E
+        | code::SYSCALL_OPENAT_2_X
+        | code::SYSCALL_OPENAT2_E
+        | code::SYSCALL_OPENAT2_X
+        | code::SYSCALL_CREAT_E
+        | code::SYSCALL_CREAT_X => "f",
+        code::SOCKET_SOCKET_X | code::SOCKET_ACCEPT_5_X | code::SOCKET_ACCEPT4_6_X => "4",
+        code::SYSCALL_PIPE_X | code::SYSCALL_PIPE2_X => "p",
+        code::SYSCALL_EVENTFD_X | code::SYSCALL_EVENTFD2_X => "e",
+        _ => "o",
+    }
+}
+
+/// The path or address that a call without a descriptor was about.
+fn derived_name<'a>(record: &SyscallRecord<'a>) -> Option<Cow<'a, [u8]>> {
+    let (event, row) = (&record.event, record.row);
+    match event.code {
+        code::SYSCALL_OPENAT_2_X | code::SYSCALL_OPENAT2_X => {
+            let path = path_given(record).filter(|path| !path.is_empty())?;
+            let base = record.base(number_of(event, row, "dirfd")?.cast_signed());
+            Some(path::join(&base, path))
+        }
+        code::SYSCALL_OPEN_X
+        | code::SYSCALL_CREAT_X
+        | code::SOCKET_ACCEPT_5_X
+        | code::SOCKET_ACCEPT4_6_X
+        | code::SOCKET_CONNECT_X => Some(record.param_text(1).into()),
+        code::SYSCALL_OPEN_BY_HANDLE_AT_X => Some(text_of(event, row, "path").into()),
+        _ => Some(Cow::Borrowed(b"")),
+    }
+}
+
+/// The path of a call that opens a file.
+fn path_given<'a>(record: &SyscallRecord<'a>) -> Option<&'a [u8]> {
+    let opens = matches!(
+        record.event.code,
+        code::SYSCALL_OPEN_X | code::SYSCALL_CREAT_X | code::SYSCALL_OPENAT_2_X | code::SYSCALL_OPENAT2_X
+    );
+    opens.then(|| text_of(&record.event, record.row, "name"))
+}
+
+/// Whether the file that an event opened is in the upper or in a lower layer of an overlay; the flags of `creat`
+/// are a table of their own.
+pub fn layers(event: &Event, row: &EventRow) -> (bool, bool) {
+    let flags = number_of(event, row, "flags").unwrap_or(0);
+    let creat = number_of(event, row, "creat_flags").unwrap_or(0);
+    let set = |of_open, of_creat| {
+        flags & symbol_value(FILE_FLAGS, of_open) != 0 || creat & symbol_value(CREAT_FLAGS, of_creat) != 0
+    };
+    (set("FD_UPPER_LAYER", "FD_UPPER_LAYER_CREAT"), set("FD_LOWER_LAYER", "FD_LOWER_LAYER_CREAT"))
 }
 
 /// A call's path made absolute: from the directory that the probe read from the kernel, or else from the
@@ -259,15 +301,21 @@ fn absolute<'a>(event: &Event, row: &EventRow, cwd: &[u8], path: &'a [u8]) -> Co
         b"/" => path::join(b"/", path),
         directory if directory.starts_with(b"/") => path::join(&[directory, b"/"].concat(), path),
         _ if starts_at_cwd(event, row) => path::join(cwd, path),
-        _ => path::join(b"<UNKNOWN>", path),
+        _ => path::join(UNKNOWN, path),
     }
 }
+
+/// The base of a relative path when nobody knows its directory.
+pub const UNKNOWN: &[u8] = b"<UNKNOWN>";
 
 /// Whether a relative path of the event starts from the working directory.
 pub fn starts_at_cwd(event: &Event, row: &EventRow) -> bool {
     let dirfd = number_of(event, row, "dirfd").map(u64::cast_signed);
-    dirfd.is_none_or(|fd| fd == i64::from(libc::AT_FDCWD))
+    dirfd.is_none_or(|fd| fd == AT_FDCWD)
 }
+
+/// Stands for the working directory among numbers of descriptors.
+pub const AT_FDCWD: i64 = libc::AT_FDCWD as i64;
 
 /// The bits of a parameter that is a number.
 pub fn number_of(event: &Event, row: &EventRow, name: &str) -> Option<u64> {

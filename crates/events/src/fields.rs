@@ -71,7 +71,7 @@ pub const K8S_AUDIT: SourceMask = 2;
 pub type AuditGetter = for<'a> fn(&'a AuditRecord, Option<&FieldArg>) -> Option<Value<'a>>;
 
 /// Takes a field's value out of a syscall event and what is known around it.
-pub type SyscallGetter = for<'a> fn(&'a SyscallRecord<'a>, Option<&FieldArg>) -> Option<Value<'a>>;
+pub type SyscallGetter = for<'a> fn(&'a SyscallRecord<'_>, Option<&FieldArg>) -> Option<Value<'a>>;
 
 /// Where a field's value comes from.
 #[derive(Clone, Copy)]

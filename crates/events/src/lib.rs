@@ -14,6 +14,7 @@
 mod args;
 pub mod audit;
 pub mod container;
+pub mod descriptor;
 pub mod event;
 pub mod fd;
 pub mod fields;

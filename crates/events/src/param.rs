@@ -37,7 +37,7 @@ impl Number {
 }
 
 /// Size of a type's numbers in bytes and whether they have a sign; `None` for what is no number.
-pub(crate) const fn layout(ty: ParamType) -> Option<(usize, bool)> {
+pub const fn layout(ty: ParamType) -> Option<(usize, bool)> {
     use ParamType as T;
     Some(match ty {
         T::Int16 => (2, true),
@@ -136,7 +136,10 @@ pub fn raw(param: &Param, bytes: &[u8], out: &mut Vec<u8>) {
         T::Bytebuf => out.extend(bytes.iter().map(|b| printable(*b))),
         T::Sockaddr => show(out, Address::parse(bytes).map(Address::into_text)),
         T::Socktuple => show(out, Tuple::parse(bytes).map(|t| t.into_text())),
-        T::Fdlist => fd_list(bytes, out),
+        T::Fdlist => {
+            let shown = fd_list(bytes).map(|(fd, events)| format!("{fd}:?{events:x}"));
+            out.extend_from_slice(shown.collect::<Vec<_>>().join(" ").as_bytes());
+        }
         _ => out.extend_from_slice(b"<NA>"),
     }
 }
@@ -156,6 +159,7 @@ fn raw_number(param: &Param, number: Number, out: &mut Vec<u8>) {
         (T::Flags8 | T::Flags16 | T::Flags32 | T::Enumflags8 | T::Enumflags16 | T::Enumflags32, _) => {
             bits.to_string()
         }
+        (T::Errno, _) => signed.to_string(),
         (T::Uid | T::Gid, _) if bits == u64::from(u32::MAX) => "-1".to_owned(),
         (T::Reltime, _) if bits == u64::MAX => "none".to_owned(),
         (T::Abstime, _) => local_time(bits),
@@ -184,15 +188,11 @@ fn signal_names(set: u64) -> String {
     names.join(" ")
 }
 
-/// `fd:<events in hex>` for every descriptor; their types are not known here.
-fn fd_list(bytes: &[u8], out: &mut Vec<u8>) {
-    let entries = bytes.get(2..).unwrap_or_default().as_chunks::<10>().0;
-    let shown: Vec<String> = entries
-        .iter()
-        .filter_map(|e| Some((e.first_chunk().copied()?, e.last_chunk().copied()?)))
-        .map(|(fd, events)| format!("{}:?{:x}", i64::from_le_bytes(fd), u16::from_le_bytes(events)))
-        .collect();
-    out.extend_from_slice(shown.join(" ").as_bytes());
+/// The descriptors of a `Fdlist` parameter and the bits of their events.
+pub fn fd_list(bytes: &[u8]) -> impl Iterator<Item = (i64, u16)> {
+    let entries = bytes.get(2..).unwrap_or_default().as_chunks::<10>().0.iter();
+    let numbers = |e: &[u8; 10]| Some((e.first_chunk().copied()?, e.last_chunk().copied()?));
+    entries.filter_map(numbers).map(|(fd, events)| (i64::from_le_bytes(fd), u16::from_le_bytes(events)))
 }
 
 /// Nanoseconds as seconds with six significant digits (C's `%g`).
@@ -253,7 +253,10 @@ impl<'a> Address<'a> {
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (family, rest) = bytes.split_first()?;
         match *family {
-            AF_INET | AF_INET6 => Some(Self::Ip(end(*family, rest)?.0)),
+            AF_INET | AF_INET6 => {
+                let end = end(*family, rest)?.0;
+                Some(Self::Ip(as_ipv4([end, end])[0]))
+            }
             AF_UNIX => Some(Self::Unix(rest.strip_suffix(b"\0")?)),
             other => Some(Self::Other(other)),
         }
@@ -277,6 +280,7 @@ impl<'a> Tuple<'a> {
             AF_INET | AF_INET6 => {
                 let (source, rest) = end(*family, rest)?;
                 let (destination, _) = end(*family, rest)?;
+                let [source, destination] = as_ipv4([source, destination]);
                 Some(Self::Ip(source, destination))
             }
             AF_UNIX => {
@@ -303,20 +307,48 @@ impl<'a> Tuple<'a> {
     }
 }
 
-/// Address and port at the start of the bytes, and what follows. IPv4 inside IPv6 becomes IPv4.
+/// Address and port at the start of the bytes, and what follows.
 fn end(family: u8, bytes: &[u8]) -> Option<(SocketAddr, &[u8])> {
     let (ip, rest): (IpAddr, _) = if family == AF_INET {
         let (ip, rest) = bytes.split_first_chunk::<4>()?;
         (Ipv4Addr::from(*ip).into(), rest)
     } else {
         let (ip, rest) = bytes.split_first_chunk::<16>()?;
-        (Ipv6Addr::from(*ip).to_canonical(), rest)
+        (Ipv6Addr::from(*ip).into(), rest)
     };
     let (port, rest) = rest.split_first_chunk()?;
     Some((SocketAddr::new(ip, u16::from_le_bytes(*port)), rest))
 }
 
+/// Two ends as IPv4 if both are IPv4 inside IPv6, or nothing (scap-format.md §7).
+pub fn as_ipv4(ends: [SocketAddr; 2]) -> [SocketAddr; 2] {
+    let inside = |end: SocketAddr| match end.ip() {
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Some(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(ip) => ip.to_ipv4_mapped(),
+        IpAddr::V4(ip) => Some(ip),
+    };
+    match ends.map(inside) {
+        [Some(source), Some(destination)] => [
+            SocketAddr::new(source.into(), ends[0].port()),
+            SocketAddr::new(destination.into(), ends[1].port()),
+        ],
+        _ => ends,
+    }
+}
+
 /// `ip:port`, for IPv6 too without brackets.
-fn ip_text(end: SocketAddr) -> String {
-    format!("{}:{}", end.ip(), end.port())
+pub fn ip_text(end: SocketAddr) -> String {
+    format!("{}:{}", ip_only(end.ip()), end.port())
+}
+
+/// An address as the C library writes it: of IPv6 addresses that hold an IPv4 one in their last bytes and else
+/// nothing, the last bytes as IPv4.
+pub fn ip_only(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V6(v6) if matches!(v6.segments(), [0, 0, 0, 0, 0, 0, high, _] if high != 0) => {
+            let [.., a, b, c, d] = v6.octets();
+            format!("::{}", Ipv4Addr::new(a, b, c, d))
+        }
+        ip => ip.to_string(),
+    }
 }

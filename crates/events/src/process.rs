@@ -1,8 +1,11 @@
 //! What is known of a process: pure data, kept by the engine's process table.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
-use crate::container::Container;
+use crate::{
+    container::Container,
+    descriptor::{Descriptor, Used},
+};
 
 /// Names a process for as long as the machine runs: process ids are used again, start times are not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -13,13 +16,18 @@ pub struct ProcessKey {
     pub start: u64,
 }
 
-/// One process.
+/// One process; where captures are read, one thread.
 #[derive(Debug, Clone, Default)]
 pub struct Process {
     /// Its name in the table.
     pub key: ProcessKey,
-    /// Process id of who started it, recorded at the fork: it stays when the parent ends first. 0 if unknown.
-    pub ppid: u32,
+    /// Thread id in the initial pid namespace; of a process its first thread's.
+    pub tid: i64,
+    /// Process id in the initial pid namespace; negative if unknown.
+    pub pid: i64,
+    /// Who started it. Live events name the process, and it stays when that ends first; captures name the thread,
+    /// or who adopted it since. Negative if unknown, 0 if it is nobody.
+    pub ptid: i64,
     /// When it was started, nanoseconds since the Unix epoch; 0 if unknown.
     pub started: u64,
     /// The program it runs; shared with the processes it forked.
@@ -48,6 +56,10 @@ pub struct Process {
     pub vpgid: i64,
     /// Process id in its own pid namespace, or -1.
     pub vpid: i64,
+    /// Thread id in its own pid namespace, or -1.
+    pub vtid: i64,
+    /// Whether its record says that it lives in a pid namespace of its own.
+    pub in_pidns: bool,
     /// Start of its pid namespace, nanoseconds since the Unix epoch; 0 if unknown.
     pub pidns_start: u64,
     /// Capabilities, a bit each as in the table `capability`.
@@ -103,8 +115,12 @@ impl Process {
     /// A process of which nothing but its key is known: rules see `<NA>` for its names (scap-format.md §6).
     pub fn unknown(key: ProcessKey) -> Self {
         let image = Image { exe: (*b"<NA>").into(), ..Image::default() };
+        let pid = i64::from(key.pid);
         Self {
             key,
+            tid: pid,
+            pid,
+            ptid: -1,
             image: Arc::new(image),
             comm: Arc::from(*b"<NA>"),
             uid: u32::MAX,
@@ -114,19 +130,20 @@ impl Process {
             pgid: -1,
             vpgid: -1,
             vpid: -1,
+            vtid: -1,
             fdlimit: -1,
             ..Self::default()
         }
     }
 
-    /// Process id in the initial pid namespace.
-    pub fn pid(&self) -> i64 {
-        i64::from(self.key.pid)
+    /// Whether it is the first thread of its process.
+    pub fn is_main(&self) -> bool {
+        self.tid == self.pid
     }
 
     /// Whether it lives in a pid namespace of its own.
     pub fn in_pid_namespace(&self) -> bool {
-        self.vpid >= 0 && self.vpid != self.pid()
+        self.in_pidns || self.vtid != self.tid
     }
 
     /// `argv[1..]` as Falco shows it: joined by one blank.
@@ -136,10 +153,8 @@ impl Process {
 
     /// `comm` and arguments.
     pub fn cmdline(&self) -> Vec<u8> {
-        if self.image.args.is_empty() {
-            return self.comm.to_vec();
-        }
-        [&self.comm, self.args().as_slice()].join(&b' ')
+        let args = self.args();
+        if args.is_empty() { self.comm.to_vec() } else { [&self.comm, args.as_slice()].join(&b' ') }
     }
 
     /// `argv[0]`, a blank, and arguments; Falco writes the blank without arguments too.
@@ -167,21 +182,66 @@ pub fn join(list: &[u8]) -> Vec<u8> {
     list.iter().map(|b| if *b == 0 { b' ' } else { *b }).collect()
 }
 
-/// Looks processes up: what a record needs of the engine's table.
+/// Looks processes up: what a record needs of the engine's table. What a table does not keep has the answer of an
+/// empty one.
 pub trait Processes: fmt::Debug {
     /// The process that had this id at a time, nanoseconds since boot: the last one started before it.
     fn at(&self, pid: u32, time: u64) -> Option<&Process>;
 
-    /// The process that has this id now.
-    fn by_pid(&self, pid: i64) -> Option<&Process> {
-        self.at(u32::try_from(pid).ok()?, u64::MAX)
+    /// The process or thread that has this id now.
+    fn by_tid(&self, tid: i64) -> Option<&Process> {
+        self.at(u32::try_from(tid).ok()?, u64::MAX)
     }
 
     /// Who started a process; alive or ended a short while ago.
     fn parent(&self, process: &Process) -> Option<&Process> {
-        let older = self.at(process.ppid, process.key.start)?;
+        let older = self.at(u32::try_from(process.ptid).ok()?, process.key.start)?;
         (older.key != process.key).then_some(older)
     }
+
+    /// The thread that started this one, where threads are told apart.
+    fn starter(&self, process: &Process) -> Option<&Process> {
+        self.parent(process)
+    }
+
+    /// The first thread of a thread's process: it holds what they share.
+    fn main<'a>(&'a self, process: &'a Process) -> Option<&'a Process> {
+        Some(process)
+    }
+
+    /// Living threads of the process.
+    fn threads(&self, _process: &Process) -> Option<Threads> {
+        None
+    }
+
+    /// What stands behind a number in the process's table of descriptors.
+    fn descriptor(&self, _process: &Process, _number: i64) -> Option<&Descriptor> {
+        None
+    }
+
+    /// How many descriptors the process has open, where they are counted.
+    fn descriptors(&self, _process: &Process) -> Option<usize> {
+        None
+    }
+
+    /// What the event at hand did with its descriptor, where a table of them is kept.
+    fn used_descriptor(&self) -> Option<Used> {
+        None
+    }
+
+    /// Whether an address is one of this machine's, where they are known.
+    fn is_local(&self, _address: IpAddr) -> Option<bool> {
+        None
+    }
+}
+
+/// Numbers of the living threads of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Threads {
+    /// All of them.
+    pub all: usize,
+    /// Those beside the first.
+    pub others: usize,
 }
 
 /// No processes at all.
@@ -196,6 +256,16 @@ impl Processes for NoProcesses {
 
 /// Generations that a look upwards goes at most.
 const MAX_ANCESTORS: usize = 256;
+
+/// The thread and who started it, oldest last, until the first that is not known or was met before.
+pub fn starters<'a>(
+    process: Option<&'a Process>,
+    processes: &'a dyn Processes,
+) -> impl Iterator<Item = &'a Process> {
+    let first = process.map(|p| p.tid);
+    let next = move |p: &&'a Process| processes.starter(p).filter(|s| Some(s.tid) != first);
+    std::iter::successors(process, next).take(MAX_ANCESTORS)
+}
 
 /// The process and its parents, oldest last, until the first that is not known.
 pub fn lineage<'a>(

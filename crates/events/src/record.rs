@@ -1,6 +1,9 @@
 //! Records: events in the form that compiled rules read, with what is known around them.
 
-use std::{borrow::Cow, cell::Cell};
+use std::{
+    borrow::Cow,
+    cell::{Cell, OnceCell},
+};
 
 use saker_rules::{
     schema::{EventTypeId, FieldArg, FieldId, Record},
@@ -10,11 +13,12 @@ use saker_rules::{
 use crate::{
     Event,
     container::Metadata,
-    fd::{Fd, Role, Socket, number_of, path_param, text_of},
+    descriptor::{Descriptor, FdType, Socket},
+    fd::{AT_FDCWD, Fd, Role, UNKNOWN, number_of, path_param, text_of},
     fields::{self, Getter},
     param, path,
     process::{Process, Processes},
-    table::{self, Category, ERRNO, EventRow, ParamType, Source, code},
+    table::{self, Category, ERRNO, EventRow, ParamType, Source, code, event_flags},
     users::Users,
 };
 
@@ -33,6 +37,8 @@ pub struct Header {
     pub first_ts: u64,
     /// Time of the event before, nanoseconds since the epoch; 0 for the first.
     pub previous_ts: u64,
+    /// Kind of an event that nobody's call made.
+    pub async_type: Option<&'static str>,
 }
 
 impl Header {
@@ -70,7 +76,8 @@ pub struct SyscallRecord<'a> {
     /// Names of users and groups.
     pub users: &'a Users,
     process: Option<&'a Process>,
-    fd: Option<Fd<'a>>,
+    /// Found out when a rule asks.
+    fd: OnceCell<Option<Fd<'a>>>,
     lacks_metadata: Cell<bool>,
 }
 
@@ -84,8 +91,8 @@ impl<'a> SyscallRecord<'a> {
         users: &'a Users,
     ) -> Option<Self> {
         let row = EventRow::of(event.code)?;
-        let fd = Fd::of(&event, row, process);
-        Some(Self { header, event, row, processes, users, process, fd, lacks_metadata: Cell::new(false) })
+        let (fd, lacks_metadata) = (OnceCell::new(), Cell::new(false));
+        Some(Self { header, event, row, processes, users, process, fd, lacks_metadata })
     }
 
     /// The process that made the event, if anything is known of it.
@@ -117,12 +124,22 @@ impl<'a> SyscallRecord<'a> {
 
     /// Whether the first thread of the process made the event.
     pub fn is_main_thread(&self) -> Option<bool> {
-        Some(self.process?.pid() == self.event.tid)
+        Some(self.process?.pid == self.event.tid)
     }
 
     /// The descriptor that the event makes or uses.
     pub fn fd(&self) -> Option<&Fd<'a>> {
-        self.fd.as_ref()
+        self.fd.get_or_init(|| Fd::of(self)).as_ref()
+    }
+
+    /// What stands behind a number in the process's table of descriptors.
+    pub fn descriptor(&self, number: i64) -> Option<&'a Descriptor> {
+        self.processes.descriptor(self.process?, number)
+    }
+
+    /// The thread that holds what the threads of the process share.
+    pub fn main(&self) -> Option<&'a Process> {
+        self.processes.main(self.process?)
     }
 
     /// The IP connection that the event makes or uses.
@@ -134,10 +151,9 @@ impl<'a> SyscallRecord<'a> {
     /// second view for rules that symbolic links and `..` would blind. A path that the probe could not read
     /// up to the root does not count.
     pub fn resolved_view(&self) -> Option<Self> {
-        let fd = self.fd.as_ref().filter(|fd| fd.num >= 0)?;
-        let whole = |path: &&[u8]| path.starts_with(b"/") && **path != *fd.name;
-        let resolved = self.resolved_path().filter(whole)?;
-        let fd = Some(fd.clone().renamed(resolved));
+        let resolved = self.resolved_path().filter(|path| path.starts_with(b"/"))?;
+        let fd = self.fd().filter(|fd| fd.num >= 0 && fd.name.as_deref() != Some(resolved))?;
+        let fd = OnceCell::from(Some(fd.clone().renamed(resolved)));
         Some(Self { fd, ..self.clone() })
     }
 
@@ -163,7 +179,10 @@ impl<'a> SyscallRecord<'a> {
             Category::IoRead | Category::IoWrite | Category::IoOther => {
                 match self.fd().and_then(|fd| fd.kind) {
                     Some(kind) if kind.is_file() => "file",
-                    Some(kind) if kind.is_socket() => "net",
+                    Some(kind) if kind.is_ip() => "net",
+                    Some(
+                        FdType::Unix | FdType::Pipe | FdType::Event | FdType::Signalfd | FdType::Inotify,
+                    ) => "ipc",
                     _ => "unknown",
                 }
             }
@@ -236,22 +255,35 @@ impl<'a> SyscallRecord<'a> {
         };
         let (dirfd, name) = names.iter().find(|(d, n)| self.row.param(d).and(self.row.param(n)).is_some())?;
         let path = text_of(&self.event, self.row, name);
-        let at_cwd = self.number(dirfd)?.cast_signed() == i64::from(libc::AT_FDCWD);
-        let base: &[u8] = if at_cwd { self.cwd() } else { b"<UNKNOWN>" };
-        Some(Value::Text(path::join(base, path)))
+        Some(Value::Text(path::join(&self.base(self.number(dirfd)?.cast_signed()), path)))
+    }
+
+    /// What a relative path starts from when a call names a directory by its descriptor.
+    pub fn base(&self, dirfd: i64) -> Cow<'a, [u8]> {
+        if dirfd == AT_FDCWD {
+            return Cow::Borrowed(self.cwd());
+        }
+        self.descriptor(dirfd).map_or(Cow::Borrowed(UNKNOWN), |d| [&d.name, &b"/"[..]].concat().into())
     }
 
     /// One of `fs.path.*`, made absolute. Only calls that succeeded have these, but for failed opens.
     pub fn fs_path(&self, role: Role) -> Option<Value<'_>> {
         let raw = self.fs_path_text(role)?;
-        if let Some(fd) = self.fd().filter(|_| self.open_flags().is_some()) {
-            return Some(Value::text(&*fd.name));
+        let opens = self.open_flags().is_some();
+        let known = self.fd().filter(|fd| fd.kind.is_some()).and_then(|fd| fd.name.as_deref());
+        match known {
+            Some(name) if opens => return Some(Value::text(name)),
+            _ if raw.starts_with(b"/") => return Some(Value::text(raw)),
+            _ if opens => return Some(Value::text(UNKNOWN)),
+            _ => {}
         }
-        Some(Value::Text(if raw.starts_with(b"/") {
-            Cow::Borrowed(raw)
-        } else {
-            path::join(self.cwd(), raw)
-        }))
+        // Upstream takes the event's descriptor for the base, also where that stands for the working directory.
+        let base = match known {
+            Some(directory) => Cow::Owned([directory, b"/"].concat()),
+            None if self.row.any(event_flags::USES_FD) => Cow::Borrowed(UNKNOWN),
+            None => Cow::Borrowed(self.cwd()),
+        };
+        Some(Value::Text(path::join(&base, raw)))
     }
 
     /// One of `fs.path.*raw`.
@@ -266,10 +298,14 @@ impl<'a> SyscallRecord<'a> {
     }
 
     /// The working directory, ending in a slash.
-    pub(crate) fn cwd(&self) -> &'a [u8] {
-        self.process.map_or(b"", |p| &p.cwd)
+    pub fn cwd(&self) -> &'a [u8] {
+        let main = self.process.map(|p| self.processes.main(p));
+        main.map_or(b"", |main| main.map_or(NO_CWD, |m| &m.cwd))
     }
 }
+
+/// The working directory of a thread whose process is not known.
+const NO_CWD: &[u8] = b"./";
 
 /// The name of a negative result.
 pub(crate) fn errno_name(result: i64) -> Option<&'static str> {

@@ -241,6 +241,11 @@ impl EventRow {
         self.code <= code::GENERIC_X
     }
 
+    /// How many parameters the scap format knows; those of our own probe follow them.
+    pub fn own_params(&self) -> usize {
+        self.params.iter().take_while(|p| !p.extension).count()
+    }
+
     /// Position and row of a parameter.
     pub fn param(&self, name: &str) -> Option<(usize, &'static Param)> {
         self.params.iter().enumerate().find(|(_, p)| p.name == name)
@@ -282,11 +287,18 @@ struct EventTypes {
     specs: Vec<EventTypeSpec>,
     by_code: Vec<EventTypeId>,
     by_syscall: FxHashMap<u16, EventTypeId>,
+    /// By the number on x86_64, for calls that had no number in events when they were recorded.
+    by_native: FxHashMap<u16, EventTypeId>,
 }
 
 impl EventTypes {
     fn new() -> Self {
-        let mut types = Self { specs: Vec::new(), by_code: Vec::new(), by_syscall: FxHashMap::default() };
+        let mut types = Self {
+            specs: Vec::new(),
+            by_code: Vec::new(),
+            by_syscall: FxHashMap::default(),
+            by_native: FxHashMap::default(),
+        };
         let mut by_name = FxHashMap::default();
         for row in &EVENTS {
             let id = types.add(&mut by_name, row.name, u16::from(!row.any(event_flags::UNUSED)));
@@ -296,6 +308,9 @@ impl EventTypes {
             let known = by_name.contains_key(call.name);
             let id = types.add(&mut by_name, call.name, if known { 0 } else { 2 });
             types.by_syscall.insert(call.id, id);
+            if let Some(native) = call.x86_64 {
+                types.by_native.insert(native, id);
+            }
         }
         types
     }
@@ -330,9 +345,14 @@ pub fn event_types() -> &'static [EventTypeSpec] {
 /// The type of an event: its row's, or its system call's if it is generic.
 pub fn event_type(event: &Event) -> EventTypeId {
     let types = EventTypes::get();
-    let call = (event.code <= code::GENERIC_X).then(|| event.param(0)).flatten();
-    let id = call.and_then(|b| b.first_chunk()).map(|b| u16::from_le_bytes(*b));
-    let found = id.and_then(|id| types.by_syscall.get(&id));
+    let number = |at| event.param(at).and_then(|b| b.first_chunk()).map(|b| u16::from_le_bytes(*b));
+    let found = match event.code {
+        code::GENERIC_E | code::GENERIC_X => match number(0) {
+            Some(0) => number(1).and_then(|native| types.by_native.get(&native)),
+            id => id.and_then(|id| types.by_syscall.get(&id)),
+        },
+        _ => None,
+    };
     found.or_else(|| types.by_code.get(usize::from(event.code))).copied().unwrap_or(EventTypeId(u16::MAX))
 }
 

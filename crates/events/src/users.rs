@@ -1,6 +1,8 @@
 //! Names of users and groups, as the agent read them from `/etc/passwd` and `/etc/group`.
 
-use rustc_hash::FxHashMap;
+use std::collections::HashMap;
+
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 /// Users and groups kept at most, each; further lines are counted in [`Users::left_out`].
 pub const MAX_ENTRIES: usize = 65_536;
@@ -12,6 +14,13 @@ pub struct Users {
     groups: FxHashMap<u32, String>,
     left_out: u64,
 }
+
+/// Nobody known.
+pub static NOBODY: Users = Users {
+    by_uid: HashMap::with_hasher(FxBuildHasher),
+    groups: HashMap::with_hasher(FxBuildHasher),
+    left_out: 0,
+};
 
 /// One line of `/etc/passwd`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +34,34 @@ pub struct User {
 }
 
 impl Users {
+    /// Adds a user or replaces one.
+    pub fn add_user(&mut self, uid: u32, user: User) {
+        if self.by_uid.len() < MAX_ENTRIES || self.by_uid.contains_key(&uid) {
+            self.by_uid.insert(uid, user);
+        } else {
+            self.left_out = self.left_out.saturating_add(1);
+        }
+    }
+
+    /// Forgets a user.
+    pub fn remove_user(&mut self, uid: u32) {
+        self.by_uid.remove(&uid);
+    }
+
+    /// Adds a group or replaces one.
+    pub fn add_group(&mut self, gid: u32, name: String) {
+        if self.groups.len() < MAX_ENTRIES || self.groups.contains_key(&gid) {
+            self.groups.insert(gid, name);
+        } else {
+            self.left_out = self.left_out.saturating_add(1);
+        }
+    }
+
+    /// Forgets a group.
+    pub fn remove_group(&mut self, gid: u32) {
+        self.groups.remove(&gid);
+    }
+
     /// Reads the texts of `/etc/passwd` and `/etc/group`. Lines that are none are passed over; of several
     /// lines with one number the first counts, as in the C library.
     pub fn parse(passwd: &str, group: &str) -> Self {

@@ -45,7 +45,9 @@ pub enum Unwritable {
 /// The bytes of an event. Parameters longer than 65 535 bytes are cut; those beyond 4 GiB in total are lost.
 pub fn event(ts: u64, tid: i64, code: u16, params: &[Vec<u8>]) -> Vec<u8> {
     let cut = |p: &Vec<u8>| u16::try_from(p.len()).unwrap_or(u16::MAX);
-    let lengths: Vec<u8> = params.iter().flat_map(|p| cut(p).to_le_bytes()).collect();
+    let width = crate::event::length_bytes(code);
+    let lengths: Vec<u8> =
+        params.iter().flat_map(|p| u32::from(cut(p)).to_le_bytes().into_iter().take(width)).collect();
     let data: Vec<u8> = params.iter().flat_map(|p| p.iter().copied().take(usize::from(cut(p)))).collect();
     let len = crate::event::HEADER_BYTES.saturating_add(lengths.len()).saturating_add(data.len());
     let mut bytes = Vec::with_capacity(len);

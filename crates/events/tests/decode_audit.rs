@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use proptest::prelude::*;
-use saker_events::audit::{Decoded, Json, Limits, Reason, decode};
+use saker_events::audit::{Decoded, Json, Limits, Reason, decode, decode_from};
 use serde::Deserialize;
 
 const EVENT: &str = r#"{"kind":"EventList","items":[{"auditID":"a","stage":"ResponseComplete","user":{"groups":["g"]},"requestObject":{"spec":{"containers":[{"name":"c\u0041"}]}},"stageTimestamp":"2026-01-01T00:00:00Z"}]}"#;
@@ -19,7 +19,7 @@ struct Case {
 }
 
 fn check(case: &Case) {
-    let limits = Limits { event_bytes: 200, depth: 8, items: 4 };
+    let limits = Limits { event_bytes: 200, depth: 8, items: 4, values: 40 };
     let Decoded { events, rejected, .. } = decode(case.body.as_bytes(), &limits);
     let ids: Vec<_> =
         events.iter().map(|e| e.json.get("auditID").and_then(Json::as_str).unwrap_or("?")).collect();
@@ -62,9 +62,38 @@ fn reasons_have_names() {
         Reason::TooLarge { bytes: 1, limit: 1 },
         Reason::TooDeep { limit: 1 },
         Reason::TooMany { limit: 1 },
+        Reason::TooManyValues { limit: 1 },
     ];
     assert!(reasons.iter().enumerate().all(|(at, reason)| reason.index() == at));
     assert_eq!(reasons.len(), Reason::NAMES.len());
+}
+
+#[test]
+fn events_with_many_values_come_in_parts() {
+    let event = |id: &str, values: usize| {
+        let list = vec!["0"; values].join(",");
+        format!(r#"{{"auditID":"{id}","stageTimestamp":"2026-01-01T00:00:00Z","x":[{list}]}}"#)
+    };
+    let items = [event("a", 40), event("b", 40), event("huge", 97), event("c", 90), event("d", 1)].join(",");
+    let body = format!(r#"{{"kind":"EventList","items":[{items}]}}"#);
+    let limits = Limits { values: 100, ..Limits::default() };
+    let ids = |decoded: &Decoded| -> Vec<String> {
+        decoded.events.iter().map(|e| e.json.get("auditID").unwrap().as_str().unwrap().to_owned()).collect()
+    };
+    let mut parts = Vec::new();
+    let mut next = Some(0);
+    while let Some(skip) = next {
+        let part = decode_from(body.as_bytes(), &limits, skip);
+        assert!(part.batch);
+        parts.push((ids(&part), part.rejected.len()));
+        next = part.next;
+    }
+    let parts: Vec<_> = parts.iter().map(|(ids, rejected)| (ids.join(" "), *rejected)).collect();
+    assert_eq!(parts, [("a b".to_owned(), 0), ("c d".to_owned(), 1)]);
+    let all = decode(body.as_bytes(), &limits);
+    assert_eq!(ids(&all), ["a", "b", "c", "d"]);
+    assert_eq!(all.rejected[0].to_string(), "item 3: an event of more than 100 JSON values is not read");
+    assert_eq!(all.next, None);
 }
 
 proptest! {

@@ -76,7 +76,7 @@ impl ProcessCase {
         };
         let cgroups = list(&self.cgroups);
         let mut process = Process::unknown(ProcessKey { pid: self.pid, start: self.pid.into() });
-        process.ppid = self.ppid;
+        process.ptid = self.ppid.into();
         process.started = if self.started == 0 { 0 } else { TS - self.started };
         process.image = Arc::new(image);
         process.comm = self.comm.as_bytes().into();
@@ -90,6 +90,7 @@ impl ProcessCase {
         process.gid = self.uid;
         process.sid = self.sid;
         process.vpid = self.pid.into();
+        process.vtid = self.pid.into();
         process.caps.effective = self.caps;
         process
     }
@@ -152,6 +153,7 @@ fn header() -> Header {
         hostname: "node-1".into(),
         first_ts: TS - 5,
         previous_ts: TS - 2,
+        async_type: None,
     }
 }
 
@@ -198,7 +200,7 @@ fn check(case: &Case, table: &Table) {
     let row = write::row(&case.event).unwrap_or_else(|e| panic!("{}: {e}", case.name));
     let params = write::params(row, &case.params).unwrap_or_else(|e| panic!("{}: {e}", case.name));
     let process = &table.0[0];
-    let bytes = write::event(TS, process.pid(), row.code, &params);
+    let bytes = write::event(TS, process.pid, row.code, &params);
     let event = Event::parse(&bytes).expect("an event");
     let (header, users) = (header(), users());
     let record = SyscallRecord::new(&header, event, Some(process), table, &users).expect("a record");

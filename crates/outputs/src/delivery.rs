@@ -81,6 +81,7 @@ impl Backoff {
 /// One output at work.
 pub struct Delivery {
     queue: Mutex<Option<SyncSender<Arc<Alert>>>>,
+    capacity: usize,
     shared: Arc<Shared>,
     ended: Mutex<Receiver<()>>,
 }
@@ -124,7 +125,7 @@ impl Delivery {
             worker.run(&alerts);
             drop(alive);
         })?;
-        Ok(Self { queue: Mutex::new(Some(queue)), shared, ended: Mutex::new(ended) })
+        Ok(Self { queue: Mutex::new(Some(queue)), capacity, shared, ended: Mutex::new(ended) })
     }
 
     /// The output's name.
@@ -138,6 +139,14 @@ impl Delivery {
         let taken = queue.as_ref().is_some_and(|queue| queue.try_send(Arc::clone(alert)).is_ok());
         let counter = if taken { &self.shared.queued } else { &self.shared.dropped };
         counter.fetch_add(1, Relaxed);
+    }
+
+    /// Whether so many alerts, or half the queue if that is less, would be taken.
+    pub fn has_room(&self, alerts: usize) -> bool {
+        let Counts { sent, failed, .. } = self.counts();
+        let waiting = self.shared.queued.load(Relaxed).saturating_sub(sent.saturating_add(failed));
+        let free = self.capacity.saturating_sub(usize::try_from(waiting).unwrap_or(usize::MAX));
+        free >= alerts.min(self.capacity.div_ceil(2))
     }
 
     /// Has the transport opened anew before the next alert.

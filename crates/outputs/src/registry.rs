@@ -71,6 +71,12 @@ impl Outputs {
         self.0.iter().for_each(|output| output.send(&alert));
     }
 
+    /// Whether so many alerts, or half a queue of them if that is less, would be taken by some output. Where none
+    /// has room, alerts would be lost.
+    pub fn has_room(&self, alerts: usize) -> bool {
+        self.0.iter().any(|output| output.has_room(alerts))
+    }
+
     /// Opens files anew, after a log rotation.
     pub fn reopen(&self) {
         self.0.iter().for_each(Delivery::reopen);
@@ -91,6 +97,8 @@ impl Outputs {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::{path::Path, process::Command};
+
     use saker_alert::{Format, Priority};
 
     use super::*;
@@ -119,6 +127,31 @@ pub(crate) mod tests {
         let off = stdout::Config { enabled: false };
         let error = start(&[&off, &file::Config::default()]).err().unwrap();
         assert!(matches!(error, BuildError::NoOutput));
+    }
+
+    #[test]
+    fn room_is_where_one_output_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |path: &Path| file::Config { enabled: true, keep_alive: true, filename: path.to_owned() };
+        let pipe = dir.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        // Opening a pipe that nobody reads hangs, as a dead sink does.
+        let stuck = start(&[&file(&pipe)]).unwrap();
+        assert!(stuck.has_room(10_000));
+        for _ in 0..7 {
+            stuck.send(Alert::clone(&alert("m")));
+        }
+        assert!(stuck.has_room(3) && !stuck.has_room(4));
+        let both = start(&[&file(&pipe), &file(Path::new("/dev/null"))]).unwrap();
+        for _ in 0..7 {
+            both.send(Alert::clone(&alert("m")));
+        }
+        while both.counts().last().unwrap().1.sent < 7 {
+            std::thread::yield_now();
+        }
+        assert!(both.has_room(10));
+        // Lets the openers go.
+        drop(std::fs::File::open(&pipe));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The tree of a condition. Positions are byte offsets into the text that was parsed.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
+
+use crate::diagnostic::TextWarning;
 
 /// Byte range in the parsed text.
 pub type Span = Range<usize>;
@@ -16,8 +18,23 @@ pub enum Expr {
     Not(Box<Expr>),
     /// A macro's name.
     Macro(Name),
+    /// A macro's tree, in the place of its name.
+    Body(Arc<Body>, Span),
     /// `field op value`.
     Check(Check),
+}
+
+/// The tree of a macro, shared by all conditions that name the macro. Positions in it are those of the macro's text.
+#[derive(Debug, PartialEq)]
+pub struct Body {
+    /// Without names of macros.
+    pub tree: Expr,
+    /// Its parts, those of macros in it counted with each use.
+    pub nodes: usize,
+    /// Its levels.
+    pub depth: usize,
+    /// What is unsafe or deprecated in it.
+    pub warnings: Vec<TextWarning>,
 }
 
 /// An identifier with its place.

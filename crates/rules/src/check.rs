@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use rustc_hash::FxHashMap;
+
 use crate::{
     ast::{Op, Operand, TransformArg, Transformer},
     diagnostic::TextError,
@@ -31,6 +33,7 @@ pub(crate) struct Resolver<'s> {
     pub(crate) schema: &'s Schema,
     pub(crate) source: SourceId,
     pub(crate) fields: Vec<FieldRef>,
+    known: FxHashMap<FieldRef, usize>,
 }
 
 /// Whether an operator is defined on a type (specification §3.2).
@@ -92,7 +95,19 @@ fn argument(name: &str, rule: ArgRule, arg: Option<&str>) -> Result<Option<Field
     Ok(Some(FieldArg { text, index }))
 }
 
-impl Resolver<'_> {
+impl<'s> Resolver<'s> {
+    /// No fields yet.
+    pub(crate) fn new(schema: &'s Schema, source: SourceId) -> Self {
+        Self { schema, source, fields: Vec::new(), known: FxHashMap::default() }
+    }
+
+    /// Leaves out the fields from this place on.
+    pub(crate) fn forget(&mut self, from: usize) {
+        for field in self.fields.drain(from.min(self.fields.len())..) {
+            self.known.remove(&field);
+        }
+    }
+
     /// A field or transformer.
     pub(crate) fn side(&mut self, operand: &Operand) -> Result<Side, TextError> {
         match operand {
@@ -127,11 +142,12 @@ impl Resolver<'_> {
         Ok((Side { read, ty: spec.ty, list: spec.list, combine, comparable }, spec))
     }
 
-    fn slot(&mut self, field: FieldRef) -> usize {
-        let known = self.fields.iter().position(|f| *f == field);
-        known.unwrap_or_else(|| {
-            self.fields.push(field);
-            self.fields.len().saturating_sub(1)
+    /// The place of a field among those that are read.
+    pub(crate) fn slot(&mut self, field: FieldRef) -> usize {
+        let next = self.fields.len();
+        *self.known.entry(field).or_insert_with_key(|field| {
+            self.fields.push(field.clone());
+            next
         })
     }
 

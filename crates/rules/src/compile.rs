@@ -1,17 +1,24 @@
 //! Tree to a condition that can be evaluated.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{
+    collections::BTreeSet,
+    hash::{Hash, Hasher},
+    ops::Range,
+    sync::Arc,
+};
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
-    ast::{Check, Expr, Op, Operand, Right, Transformer},
+    ast::{Body, Check, Expr, Op, Operand, Right, Span, Transformer},
     check::{self, FieldRef, Resolver, Side},
     diagnostic::{Code, TextError, TextWarning},
     evaluate::{Against, Atom, Cache, Memory},
-    event_types::{self, EventTypeSet, TYPE_FIELD},
+    event_types::{self, EventTypeSet, Outcomes, TYPE_FIELD},
     limits::{MAX_DEPTH, MAX_NODES, MAX_PATTERN_BYTES},
     ops::{Combine, Test, pattern},
     parse,
-    schema::{Record, Schema, SourceId},
+    schema::{Record, Schema, SourceId, field_flags},
     suggest,
     value::FieldType,
 };
@@ -20,11 +27,13 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Condition {
     pub(crate) root: Node,
-    fields: Vec<FieldRef>,
+    /// What it reads itself, beside its macros.
+    pub(crate) own_fields: Vec<FieldRef>,
+    /// Those of all its fields that no source fills.
+    unavailable: Vec<FieldRef>,
     operators: BTreeSet<&'static str>,
-    event_types: EventTypeSet,
+    outcomes: Outcomes,
     warnings: Vec<TextWarning>,
-    pattern_bytes: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -32,33 +41,88 @@ pub(crate) enum Node {
     And(Vec<Node>),
     Or(Vec<Node>),
     Not(Box<Node>),
+    /// A macro, which has a numbering of fields of its own.
+    Part(Arc<Condition>),
     /// With its printed form, which tells equal comparisons of several rules.
     Atom(Box<(String, Atom)>),
 }
 
-impl Condition {
-    /// Compiles a condition without macros.
-    pub fn compile(expr: &Expr, schema: &Schema, source: SourceId) -> Result<Self, TextError> {
-        let fields = Resolver { schema, source, fields: Vec::new() };
-        let typed = is_typed(schema, source);
+/// What the conditions of a load share: a macro is compiled once for each source.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    known: FxHashMap<(SourceId, Address), Result<Arc<Condition>, TextError>>,
+    /// Bytes that patterns may still take.
+    pub(crate) pattern_room: usize,
+}
+
+/// A macro's tree, told from others by its place in memory.
+#[derive(Debug)]
+struct Address(Arc<Body>);
+
+impl PartialEq for Address {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Address {}
+
+impl Hash for Address {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self { known: FxHashMap::default(), pattern_room: MAX_PATTERN_BYTES }
+    }
+}
+
+impl Parts {
+    /// Compiles a condition whose macros are trees.
+    pub(crate) fn compile(
+        &mut self,
+        expr: &Expr,
+        schema: &Schema,
+        source: SourceId,
+    ) -> Result<Condition, TextError> {
         let mut compiler = Compiler {
-            fields,
-            typed,
+            fields: Resolver::new(schema, source),
+            typed: is_typed(schema, source),
+            known: self,
+            unavailable: Vec::new(),
             operators: BTreeSet::new(),
             warnings: Vec::new(),
             nodes: 0,
-            pattern_bytes: 0,
         };
         let root = compiler.node(expr, 0)?;
-        let event_types = if typed { event_types::of(expr, schema) } else { EventTypeSet::all(schema) };
-        Ok(Self {
-            root,
-            fields: compiler.fields.fields,
-            operators: compiler.operators,
-            event_types,
-            warnings: compiler.warnings,
-            pattern_bytes: compiler.pattern_bytes,
-        })
+        Ok(compiler.finish(root, expr))
+    }
+
+    fn part(
+        &mut self,
+        body: &Arc<Body>,
+        schema: &Schema,
+        source: SourceId,
+    ) -> Result<Arc<Condition>, TextError> {
+        let key = (source, Address(Arc::clone(body)));
+        if let Some(known) = self.known.get(&key) {
+            return known.clone();
+        }
+        let compiled = self.compile(&body.tree, schema, source).map(Arc::new);
+        // Another file may have room for the patterns that were too many here.
+        if self.pattern_room > 0 || compiled.is_ok() {
+            self.known.insert(key, compiled.clone());
+        }
+        compiled
+    }
+}
+
+impl Condition {
+    /// Compiles a condition without names of macros.
+    pub fn compile(expr: &Expr, schema: &Schema, source: SourceId) -> Result<Self, TextError> {
+        Parts::default().compile(expr, schema, source)
     }
 
     /// What an author may have meant differently.
@@ -68,12 +132,19 @@ impl Condition {
 
     /// The event types on which the condition can be true; all for a source without event types.
     pub fn event_types(&self) -> &EventTypeSet {
-        &self.event_types
+        &self.outcomes.holds
     }
 
-    /// Every field that the condition reads.
-    pub fn fields(&self) -> &[FieldRef] {
-        &self.fields
+    /// Every field that the condition reads, each once.
+    pub fn fields(&self) -> Vec<&FieldRef> {
+        let mut fields = FieldsOf::default();
+        fields.node(&self.root, self);
+        fields.found
+    }
+
+    /// Those of its fields that no source fills: the rule is blind.
+    pub(crate) fn unavailable(&self) -> &[FieldRef] {
+        &self.unavailable
     }
 
     /// The operators that the condition uses, sorted by name.
@@ -81,20 +152,15 @@ impl Condition {
         self.operators.iter().copied()
     }
 
-    /// The compiled size of its patterns, bytes.
-    pub(crate) fn pattern_bytes(&self) -> usize {
-        self.pattern_bytes
-    }
-
     /// Whether the condition holds for one event.
     pub fn matches(&self, record: &dyn Record) -> bool {
-        self.root.holds(&mut Cache::new(record, &self.fields, Memory::default()))
+        self.root.holds(&mut Cache::new(record, &self.own_fields, Memory::default()))
     }
 }
 
 /// Whether more event codes can match than is good, for `LOAD_NO_EVTTYPE`; an empty set is no reason to warn.
 pub fn too_many_event_types(condition: &Condition, schema: &Schema, source: SourceId) -> bool {
-    let codes = condition.event_types.codes(schema);
+    let codes = condition.event_types().codes(schema);
     is_typed(schema, source) && codes > event_types::MAX_EVENT_CODES
 }
 
@@ -108,28 +174,30 @@ impl Node {
             Self::And(members) => members.iter().all(|m| m.holds(cache)),
             Self::Or(members) => members.iter().any(|m| m.holds(cache)),
             Self::Not(inner) => !inner.holds(cache),
+            Self::Part(part) => part.matches(cache.record),
             Self::Atom(atom) => atom.1.holds(cache),
         }
     }
 }
 
-/// The patterns of a condition, or of a load up to it, take too much memory.
-pub(crate) fn too_many_patterns(offset: usize) -> TextError {
+/// The patterns of a load take too much memory.
+fn too_many_patterns(offset: usize) -> TextError {
     let message = format!("all regular expressions and globs compile to more than {MAX_PATTERN_BYTES} bytes");
     TextError::new(message, offset).help("use lists, or fewer repetitions".to_owned())
 }
 
-struct Compiler<'s> {
+struct Compiler<'s, 'p> {
     fields: Resolver<'s>,
     /// The source has event types.
     typed: bool,
     operators: BTreeSet<&'static str>,
+    known: &'p mut Parts,
+    unavailable: Vec<FieldRef>,
     warnings: Vec<TextWarning>,
     nodes: usize,
-    pattern_bytes: usize,
 }
 
-impl Compiler<'_> {
+impl Compiler<'_, '_> {
     fn node(&mut self, expr: &Expr, depth: usize) -> Result<Node, TextError> {
         self.nodes = self.nodes.saturating_add(1);
         if depth > MAX_DEPTH || self.nodes > MAX_NODES {
@@ -144,6 +212,7 @@ impl Compiler<'_> {
             Expr::Or(members) => self.nodes(members, below).map(Node::Or),
             Expr::Not(inner) => self.node(inner, below).map(|n| Node::Not(Box::new(n))),
             Expr::Check(check) => self.atom(check),
+            Expr::Body(body, name) => self.part(body, name),
             Expr::Macro(name) => {
                 let message = format!("Undefined macro '{}' used in filter.", name.text);
                 Err(TextError::new(message, name.span.start))
@@ -160,8 +229,37 @@ impl Compiler<'_> {
         Ok(nodes)
     }
 
+    /// The positions of what is wrong in a macro are that of its name.
+    fn part(&mut self, body: &Arc<Body>, name: &Span) -> Result<Node, TextError> {
+        let (schema, source) = (self.fields.schema, self.fields.source);
+        let part = self.known.part(body, schema, source).map_err(|error| error.at(name))?;
+        add_new(&mut self.unavailable, part.unavailable.iter().cloned());
+        self.operators.extend(&part.operators);
+        self.warnings.extend(part.warnings.iter().map(|warning| warning.at(name)));
+        Ok(Node::Part(part))
+    }
+
+    fn finish(self, root: Node, expr: &Expr) -> Condition {
+        let outcomes = self.outcomes(expr);
+        let Self { fields, unavailable, operators, warnings, .. } = self;
+        let own_fields = fields.fields;
+        Condition { root, own_fields, unavailable, operators, outcomes, warnings }
+    }
+
+    fn outcomes(&self, expr: &Expr) -> Outcomes {
+        let (schema, source) = (self.fields.schema, self.fields.source);
+        if !self.typed {
+            return Outcomes::unknown(schema);
+        }
+        Outcomes::of(expr, schema, &|body| match self.known.known.get(&(source, Address(Arc::clone(body)))) {
+            Some(Ok(part)) => part.outcomes.clone(),
+            _ => Outcomes::unknown(schema),
+        })
+    }
+
     fn atom(&mut self, check: &Check) -> Result<Node, TextError> {
         self.operators.insert(check.op.name());
+        let known = self.fields.fields.len();
         let left = self.fields.side(&check.left)?;
         if !check::allowed(check.op, left.ty, left.list) {
             return Err(Self::not_allowed(check, &left));
@@ -171,8 +269,18 @@ impl Compiler<'_> {
             Right::Operand(right) => self.against_side(check, &left, right)?,
             _ => Against::Test(self.counted_test(check, &left)?),
         };
+        self.note_unavailable(known);
         let atom = Atom::new(left.read, left.combine, right);
         Ok(Node::Atom(Box::new((check.to_string(), atom))))
+    }
+
+    /// Keeps those of the fields from this place on that no source fills.
+    fn note_unavailable(&mut self, from: usize) {
+        let schema = self.fields.schema;
+        let unfilled =
+            |(id, _): &&FieldRef| schema.field(*id).is_some_and(|f| f.has(field_flags::UNAVAILABLE));
+        let new = self.fields.fields.iter().skip(from).filter(unfilled).cloned();
+        add_new(&mut self.unavailable, new);
     }
 
     fn not_allowed(check: &Check, left: &Side) -> TextError {
@@ -196,7 +304,7 @@ impl Compiler<'_> {
         if (left.ty, left.list) != (right_side.ty, right_side.list) {
             return Err(error(format!("'{}' and '{right}' have different types", check.left)));
         }
-        Ok(Against::Side(check.op, right_side.read))
+        Ok(Against::Side(check.op, Box::new(right_side.read)))
     }
 
     fn is_event_type(&self, operand: &Operand) -> bool {
@@ -205,11 +313,9 @@ impl Compiler<'_> {
 
     fn counted_test(&mut self, check: &Check, left: &Side) -> Result<Test, TextError> {
         let test = self.test(check, left)?;
-        self.pattern_bytes = self.pattern_bytes.saturating_add(test.pattern_bytes());
-        if self.pattern_bytes > MAX_PATTERN_BYTES {
-            return Err(too_many_patterns(check.span.start));
-        }
-        Ok(test)
+        let left = self.known.pattern_room.checked_sub(test.pattern_bytes());
+        self.known.pattern_room = left.unwrap_or(0);
+        left.map(|_| test).ok_or_else(|| too_many_patterns(check.span.start))
     }
 
     fn test(&self, check: &Check, left: &Side) -> Result<Test, TextError> {
@@ -289,6 +395,37 @@ impl Compiler<'_> {
 fn visible<'t>(texts: &'t [Vec<u8>], left: &Side) -> &'t [Vec<u8>] {
     let first_only = left.combine == Combine::Endpoints && left.ty == FieldType::IpNet;
     if first_only { texts.get(..1).unwrap_or(texts) } else { texts }
+}
+
+/// Collects the fields of a condition in the order in which they are written.
+#[derive(Default)]
+struct FieldsOf<'c> {
+    parts: FxHashSet<*const Condition>,
+    seen: FxHashSet<&'c FieldRef>,
+    found: Vec<&'c FieldRef>,
+}
+
+impl<'c> FieldsOf<'c> {
+    fn node(&mut self, node: &'c Node, of: &'c Condition) {
+        match node {
+            Node::And(members) | Node::Or(members) => members.iter().for_each(|m| self.node(m, of)),
+            Node::Not(inner) => self.node(inner, of),
+            Node::Part(part) if self.parts.insert(Arc::as_ptr(part)) => self.node(&part.root, part),
+            Node::Part(_) => {}
+            Node::Atom(atom) => {
+                let fields = atom.1.slots.iter().filter_map(|slot| of.own_fields.get(*slot));
+                self.found.extend(fields.filter(|field| self.seen.insert(field)));
+            }
+        }
+    }
+}
+
+fn add_new(fields: &mut Vec<FieldRef>, more: impl Iterator<Item = FieldRef>) {
+    for field in more {
+        if !fields.contains(&field) {
+            fields.push(field);
+        }
+    }
 }
 
 /// The constants on the right side.

@@ -70,7 +70,7 @@ fn list_json(list: &CompiledList, names: &Names<'_>) -> Value {
 
 fn macro_json(object: &CompiledMacro, names: &Names<'_>, schema: &Schema) -> Value {
     let written = Mentions::of_text(&object.condition, names);
-    let compiled = Mentions::of(&object.tree, names);
+    let compiled = Mentions::of(&object.body.tree, names);
     json!({
         "info": { "name": object.name, "condition": object.condition },
         "details": {
@@ -78,8 +78,8 @@ fn macro_json(object: &CompiledMacro, names: &Names<'_>, schema: &Schema) -> Val
             "lists": written.lists,
             "condition_operators": compiled.operators,
             "condition_fields": compiled.fields,
-            "events": events(&event_types::of(&object.tree, schema), schema),
-            "condition_compiled": object.tree.to_string(),
+            "events": events(&event_types::of(&object.body.tree, schema), schema),
+            "condition_compiled": object.body.tree.to_string(),
         },
     })
 }
@@ -172,6 +172,7 @@ impl<'a> Mentions<'a> {
                 self.macros.insert(name.text.clone());
             }
             Expr::Macro(_) => {}
+            Expr::Body(body, _) => self.expr(&body.tree),
             Expr::Check(check) => self.check(check),
         }
     }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ast::Span;
+
 /// Falco's codes (specification §1.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -144,7 +146,21 @@ pub struct TextWarning {
     pub deprecated_field: Option<&'static str>,
 }
 
+impl TextWarning {
+    /// The same warning where the name of the macro stands that it is in.
+    #[must_use]
+    pub(crate) fn at(&self, name: &Span) -> Self {
+        Self { offset: name.start, ..self.clone() }
+    }
+}
+
 impl TextError {
+    /// The same error where the name of the macro stands that it is in.
+    #[must_use]
+    pub(crate) fn at(&self, name: &Span) -> Self {
+        Self { offset: name.start, ..self.clone() }
+    }
+
     /// An error without help.
     pub fn new(message: impl Into<String>, offset: usize) -> Self {
         Self { message: message.into(), offset, help: String::new() }

@@ -23,7 +23,7 @@ pub(crate) struct Atom {
 #[derive(Debug, Clone)]
 pub(crate) enum Against {
     Test(Test),
-    Side(Op, Read),
+    Side(Op, Box<Read>),
 }
 
 impl Atom {
@@ -68,7 +68,7 @@ impl Atom {
 
 /// The fields of one event: each is read at most once.
 pub(crate) struct Cache<'r> {
-    record: &'r dyn Record,
+    pub(crate) record: &'r dyn Record,
     fields: &'r [FieldRef],
     memory: Memory<'r>,
 }

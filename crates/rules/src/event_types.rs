@@ -1,7 +1,9 @@
 //! On which event types a condition can hold (specification §4).
 
+use std::sync::Arc;
+
 use crate::{
-    ast::{Check, Expr, Modifier, Op, Operand, Right},
+    ast::{Body, Check, Expr, Modifier, Op, Operand, Right},
     literal,
     schema::{EventTypeId, Schema},
     value::FieldType,
@@ -113,28 +115,61 @@ fn place(id: EventTypeId) -> (usize, u64) {
 
 /// The event types on which the condition can be true.
 pub(crate) fn of(expr: &Expr, schema: &Schema) -> EventTypeSet {
-    visit(expr, schema, false)
+    fn outcomes(expr: &Expr, schema: &Schema) -> Outcomes {
+        Outcomes::of(expr, schema, &|body| outcomes(&body.tree, schema))
+    }
+    outcomes(expr, schema).holds
 }
 
-/// Negation is pushed to the leaves, so `and` and `or` change places under it.
-fn visit(expr: &Expr, schema: &Schema, negated: bool) -> EventTypeSet {
-    match expr {
-        Expr::Not(inner) => visit(inner, schema, !negated),
-        Expr::And(members) | Expr::Or(members) => {
-            let union = matches!(expr, Expr::And(_)) == negated;
-            let mut set = if union { EventTypeSet::none(schema) } else { EventTypeSet::all(schema) };
-            for member in members {
-                let other = visit(member, schema, negated);
-                set = if union { set.union(&other) } else { set.intersection(&other) };
+/// The event types on which a condition can hold, and those on which it can fail.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcomes {
+    pub(crate) holds: EventTypeSet,
+    pub(crate) fails: EventTypeSet,
+}
+
+impl Outcomes {
+    /// Of a condition that says nothing about the event type.
+    pub(crate) fn unknown(schema: &Schema) -> Self {
+        Self { holds: EventTypeSet::all(schema), fails: EventTypeSet::all(schema) }
+    }
+
+    /// Of a condition; `of_body` knows those of macros.
+    pub(crate) fn of(expr: &Expr, schema: &Schema, of_body: &impl Fn(&Arc<Body>) -> Self) -> Self {
+        let of = |expr: &Expr| Self::of(expr, schema, of_body);
+        match expr {
+            Expr::And(members) => {
+                members.iter().fold(Self::always(schema), |all, member| all.and(&of(member)))
             }
-            set
+            Expr::Or(members) => {
+                members.iter().fold(Self::always(schema).not(), |any, member| any.or(&of(member)))
+            }
+            Expr::Not(inner) => of(inner).not(),
+            Expr::Macro(_) => Self::unknown(schema),
+            Expr::Body(body, _) => of_body(body),
+            Expr::Check(check) => Self::of_check(check, schema),
         }
-        Expr::Macro(_) => EventTypeSet::all(schema),
-        Expr::Check(check) => match leaf(check, schema) {
-            Some(set) if negated => set.complement(),
-            Some(set) => set,
-            None => EventTypeSet::all(schema),
-        },
+    }
+
+    fn of_check(check: &Check, schema: &Schema) -> Self {
+        let holds = leaf(check, schema);
+        holds.map_or_else(|| Self::unknown(schema), |holds| Self { fails: holds.clone().complement(), holds })
+    }
+
+    fn and(self, other: &Self) -> Self {
+        Self { holds: self.holds.intersection(&other.holds), fails: self.fails.union(&other.fails) }
+    }
+
+    fn not(self) -> Self {
+        Self { holds: self.fails, fails: self.holds }
+    }
+
+    fn or(self, other: &Self) -> Self {
+        Self { holds: self.holds.union(&other.holds), fails: self.fails.intersection(&other.fails) }
+    }
+
+    fn always(schema: &Schema) -> Self {
+        Self { holds: EventTypeSet::all(schema), fails: EventTypeSet::none(schema) }
     }
 }
 

@@ -149,6 +149,11 @@ impl Expanded {
         Self { text: written.text.clone(), written, origin: Vec::new() }
     }
 
+    /// The words of the text: a name that stands alone is one of them, or begins with one.
+    pub(crate) fn words(&self) -> impl Iterator<Item = &str> {
+        words(&self.text)
+    }
+
     /// Whether the name of a list is there.
     pub(crate) fn names(&self, list: &str) -> bool {
         find_name(&self.text, list, 0).is_some()
@@ -244,9 +249,18 @@ const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
+/// What stands between blanks, `(`, `)`, `,`, `=` and the ends.
+pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| c.is_ascii() && ends_word(c as u8)).filter(|word| !word.is_empty())
+}
+
+const fn ends_word(byte: u8) -> bool {
+    is_blank(byte) || matches!(byte, b'(' | b')' | b',' | b'=')
+}
+
 /// The next place of a name that stands alone: between blanks, `(`, `)`, `,`, `=` and the ends.
 fn find_name(text: &str, name: &str, from: usize) -> Option<usize> {
-    let alone = |byte: Option<&u8>| byte.is_none_or(|b| is_blank(*b) || b"(),=".contains(b));
+    let alone = |byte: Option<&u8>| byte.is_none_or(|b| ends_word(*b));
     let bytes = text.as_bytes();
     let mut finds = memchr::memmem::find_iter(bytes.get(from..)?, name).map(|at| at.saturating_add(from));
     finds.find(|at| {

@@ -95,7 +95,7 @@ fn one(compiled: &CompiledRule, sketches: &[overlap::Sketch<'_>], schema: &Schem
         enabled: rule.enabled,
         condition: pretty::print(tree),
         events: events(compiled, schema),
-        fields: condition.fields().iter().filter_map(|field| field_use(field, schema)).collect(),
+        fields: condition.fields().into_iter().filter_map(|field| field_use(field, schema)).collect(),
         costs: cost::costs(compiled, schema),
         overlaps,
         more_overlaps,

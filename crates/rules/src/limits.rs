@@ -28,5 +28,7 @@ pub const MAX_BUNDLE_BYTES: usize = 64 << 20;
 pub const MAX_REPARSED_BYTES: usize = 4 << 20;
 /// Items of all lists of one load, those of lists in lists counted each time.
 pub const MAX_LIST_ITEMS: usize = 200_000;
-/// Parts of all conditions of one load, macros put in.
-pub const MAX_LOAD_NODES: usize = 100_000;
+/// Parts of all conditions of one load; the name of a macro is one, a warning counts for several.
+pub const MAX_LOAD_NODES: usize = 90_000;
+/// Parts that a warning of a condition counts for: it takes as much memory.
+pub const NODES_PER_WARNING: usize = 4;

@@ -21,6 +21,7 @@ fn walk(expr: &Expr, warnings: &mut Vec<TextWarning>) {
         Expr::And(exprs) | Expr::Or(exprs) => exprs.iter().for_each(|expr| walk(expr, warnings)),
         Expr::Not(expr) => walk(expr, warnings),
         Expr::Macro(_) => {}
+        Expr::Body(body, span) => warnings.extend(body.warnings.iter().map(|w| w.at(span))),
         Expr::Check(check) => {
             warnings.extend(unsafe_na(check));
             warnings.extend(deprecated(&check.left));

@@ -7,9 +7,11 @@
 //!    [`crate::expand`]), parsed, macros put in ([`crate::resolve`]), compiled
 //! 5. [`crate::select`]: which of the rules run
 
+mod budget;
 mod build;
 mod catalog;
 mod log;
+mod running;
 
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::collect::Replaced;
 pub(crate) use catalog::{Catalog, CompiledList, CompiledMacro, CompiledRule};
 pub use log::Quarantined;
+pub use running::RunningRule;
 
 use crate::{
     append_output::AppendOutput,
@@ -290,7 +293,9 @@ impl<'a> Loader<'a> {
     }
 
     fn build(&mut self) {
-        if let Ok(catalog) = build::build(&self.collection, self.options, &mut self.log) {
+        // In strict mode the first error ends the load, and shares would help nobody.
+        let files = if self.options.mode == Mode::Quarantine { self.reports.len() } else { 0 };
+        if let Ok(catalog) = build::build(&self.collection, self.options, files, &mut self.log) {
             self.catalog = catalog;
         }
     }

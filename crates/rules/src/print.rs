@@ -17,6 +17,7 @@ impl Display for Expr {
                 inner.fmt(f)
             }
             Self::Macro(name) => f.write_str(&name.text),
+            Self::Body(body, _) => body.tree.fmt(f),
             Self::Check(check) => check.fmt(f),
         }
     }

@@ -1,70 +1,95 @@
 //! Macros: their names in a tree give way to their own trees (specification §1.5).
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use crate::{
-    ast::{Check, Expr, Name, Operand, Right, Span, TransformArg},
+    ast::{Body, Expr, Name, Span},
     diagnostic::TextError,
-    limits::{MAX_DEPTH, MAX_LOAD_NODES, MAX_NODES},
-    suggest,
+    limits::{MAX_DEPTH, MAX_LOAD_NODES, MAX_NODES, NODES_PER_WARNING},
+    lint, suggest,
 };
 
 /// The macros of a load, in the order of their definition.
 #[derive(Debug, Default)]
 pub(crate) struct Macros {
-    entries: Vec<Body>,
+    entries: Vec<Entry>,
     by_name: FxHashMap<String, usize>,
 }
 
-/// A macro as a tree.
+/// A macro.
 #[derive(Debug)]
-struct Body {
+struct Entry {
     name: String,
     /// When it was first defined; those that changed last before that do not see it.
     index: usize,
-    /// `None` if it is broken and left out.
-    tree: Option<Expr>,
+    tree: Tree,
     used: bool,
 }
 
+/// How far a macro has come.
+#[derive(Debug)]
+enum Tree {
+    /// It still has names of other macros in it.
+    Parsed(Arc<Expr>),
+    Resolved(Arc<Body>),
+    /// It is left out.
+    Broken,
+}
+
+/// A condition without names of macros.
+pub(crate) struct Resolved {
+    pub(crate) body: Body,
+    /// How many of its parts are its own: a macro that is shared counts once.
+    pub(crate) own: usize,
+}
+
 impl Macros {
-    /// Adds a macro.
-    pub(crate) fn push(&mut self, name: &str, index: usize, tree: Option<Expr>) {
+    /// Adds a macro as it was parsed; `None` for one that is broken.
+    pub(crate) fn push(&mut self, name: &str, index: usize, tree: Option<Arc<Expr>>) {
         self.by_name.insert(name.to_owned(), self.entries.len());
-        self.entries.push(Body { name: name.to_owned(), index, tree, used: false });
+        let tree = tree.map_or(Tree::Broken, Tree::Parsed);
+        self.entries.push(Entry { name: name.to_owned(), index, tree, used: false });
     }
 
     /// Whether it works but nothing names it.
     pub(crate) fn is_unused(&self, name: &str) -> bool {
-        let body = self.by_name.get(name).and_then(|i| self.entries.get(*i));
-        body.is_some_and(|body| !body.used && body.tree.is_some())
+        let entry = self.by_name.get(name).and_then(|i| self.entries.get(*i));
+        entry.is_some_and(|entry| !entry.used && !matches!(entry.tree, Tree::Broken))
     }
 
-    /// Puts another tree in the place of a macro's.
-    pub(crate) fn set_tree(&mut self, name: &str, tree: Option<Expr>) {
-        if let Some(body) = self.by_name.get(name).and_then(|i| self.entries.get_mut(*i)) {
-            body.tree = tree;
+    /// Puts another tree in the place of a macro's; `None` if there is none that works.
+    pub(crate) fn set(&mut self, name: &str, body: Option<Arc<Body>>) {
+        if let Some(entry) = self.by_name.get(name).and_then(|i| self.entries.get_mut(*i)) {
+            entry.tree = body.map_or(Tree::Broken, Tree::Resolved);
         }
     }
 
-    /// Replaces the names of the macros that were defined before `visibility`; `left` is how many parts the
-    /// load may still have. Gives the number of parts too.
+    /// Replaces the names of the macros that were defined before `visibility`; `left` is how many parts of its own
+    /// the condition may have.
     pub(crate) fn resolve(
         &mut self,
         tree: &Expr,
         visibility: usize,
         left: usize,
-    ) -> Result<(Expr, usize), TextError> {
-        let mut walk = Walk { macros: self, visibility, path: Vec::new(), used: Vec::new(), nodes: 0, left };
-        let resolved = walk.expr(tree, 0, None)?;
-        let Walk { used, nodes, .. } = walk;
+    ) -> Result<Resolved, TextError> {
+        let (path, used) = (Vec::new(), Vec::new());
+        let mut walk = Walk { macros: self, visibility, path, used, nodes: 0, own: 0, left, deepest: 0 };
+        let tree = walk.expr(tree, 0, None)?;
+        let Walk { used, nodes, own, deepest, .. } = walk;
         for i in used {
-            if let Some(body) = self.entries.get_mut(i) {
-                body.used = true;
+            if let Some(entry) = self.entries.get_mut(i) {
+                entry.used = true;
             }
         }
-        Ok((resolved, nodes))
+        Ok(Resolved { body: body(tree, nodes, deepest), own })
     }
+}
+
+fn body(tree: Expr, nodes: usize, depth: usize) -> Body {
+    let warnings = lint::warnings(&tree);
+    Body { tree, nodes, depth, warnings }
 }
 
 struct Walk<'a> {
@@ -74,19 +99,15 @@ struct Walk<'a> {
     path: Vec<usize>,
     used: Vec<usize>,
     nodes: usize,
+    own: usize,
     left: usize,
+    deepest: usize,
 }
 
 impl Walk<'_> {
     /// `outer` is where the outermost macro stands in the text at hand.
     fn expr(&mut self, expr: &Expr, depth: usize, outer: Option<&Span>) -> Result<Expr, TextError> {
-        self.nodes = self.nodes.saturating_add(1);
-        if depth > MAX_DEPTH || self.nodes > MAX_NODES {
-            return Err(too_large(outer));
-        }
-        if self.nodes > self.left {
-            return Err(load_too_large(outer));
-        }
+        self.count(1, 1, depth, outer)?;
         let depth = depth.saturating_add(1);
         let mut all = |exprs: &[Expr]| -> Result<Vec<_>, _> {
             exprs.iter().map(|e| self.expr(e, depth, outer)).collect()
@@ -95,76 +116,80 @@ impl Walk<'_> {
             Expr::And(exprs) => Expr::And(all(exprs)?),
             Expr::Or(exprs) => Expr::Or(all(exprs)?),
             Expr::Not(expr) => Expr::Not(Box::new(self.expr(expr, depth, outer)?)),
-            Expr::Check(check) => Expr::Check(outer.map_or_else(|| check.clone(), |at| moved(check, at))),
-            Expr::Macro(name) => self.body(name, depth, outer.unwrap_or(&name.span))?,
+            Expr::Check(_) | Expr::Body(..) => expr.clone(),
+            Expr::Macro(name) => {
+                let body = self.body(name, depth, outer.unwrap_or(&name.span))?;
+                Expr::Body(body, name.span.clone())
+            }
         })
     }
 
-    fn body(&mut self, name: &Name, depth: usize, outer: &Span) -> Result<Expr, TextError> {
+    /// Takes note of so many parts, `own` of them not shared, the deepest at this level.
+    fn count(
+        &mut self,
+        nodes: usize,
+        own: usize,
+        depth: usize,
+        outer: Option<&Span>,
+    ) -> Result<(), TextError> {
+        self.nodes = self.nodes.saturating_add(nodes);
+        self.deepest = self.deepest.max(depth);
+        if depth > MAX_DEPTH || self.nodes > MAX_NODES {
+            return Err(too_large(outer));
+        }
+        self.own = self.own.saturating_add(own);
+        if self.own > self.left { Err(load_too_large(outer)) } else { Ok(()) }
+    }
+
+    fn body(&mut self, name: &Name, depth: usize, outer: &Span) -> Result<Arc<Body>, TextError> {
         let macros = self.macros;
         let found = macros.by_name.get(&name.text).and_then(|i| Some((*i, macros.entries.get(*i)?)));
-        let visible = found.filter(|(_, body)| body.index < self.visibility);
-        let Some((i, tree)) = visible.and_then(|(i, body)| Some((i, body.tree.as_ref()?))) else {
+        let Some((i, entry)) = found.filter(|(_, entry)| entry.index < self.visibility) else {
             return Err(self.undefined(name, outer));
         };
         if self.path.contains(&i) {
             let message = format!("reference loop in macro '{}'", name.text);
             return Err(TextError { message, offset: outer.start, help: String::new() });
         }
-        self.path.push(i);
         self.used.push(i);
-        let resolved = self.expr(tree, depth, Some(outer))?;
-        self.path.pop();
-        Ok(resolved)
+        match &entry.tree {
+            Tree::Broken => Err(self.undefined(name, outer)),
+            Tree::Resolved(body) => {
+                let deepest = depth.saturating_add(body.depth);
+                let warnings = body.warnings.len().saturating_mul(NODES_PER_WARNING);
+                self.count(body.nodes, warnings, deepest, Some(outer))?;
+                Ok(Arc::clone(body))
+            }
+            Tree::Parsed(tree) => {
+                self.path.push(i);
+                let (nodes, deepest) = (self.nodes, std::mem::replace(&mut self.deepest, depth));
+                let tree = self.expr(tree, depth, Some(outer))?;
+                let body = body(tree, self.nodes.saturating_sub(nodes), self.deepest.saturating_sub(depth));
+                self.deepest = self.deepest.max(deepest);
+                self.path.pop();
+                Ok(Arc::new(body))
+            }
+        }
     }
 
     fn undefined(&self, name: &Name, outer: &Span) -> TextError {
         let message = format!("Undefined macro '{}' used in filter.", name.text);
-        let known = self.macros.entries.iter().find(|body| body.name == name.text);
+        let known = self.macros.entries.iter().find(|entry| entry.name == name.text);
         let help = match known {
-            Some(body) if body.tree.is_none() => "the macro is left out because of its own error".to_owned(),
+            Some(entry) if matches!(entry.tree, Tree::Broken) => {
+                "the macro is left out because of its own error".to_owned()
+            }
             Some(_) => "the macro is defined later: move it up".to_owned(),
             None => {
-                suggest::did_you_mean(&name.text, self.macros.entries.iter().map(|body| body.name.as_str()))
+                suggest::did_you_mean(&name.text, self.macros.entries.iter().map(|entry| entry.name.as_str()))
             }
         };
         TextError { message, offset: outer.start, help }
     }
 }
 
-/// A check from a macro's text, as if it stood where the macro's name does.
-fn moved(check: &Check, at: &Span) -> Check {
-    let mut check = Check { span: at.clone(), ..check.clone() };
-    move_operand(&mut check.left, at);
-    match &mut check.right {
-        Right::Operand(operand) => move_operand(operand, at),
-        Right::ListName(name) | Right::ModifiedName(_, name) => name.span = at.clone(),
-        Right::None | Right::Literal(_) | Right::List(_) | Right::Modified(..) => {}
-    }
-    check
-}
-
-fn move_operand(operand: &mut Operand, at: &Span) {
-    match operand {
-        Operand::Field { span, .. } => *span = at.clone(),
-        Operand::Transform { args, span, .. } => {
-            *span = at.clone();
-            for arg in args {
-                move_argument(arg, at);
-            }
-        }
-    }
-}
-
-fn move_argument(arg: &mut TransformArg, at: &Span) {
-    match arg {
-        TransformArg::Operand(operand) => move_operand(operand, at),
-        TransformArg::List(args) => args.iter_mut().for_each(|arg| move_argument(arg, at)),
-        TransformArg::Text(_) | TransformArg::Number(_) => {}
-    }
-}
-
-fn load_too_large(outer: Option<&Span>) -> TextError {
+/// All conditions of a load, or of a file's share of it, are too much.
+pub(crate) fn load_too_large(outer: Option<&Span>) -> TextError {
     let message = format!("with its macros all rules together have more than {MAX_LOAD_NODES} checks");
     TextError { message, offset: outer.map_or(0, |span| span.start), help: "use lists".to_owned() }
 }

@@ -124,6 +124,8 @@ struct ProgramBuilder {
     known_fields: FxHashMap<FieldRef, usize>,
     nodes: Vec<Step>,
     known: FxHashMap<Key, usize>,
+    /// The nodes of macros by their place in memory, which is kept for this.
+    parts: FxHashMap<*const Condition, (Arc<Condition>, usize)>,
 }
 
 impl RuleSetBuilder {
@@ -142,8 +144,7 @@ impl RuleSetBuilder {
         extra_fields: Vec<(String, ExtraField)>,
     ) {
         let Some(program) = self.programs.get_mut(usize::from(info.source.0)) else { return };
-        let slots: Vec<usize> = condition.fields().iter().map(|f| program.slot(f)).collect();
-        let root = program.insert(&condition.root, &slots);
+        let root = program.condition(condition);
         let event_types = condition.event_types().clone();
         self.rules.push(Rule { info, output, extra_fields, event_types, root });
     }
@@ -192,9 +193,24 @@ impl ProgramBuilder {
         slot
     }
 
+    fn condition(&mut self, condition: &Condition) -> usize {
+        let slots: Vec<usize> = condition.own_fields.iter().map(|f| self.slot(f)).collect();
+        self.insert(&condition.root, &slots)
+    }
+
+    fn part(&mut self, part: &Arc<Condition>) -> usize {
+        if let Some((_, known)) = self.parts.get(&Arc::as_ptr(part)) {
+            return *known;
+        }
+        let node = self.condition(part);
+        self.parts.insert(Arc::as_ptr(part), (Arc::clone(part), node));
+        node
+    }
+
     /// The node equal to this one, new if there is none.
     fn insert(&mut self, node: &Node, slots: &[usize]) -> usize {
         let (key, step) = match node {
+            Node::Part(part) => return self.part(part),
             Node::And(members) => {
                 let members = self.insert_all(members, slots);
                 (Key::And(members.clone()), Step::And(members))

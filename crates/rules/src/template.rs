@@ -56,7 +56,7 @@ enum Part {
 impl Template {
     /// Compiles an output. Of a `%` the longest text is taken that is a field or a transformer.
     pub fn compile(text: &str, schema: &Schema, source: SourceId) -> Result<Self, TextError> {
-        let resolver = Resolver { schema, source, fields: Vec::new() };
+        let resolver = Resolver::new(schema, source);
         let mut compiler = Compiler { text, pos: 0, resolver, parts: Vec::new(), fields: Vec::new() };
         while let Some((before, _)) = compiler.rest().split_once('%') {
             compiler.literal(before);
@@ -192,7 +192,7 @@ impl<'t> Compiler<'t> {
         let known = self.resolver.fields.len();
         let side = self.resolver.side(&operand);
         let side = side.and_then(|_| self.printable(known));
-        self.resolver.fields.truncate(known);
+        self.resolver.forget(known);
         side?;
         self.skip(length);
         Ok(operand)

@@ -194,7 +194,31 @@ fn macros_do_not_explode() {
         .concat();
     }
     let loaded = load(&[SourceFile::new("bomb", text)], &options(Mode::Quarantine));
-    assert!(loaded.files[0].errors[0].message.contains("100000 checks"));
+    assert!(loaded.files[0].errors[0].message.contains("50000 checks"));
+}
+
+/// A file with a rule whose condition has so many comparisons that the load has no room for two of them.
+fn greedy(name: &str) -> SourceFile {
+    let rule = |i| {
+        let checks = vec!["proc.pid = 1"; 10_000].join(" or ");
+        format!("- rule: {name}{i}\n  desc: d\n  output: x\n  priority: info\n  condition: {checks}\n")
+    };
+    SourceFile::new(name, (0..12).map(rule).collect::<String>())
+}
+
+#[test]
+fn a_file_that_wants_too_much_is_left_out_alone() {
+    let good = |name: &str| {
+        let text = "desc: d\n  output: x\n  priority: info\n  condition: proc.name = a and proc.pid = 1\n";
+        SourceFile::new(name, format!("- rule: {name}\n  {text}"))
+    };
+    let files = [greedy("g"), good("one"), greedy("h"), good("two")];
+    let loaded = load(&files, &options(Mode::Quarantine));
+    let failed: Vec<_> = loaded.files.iter().map(|file| !file.successful()).collect();
+    assert_eq!(failed, [true, false, true, false]);
+    assert!(loaded.files[0].errors[0].message.contains("all rules together"));
+    let running: Vec<_> = loaded.rules.as_ref().unwrap().rules().iter().map(|r| &*r.info.name).collect();
+    assert!(running.ends_with(&["one", "h0", "two"]), "{running:?}");
 }
 
 /// Pieces that rules files are made of, in any order.

@@ -63,7 +63,7 @@ impl Default for ModernEbpf {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Webserver {
-    /// Whether to listen; without it there are no audit events.
+    /// Whether to listen; without it no audit events are posted.
     pub enabled: bool,
     /// TCP port.
     pub listen_port: u16,
@@ -71,14 +71,16 @@ pub struct Webserver {
     pub listen_address: IpAddr,
     /// Path of the health check.
     pub k8s_healthz_endpoint: String,
-    /// Path that takes the API server's audit events.
+    /// Path that takes the API server's audit events; empty means that none are posted.
     pub k8s_audit_endpoint: String,
     /// Serve `/metrics`, if `metrics.enabled` too.
     pub prometheus_metrics_enabled: bool,
-    /// Not available yet: TLS for the server.
-    pub ssl_enabled: Unavailable,
-    /// Ignored: belongs to `ssl_enabled`.
-    pub ssl_certificate: Ignored,
+    /// Serve HTTPS instead of HTTP.
+    pub ssl_enabled: bool,
+    /// PEM file of the certificate, with those between it and its CA; read again when it changes.
+    pub ssl_certificate: PathBuf,
+    /// PEM file of the private key; empty means that `ssl_certificate` holds it, as with Falco.
+    pub ssl_private_key: PathBuf,
     /// Ignored: the server needs one thread.
     pub threadiness: Ignored,
 }
@@ -92,11 +94,42 @@ impl Default for Webserver {
             k8s_healthz_endpoint: "/healthz".to_owned(),
             k8s_audit_endpoint: "/k8s-audit".to_owned(),
             prometheus_metrics_enabled: true,
-            ssl_enabled: Unavailable,
-            ssl_certificate: Ignored,
+            ssl_enabled: false,
+            ssl_certificate: PathBuf::from("/etc/saker/saker.pem"),
+            ssl_private_key: PathBuf::new(),
             threadiness: Ignored,
         }
     }
+}
+
+/// Audit events of the Kubernetes API server.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct K8sAudit {
+    /// PEM file of the CA that signs the API server's client certificate, needs `webserver.ssl_enabled`. Whoever
+    /// shows no certificate of it, and no token, may not post.
+    pub client_ca: PathBuf,
+    /// File with a bearer token. Whoever does not show it, and no client certificate, may not post.
+    pub token_file: PathBuf,
+    /// Let anybody post who can reach a `webserver.listen_address` other than loopback.
+    pub allow_anonymous: bool,
+    /// Audit log file of the API server to follow, beside what is posted; empty for none.
+    pub log_file: PathBuf,
+    /// Where to begin in a log file that was never read before.
+    pub log_start: LogStart,
+    /// Seconds without an audit event until there is an alert of source `internal`; 0 for never.
+    pub silent_after: u32,
+}
+
+/// Where to begin in a log file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogStart {
+    /// With what is written from now on.
+    #[default]
+    End,
+    /// With all that it holds.
+    Beginning,
 }
 
 /// What to do when the kernel made more events than were read.

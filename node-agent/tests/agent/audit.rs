@@ -212,3 +212,56 @@ fn until(agent: &Running, act: impl Fn(), text: &str) {
     }
     panic!("no alert with '{text}':\n{}", agent.stderr.all().join("\n"));
 }
+
+#[test]
+fn elsewhere_than_on_loopback_a_token_must_be_shown() {
+    let dir = tempfile::TempDir::new().unwrap();
+    fs::write(dir.path().join("token"), "0123456789abcdef\n").unwrap();
+    let open = ["--disable-source", "syscall", "-o", "webserver.listen_address=0.0.0.0"];
+    let agent = start_in(dir, &[&open[..], &["-o", "k8s_audit.token_file=@/token"]].concat());
+    let (status, reason) = agent.request("POST", "/k8s-audit", "", &configmap("a"));
+    assert_eq!(status, 401, "{reason}");
+    assert!(reason.contains("k8s_audit.token_file"), "{reason}");
+    let token = "Authorization: Bearer 0123456789abcdef\r\n";
+    assert_eq!(agent.request("POST", "/k8s-audit", token, &configmap("a")).0, 200);
+    agent.alert("aws_access_key_id");
+    assert_eq!(agent.get("/healthz").0, 200, "health checks have no token");
+    assert!(agent.get("/metrics").1.contains(r#"saker_audit_requests_total{outcome="unauthorized"} 1"#));
+    drop(agent);
+    start(&[&open[..], &["-o", "k8s_audit.allow_anonymous=true"]].concat())
+        .log("whoever reaches 0.0.0.0 may post");
+}
+
+#[test]
+fn a_log_file_is_followed_across_restarts() {
+    let line = |id| [configmap(id), b"\n".to_vec()].concat();
+    let kept = tempfile::TempDir::new().unwrap();
+    let log = kept.path().join("audit.log");
+    let [file, state] =
+        ["k8s_audit.log_file=", "state_dir="].map(|key| format!("{key}{}", kept.path().display()));
+    let file = format!("{file}/audit.log");
+    let arguments = ["-o", file.as_str(), "-o", &state, "-o", "webserver.k8s_audit_endpoint="];
+    fs::write(&log, line("before")).unwrap();
+    let first = agent(&[&arguments[..], &["-o", "k8s_audit.log_start=beginning"]].concat());
+    first.alert("aws_access_key_id");
+    assert_eq!(first.request("POST", "/k8s-audit", "", &configmap("a")).0, 405, "nothing is posted here");
+    assert!(first.interrupt().0.success());
+    fs::write(&log, [line("before"), line("meanwhile")].concat()).unwrap();
+    let second = agent(&arguments);
+    second.alert("aws_access_key_id");
+    let (_, summary) = second.interrupt();
+    assert!(summary.contains("Events seen from k8s_audit: 1,"), "{summary}");
+}
+
+#[test]
+fn silence_is_an_alert_and_the_status_tells_what_came() {
+    let agent = agent(&["-o", "k8s_audit.silent_after=1"]);
+    assert_eq!(agent.request("POST", "/k8s-audit", "", &configmap("a")).0, 200);
+    agent.alert("Saker internal: source silent (source=k8s_audit seconds=1 last_event=1795478400000000000)");
+    let status: serde_json::Value = serde_json::from_str(&agent.get("/status").1).unwrap();
+    assert_eq!(
+        status["k8s_audit"]["events"],
+        serde_json::json!({"RequestResponse": {"ResponseComplete": 1}})
+    );
+    assert_eq!(status["k8s_audit"]["last_event"], 1_795_478_400_000_000_000_u64);
+}

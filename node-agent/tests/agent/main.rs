@@ -1,6 +1,7 @@
 //! The agent as users run it: the built program, its terminal, its HTTP server, its files.
 
 mod audit;
+mod audit_abuse;
 mod containers;
 mod cri;
 mod live;

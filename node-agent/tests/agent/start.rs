@@ -45,12 +45,21 @@ fn a_port_in_use_is_named() {
 
 #[test]
 fn what_cannot_run_ends_with_the_reason() {
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 8] = [
         (&["-o", "http_ouput.enabled=true"], "unknown key 'http_ouput': did you mean 'http_output'?"),
         (&["-o", "stdout_output.enabled=false"], "no output is enabled"),
         (&["-o", "http_output.enabled=true"], "http_output.url is empty: set it"),
         (&["--disable-source", "k8s_audit"], "every source of events is disabled"),
         (&["-r", "/nowhere/rules.yaml"], "/nowhere/rules.yaml"),
+        (&["-o", "webserver.listen_address=0.0.0.0"], "set k8s_audit.client_ca (with webserver.ssl_enabled)"),
+        (
+            &["-o", "k8s_audit.token_file=/nowhere/token"],
+            "k8s_audit.token_file: /nowhere/token: No such file",
+        ),
+        (
+            &["-o", "webserver.ssl_enabled=true", "-o", "webserver.ssl_certificate=/nowhere/a.pem"],
+            "/nowhere/a.pem: ",
+        ),
     ];
     for (arguments, expected) in cases {
         let (status, error) = start(&[&["--disable-source", "syscall"], arguments].concat()).end();

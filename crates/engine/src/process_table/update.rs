@@ -4,71 +4,13 @@ use std::sync::Arc;
 
 use saker_events::{
     Event,
-    container::Container,
-    fd::{number_of, starts_at_cwd, text_of},
-    path,
-    process::{Capabilities, Image, Memory, Process, ProcessKey, Processes},
-    table::{CLONE_FLAGS, EventRow, ParamType, code, symbol_value},
+    fd::starts_at_cwd,
+    process::{Process, ProcessKey, Processes},
+    table::{CLONE_FLAGS, EventRow, code, symbol_value},
 };
 
 use super::{Entry, ProcessTable, inherited, key};
-
-/// An event with its row: its parameters by name.
-#[derive(Clone, Copy)]
-struct Params<'a> {
-    event: &'a Event<'a>,
-    row: &'static EventRow,
-}
-
-impl<'a> Params<'a> {
-    fn number(&self, name: &str) -> Option<u64> {
-        number_of(self.event, self.row, name)
-    }
-
-    fn signed(&self, name: &str) -> Option<i64> {
-        self.number(name).map(u64::cast_signed)
-    }
-
-    fn word(&self, name: &str) -> Option<u32> {
-        self.number(name).and_then(|n| u32::try_from(n).ok())
-    }
-
-    fn text(&self, name: &str) -> &'a [u8] {
-        text_of(self.event, self.row, name)
-    }
-
-    /// A list of texts, separated by NUL.
-    fn list(&self, name: &str) -> &'a [u8] {
-        let index = self.row.param(name).filter(|(_, p)| p.ty == ParamType::Bytebuf).map(|(index, _)| index);
-        index.and_then(|index| self.event.param(index)).unwrap_or_default()
-    }
-
-    fn memory(&self) -> Memory {
-        let number = |name| self.number(name).unwrap_or(0);
-        Memory {
-            size: number("vm_size"),
-            rss: number("vm_rss"),
-            swap: number("vm_swap"),
-            faults_major: number("pgft_maj"),
-            faults_minor: number("pgft_min"),
-        }
-    }
-
-    fn image(&self) -> Image {
-        let exepath = self.text("trusted_exepath");
-        let number = |name| self.number(name).unwrap_or(0);
-        Image {
-            exe: self.text("exe").into(),
-            exepath: exepath.strip_suffix(b" (deleted)").unwrap_or(exepath).into(),
-            args: self.list("args").into(),
-            env: self.list("env").into(),
-            flags: number("flags"),
-            ino: number("exe_ino"),
-            ctime: number("exe_ino_ctime"),
-            mtime: number("exe_ino_mtime"),
-        }
-    }
-}
+use crate::params::{Params, set, set_common, set_cwd, set_identity};
 
 /// The cgroups of a process and the container that they name.
 struct Place {
@@ -114,24 +56,31 @@ impl ProcessTable {
             return;
         }
         let Some(key) = new_key(params) else { return };
-        let Some(ppid) = params.signed("ptid").and_then(|p| u32::try_from(p).ok()) else { return };
-        let before = self.at(ppid, key.start).map(|parent| Arc::clone(&parent.cgroups));
+        let Some(ptid) = params.signed("ptid") else { return };
+        let before = self.started_by(ptid, key).map(|parent| Arc::clone(&parent.cgroups));
         let place = self.place(params, before);
-        let Some(entry) = self.entry_or(key, |table| table.child(params, key, ppid, place)) else { return };
-        entry.process.ppid = ppid;
+        let Some(entry) = self.entry_or(key, |table| table.child(params, key, ptid, place)) else { return };
+        entry.process.ptid = ptid;
+    }
+
+    fn started_by(&self, ptid: i64, child: ProcessKey) -> Option<&Process> {
+        u32::try_from(ptid).ok().and_then(|pid| self.at(pid, child.start))
     }
 
     /// A new process: what it inherits from its parent, and what its record says.
-    fn child(&self, params: Params, key: ProcessKey, ppid: u32, place: Option<Place>) -> Process {
-        let parent = self.at(ppid, key.start);
+    fn child(&self, params: Params, key: ProcessKey, ptid: i64, place: Option<Place>) -> Process {
+        let parent = self.started_by(ptid, key);
         let mut child = parent.cloned().unwrap_or_else(|| Process::unknown(key));
         child.key = key;
+        child.pid = key.pid.into();
+        child.tid = child.pid;
         child.started = self.started(params, key);
         child.image = inherited(parent, params.text("exe"), params.list("args"));
         child.memory = params.memory();
-        child.vpid = params.signed("vpid").unwrap_or(key.pid.into());
-        set_common(&mut child, params, self.boot_time);
+        child.vpid = params.signed("vpid").unwrap_or(child.pid);
+        child.vtid = child.vpid;
         set_place(&mut child, place);
+        set_common(&mut child, params, self.boot_time);
         child
     }
 
@@ -148,12 +97,12 @@ impl ProcessTable {
         let Entry { process, .. } = entry;
         process.image = Arc::new(params.image());
         process.memory = params.memory();
-        set_common(process, params, boot_time);
         set_place(process, place);
+        set_common(process, params, boot_time);
         set_identity(process, params);
         // Who is its parent now may have adopted it: what the fork or an earlier record said stays.
-        if process.ppid == 0 {
-            set(&mut process.ppid, params.signed("ptid").and_then(|pid| u32::try_from(pid).ok()));
+        if process.ptid <= 0 {
+            set(&mut process.ptid, params.signed("ptid"));
         }
     }
 
@@ -208,54 +157,7 @@ fn new_key(params: Params) -> Option<ProcessKey> {
     params.event.origin.map(key).or(pid.map(|pid| ProcessKey { pid, start: params.event.ts }))
 }
 
-/// What forks and execs both say.
-fn set_common(process: &mut Process, params: Params, boot_time: u64) {
-    set_text(&mut process.comm, params.text("comm"));
-    set(&mut process.uid, params.word("uid"));
-    set(&mut process.gid, params.word("gid"));
-    set(&mut process.vpid, params.signed("vpid"));
-    set(&mut process.fdlimit, params.signed("fdlimit"));
-    set(&mut process.pidns_start, params.number("pidns_init_start_ts").map(|t| t.saturating_add(boot_time)));
-    set_cwd(process, params.text("cwd"));
-}
-
-/// What only an exec says.
-fn set_identity(process: &mut Process, params: Params) {
-    set(&mut process.tty, params.word("tty"));
-    set(&mut process.vpgid, params.signed("vpgid"));
-    set(&mut process.loginuid, params.word("loginuid"));
-    set(&mut process.pgid, params.signed("pgid"));
-    set(&mut process.sid, params.signed("sid"));
-    let caps = ["cap_inheritable", "cap_permitted", "cap_effective"].map(|name| params.number(name));
-    if let [Some(inheritable), Some(permitted), Some(effective)] = caps {
-        process.caps = Capabilities { inheritable, permitted, effective };
-    }
-}
-
-fn set<T>(field: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *field = value;
-    }
-}
-
-/// Texts that did not change stay shared with the parent's.
-fn set_text(field: &mut Arc<[u8]>, text: &[u8]) {
-    if !text.is_empty() && **field != *text {
-        *field = text.into();
-    }
-}
-
-fn set_cwd(process: &mut Process, path: &[u8]) {
-    if path.is_empty() {
-        return;
-    }
-    let mut cwd = path::join(&process.cwd, path).into_owned();
-    if !cwd.ends_with(b"/") {
-        cwd.push(b'/');
-    }
-    set_text(&mut process.cwd, &cwd);
-}
-
+/// What is set here is no news to [`set_common`].
 fn set_place(process: &mut Process, place: Option<Place>) {
     if let Some(Place { cgroups, container }) = place {
         process.cgroups = cgroups;

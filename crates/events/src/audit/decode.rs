@@ -1,15 +1,15 @@
 //! Finds the audit events in a request body or a file: one `Event`, an `EventList`, arrays of either, or
 //! several of them in a row (JSON lines). What cannot be used is refused by itself, with the reason.
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use serde::{
     Deserialize, Deserializer as _,
-    de::{IgnoredAny, SeqAccess, Visitor},
+    de::{DeserializeSeed, IgnoredAny, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
-use super::{Json, event_time};
+use super::{Json, event_time, json::Bounded};
 
 /// How deep arrays around events may lie in one another.
 const ARRAYS: usize = 4;
@@ -23,12 +23,17 @@ pub struct Limits {
     pub depth: usize,
     /// Items of one body, used or refused.
     pub items: usize,
+    /// JSON values of one event, and of all events of one [`Decoded`]. This bounds the memory: a value takes up to
+    /// 100 bytes with its key, whereas `0,` is two bytes of a body.
+    pub values: usize,
 }
 
 impl Default for Limits {
-    /// 256 KiB as Falco's `maxEventSize` (specification §11), 64 levels, 5000 items.
+    /// 4 MiB, since the object of a request may have 1.5 MiB and comes twice at level RequestResponse: padding
+    /// must not hide an event (Falco's `maxEventSize` is 256 KiB, specification §11). 64 levels, 5000 items, and
+    /// values for 4 MiB at 30 bytes each.
     fn default() -> Self {
-        Self { event_bytes: 256 << 10, depth: 64, items: 5000 }
+        Self { event_bytes: 4 << 20, depth: 64, items: 5000, values: 150_000 }
     }
 }
 
@@ -78,12 +83,26 @@ pub enum Reason {
         /// Items allowed.
         limit: usize,
     },
+    /// More than [`Limits::values`].
+    #[error("an event of more than {limit} JSON values is not read")]
+    TooManyValues {
+        /// Values allowed.
+        limit: usize,
+    },
 }
 
 impl Reason {
     /// Every reason's short name, in the order of [`Reason::index`].
-    pub const NAMES: [&'static str; 7] =
-        ["empty", "syntax", "not_an_event", "no_time", "too_large", "too_deep", "too_many"];
+    pub const NAMES: [&'static str; 8] = [
+        "empty",
+        "syntax",
+        "not_an_event",
+        "no_time",
+        "too_large",
+        "too_deep",
+        "too_many",
+        "too_many_values",
+    ];
 
     /// Place of this reason's short name in [`Reason::NAMES`].
     pub const fn index(&self) -> usize {
@@ -95,6 +114,7 @@ impl Reason {
             Reason::TooLarge { .. } => 4,
             Reason::TooDeep { .. } => 5,
             Reason::TooMany { .. } => 6,
+            Reason::TooManyValues { .. } => 7,
         }
     }
 }
@@ -123,12 +143,27 @@ pub struct Decoded {
     pub rejected: Vec<Rejection>,
     /// Whether an `EventList` was among it, the form in which an API server sends, and sends again.
     pub batch: bool,
+    /// The body holds more than may be in memory at once: decode on behind so many items.
+    pub next: Option<usize>,
 }
 
-/// Finds the events in `body`. A refused item leaves its siblings alone; after a value that is not JSON
-/// reading goes on at the next line that starts one.
+/// Finds all events in `body`. A refused item leaves its siblings alone; after a value that is not JSON reading goes
+/// on at the next line that starts one.
 pub fn decode(body: &[u8], limits: &Limits) -> Decoded {
-    let mut decoder = Decoder { limits, items: 0, out: Decoded::default() };
+    let mut all = decode_from(body, limits, 0);
+    while let Some(skip) = all.next {
+        let Decoded { events, rejected, next, .. } = decode_from(body, limits, skip);
+        all.events.extend(events);
+        all.rejected.extend(rejected);
+        all.next = next;
+    }
+    all
+}
+
+/// The same behind `skip` items, and at most so many events that they have [`Limits::values`] together.
+pub fn decode_from(body: &[u8], limits: &Limits, skip: usize) -> Decoded {
+    let values = Cell::new(limits.values.saturating_add(1));
+    let mut decoder = Decoder { limits, skip, items: 0, values, out: Decoded::default() };
     if body.trim_ascii().is_empty() {
         decoder.item(|_| Err(Reason::Empty));
     } else {
@@ -139,7 +174,10 @@ pub fn decode(body: &[u8], limits: &Limits) -> Decoded {
 
 struct Decoder<'l> {
     limits: &'l Limits,
+    skip: usize,
     items: usize,
+    /// Values that may still come.
+    values: Cell<usize>,
     out: Decoded,
 }
 
@@ -206,30 +244,43 @@ impl Decoder<'_> {
     }
 
     fn event(&mut self, text: &RawValue) {
-        self.item(|limits| event(text.get(), limits));
+        self.item(|decoder| event(text.get(), decoder.limits, &decoder.values));
     }
 
     /// Counts one item in and keeps what became of it; past the limit it is not even looked at.
-    fn item(&mut self, read: impl FnOnce(&Limits) -> Result<AuditEvent, Reason>) {
+    fn item(&mut self, read: impl FnOnce(&Self) -> Result<AuditEvent, Reason>) {
         self.items = self.items.saturating_add(1);
         let limit = self.limits.items;
-        if self.items > limit.saturating_add(1) {
+        if self.items <= self.skip || self.items > limit.saturating_add(1) || self.out.next.is_some() {
             return;
         }
-        let read = if self.items > limit { Err(Reason::TooMany { limit }) } else { read(self.limits) };
+        let read = if self.items > limit { Err(Reason::TooMany { limit }) } else { read(self) };
         match read {
             Ok(event) => self.out.events.push(event),
-            Err(reason) => self.out.rejected.push(Rejection { item: self.items, reason }),
+            // By itself it may fit.
+            Err(Reason::TooManyValues { .. }) if !self.out.events.is_empty() => {
+                self.out.next = Some(self.items.saturating_sub(1));
+            }
+            Err(reason) => self.refuse(reason),
         }
+    }
+
+    fn refuse(&mut self, reason: Reason) {
+        if matches!(reason, Reason::TooManyValues { .. }) {
+            self.values.set(self.limits.values.saturating_add(1));
+        }
+        self.out.rejected.push(Rejection { item: self.items, reason });
     }
 }
 
-fn event(text: &str, limits: &Limits) -> Result<AuditEvent, Reason> {
+fn event(text: &str, limits: &Limits, values: &Cell<usize>) -> Result<AuditEvent, Reason> {
     let Limits { event_bytes: limit, depth, .. } = *limits;
     if text.len() > limit {
         return Err(Reason::TooLarge { bytes: text.len(), limit });
     }
-    let json: Json = serde_json::from_str(text).map_err(|error| unreadable(&error, depth))?;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let json =
+        Bounded { left: values }.deserialize(&mut reader).map_err(|e| unreadable(&e, limits, values))?;
     if json.depth() > depth {
         return Err(Reason::TooDeep { limit: depth });
     }
@@ -241,9 +292,15 @@ fn event(text: &str, limits: &Limits) -> Result<AuditEvent, Reason> {
 }
 
 /// serde_json refuses more than 128 levels by itself.
-fn unreadable(error: &serde_json::Error, limit: usize) -> Reason {
+fn unreadable(error: &serde_json::Error, limits: &Limits, values: &Cell<usize>) -> Reason {
     let text = error.to_string();
-    if text.starts_with("recursion limit") { Reason::TooDeep { limit } } else { Reason::Syntax(text) }
+    if values.get() == 0 {
+        Reason::TooManyValues { limit: limits.values }
+    } else if text.starts_with("recursion limit") {
+        Reason::TooDeep { limit: limits.depth }
+    } else {
+        Reason::Syntax(text)
+    }
 }
 
 struct Elements<'d, 'l, 'v> {

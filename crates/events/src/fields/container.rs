@@ -38,7 +38,7 @@ pub(super) const ROWS: &[FieldRow] = &[
 
 /// A fact of the process's container, or what stands for it on the host.
 fn of<'a>(
-    r: &'a SyscallRecord<'a>,
+    r: &'a SyscallRecord<'_>,
     host: &'static str,
     fact: fn(&'a Container) -> Option<Value<'a>>,
 ) -> Option<Value<'a>> {
@@ -47,7 +47,7 @@ fn of<'a>(
 
 /// What the runtime tells of the process's container, or what stands for it on the host.
 fn told<'a>(
-    r: &'a SyscallRecord<'a>,
+    r: &'a SyscallRecord<'_>,
     host: &'static str,
     fact: fn(&'a Metadata) -> Option<Value<'a>>,
 ) -> Option<Value<'a>> {

@@ -22,7 +22,7 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("evt.pluginname", CharBuf, BOTH, NONE, "Name of the plugin that made the event"),
     row("evt.plugininfo", CharBuf, BOTH, NONE, "The plugin's own summary of the event"),
     row("evt.source", CharBuf, BOTH, H(|h, _| text(h.source)), "Where the event comes from: `syscall` or `k8s_audit`"),
-    row("evt.is_async", Bool, BOTH, H(|_, _| boolean(false)), "Whether the event was injected beside the regular ones"),
-    row("evt.asynctype", CharBuf, BOTH, NONE, "Kind of an injected event"),
+    row("evt.is_async", Bool, BOTH, H(|h, _| boolean(h.async_type.is_some())), "Whether the event was injected beside the regular ones"),
+    row("evt.asynctype", CharBuf, BOTH, H(|h, _| text(h.async_type?)), "Kind of an injected event"),
     row("evt.hostname", CharBuf, BOTH, H(|h, _| text(&*h.hostname)), "Name of the machine, or of the node where it is set"),
 ];

@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 use crate::{
-    fd::FdType,
+    descriptor::FdType,
     table::{Category, event_flags as event},
 };
 
@@ -40,7 +40,7 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("evt.wait_latency", RelTime, SYSCALL, NONE, "Nanoseconds that a waiting call took").flags(DEPRECATED),
     row("evt.is_syslog", Bool, SYSCALL, S(is_syslog), "Whether it writes to `/dev/log`"),
     row("evt.count", Uint32, SYSCALL, S(|_, _| uint(1)), "Always 1"),
-    row("evt.count.error", Uint32, SYSCALL, S(|r, _| at_exit(r, r.failed())), "1 if the call failed, else 0"),
+    row("evt.count.error", Uint32, SYSCALL, S(|r, _| failed(r)), "1 if the call failed, else 0"),
     row("evt.count.error.file", Uint32, SYSCALL, S(|r, _| count_error(r, ErrorKind::File)), "1 if a call on files failed"),
     row("evt.count.error.net", Uint32, SYSCALL, S(|r, _| count_error(r, ErrorKind::Net)), "1 if a call on sockets failed"),
     row("evt.count.error.memory", Uint32, SYSCALL, S(|r, _| count_error(r, ErrorKind::Memory)), "1 if a call for memory failed"),
@@ -91,9 +91,18 @@ fn at_exit<'a>(r: &SyscallRecord, value: bool) -> Option<Value<'a>> {
     (!r.row.enter).then(|| Value::Uint(u64::from(value)))
 }
 
-/// 1 if a call failed that counts in the group, 0 if it did not; absent for other calls and when they start.
+/// Whether the call failed, 1 or 0; absent without a result.
+fn failed<'a>(r: &SyscallRecord) -> Option<Value<'a>> {
+    uint(u64::from(r.result()? < 0))
+}
+
+/// 1 if a call failed that counts in the group, 0 if it did not; absent for other calls and without a result.
 fn count_error<'a>(r: &SyscallRecord, kind: ErrorKind) -> Option<Value<'a>> {
-    (!r.row.enter && error_kind(r) == kind).then(|| Value::Uint(u64::from(r.failed())))
+    let counts = match kind {
+        ErrorKind::Memory => r.row.category == Category::Memory,
+        _ => error_kind(r) == kind,
+    };
+    failed(r).filter(|_| counts)
 }
 
 /// Calls on a known descriptor count for what it is; a call that makes one, for what it would have been.
@@ -111,7 +120,7 @@ fn error_kind(r: &SyscallRecord) -> ErrorKind {
     }
 }
 
-fn abspath<'a>(r: &'a SyscallRecord<'a>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
+fn abspath<'a>(r: &'a SyscallRecord<'_>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
     r.abspath(arg)
 }
 
@@ -128,7 +137,7 @@ fn io_dir<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
 }
 
 fn is_syslog<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
-    let log = || r.fd().is_some_and(|fd| fd.name.ends_with(b"/dev/log"));
+    let log = || r.fd().is_some_and(|fd| fd.name.as_deref().is_some_and(|name| name.ends_with(b"/dev/log")));
     boolean(r.row.any(event::WRITES_TO_FD) && log())
 }
 

@@ -1,7 +1,10 @@
 //! `proc.*`: the process that made the event, and its parents.
 
 use super::prelude::*;
-use crate::process::{Process, items, join, lineage};
+use crate::{
+    descriptor::Descriptor,
+    process::{Process, items, join, lineage, starters},
+};
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[FieldRow] = &[
@@ -24,12 +27,12 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("proc.exeline", CharBuf, SYSCALL, S(|r, _| owned(r.process()?.exeline())), "`proc.exe` and `proc.args`"),
     row("proc.env", CharBuf, SYSCALL, S(env), "The environment, or one variable of it").takes(Key),
     row("proc.aenv", CharBuf, SYSCALL, S(aenv), "The environment of an ancestor or of any; by name, the nearest ancestor's value").takes(IndexOrKey).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER),
-    row("proc.cwd", CharBuf, SYSCALL, S(|r, _| text(&*r.process()?.cwd)), "Working directory, with a slash at its end"),
+    row("proc.cwd", CharBuf, SYSCALL, S(|r, _| r.process().and_then(|_| text(r.cwd()))), "Working directory, with a slash at its end"),
     row("proc.loginshellid", Int64, SYSCALL, S(login_shell), "Process id of the oldest shell among the process and its ancestors"),
     row("proc.tty", Uint32, SYSCALL, S(|r, _| uint(r.process()?.tty.into())), "Controlling terminal; 0 without one"),
-    row("proc.pid", Int64, SYSCALL, S(|r, _| id(r.process()?.pid())), "Process id"),
-    row("proc.ppid", Int64, SYSCALL, S(|r, _| uint_id(r.process()?.ppid)), "Process id of the parent"),
-    row("proc.apid", Int64, SYSCALL, S(|r, arg| ancestors(r, arg, |p| id(p.pid()))), "Process id of an ancestor, or of any").takes(Index).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER),
+    row("proc.pid", Int64, SYSCALL, S(|r, _| int(r.process()?.pid)), "Process id"),
+    row("proc.ppid", Int64, SYSCALL, S(|r, _| id(r.main()?.ptid)), "Process id of the parent"),
+    row("proc.apid", Int64, SYSCALL, S(|r, arg| ancestors(r, arg, |p| id(p.pid))), "Process id of an ancestor, or of any").takes(Index).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER),
     row("proc.vpid", Int64, SYSCALL, S(|r, _| id(r.process()?.vpid)), "Process id inside its pid namespace"),
     row("proc.pvpid", Int64, SYSCALL, S(|r, _| id(r.parent()?.vpid)), "`proc.vpid` of the parent"),
     row("proc.sid", Int64, SYSCALL, S(|r, _| int(r.process()?.sid)), "Session id"),
@@ -45,8 +48,8 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("proc.pgid.exe", CharBuf, SYSCALL, S(|r, _| leader(r, group, exe)), "`proc.exe` of the process group's leader"),
     row("proc.pgid.exepath", CharBuf, SYSCALL, S(|r, _| leader(r, group, exepath)), "`proc.exepath` of the process group's leader"),
     row("proc.duration", RelTime, SYSCALL, S(|r, _| age(r, r.process()?)), "Nanoseconds since the process was started"),
-    row("proc.ppid.duration", RelTime, SYSCALL, S(|r, _| age(r, r.parent()?)), "Nanoseconds since the parent was started"),
-    row("proc.pid.ts", RelTime, SYSCALL, S(|r, _| uint(r.process()?.started)), "When the process was started, nanoseconds since the Unix epoch"),
+    row("proc.ppid.duration", RelTime, SYSCALL, S(parent_age), "Nanoseconds since the parent was started"),
+    row("proc.pid.ts", RelTime, SYSCALL, S(|r, _| nonzero(r.process()?.started)), "When the process was started, nanoseconds since the Unix epoch"),
     row("proc.ppid.ts", RelTime, SYSCALL, S(|r, _| uint(r.parent()?.started)), "When the parent was started, nanoseconds since the Unix epoch"),
     row("proc.is_exe_writable", Bool, SYSCALL, S(|r, _| exe_flag(r, 1)), "Whether its user may write its executable"),
     row("proc.is_exe_upper_layer", Bool, SYSCALL, S(|r, _| exe_flag(r, 2)), "Whether its executable is in the writable layer of an overlay, so was not in the image"),
@@ -54,27 +57,27 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("proc.is_exe_from_memfd", Bool, SYSCALL, S(|r, _| exe_flag(r, 4)), "Whether its executable exists in memory only"),
     row("proc.is_sid_leader", Bool, SYSCALL, S(|r, _| r.process().and_then(|p| boolean(p.sid == p.vpid))), "Whether it leads its session"),
     row("proc.is_vpgid_leader", Bool, SYSCALL, S(|r, _| r.process().and_then(|p| boolean(p.vpgid == p.vpid))), "Whether it leads its process group, by the ids inside the pid namespace"),
-    row("proc.is_pgid_leader", Bool, SYSCALL, S(|r, _| r.process().and_then(|p| boolean(p.pgid == p.pid()))), "Whether it leads its process group"),
+    row("proc.is_pgid_leader", Bool, SYSCALL, S(|r, _| r.process().and_then(|p| boolean(p.pgid == p.pid))), "Whether it leads its process group"),
     row("proc.exe_ino", Int64, SYSCALL, S(|r, _| nonzero(r.process()?.image.ino).map(signed)), "Inode of its executable"),
     row("proc.exe_ino.ctime", AbsTime, SYSCALL, S(|r, _| nonzero(r.process()?.image.ctime)), "When the executable's inode changed, nanoseconds since the Unix epoch"),
     row("proc.exe_ino.mtime", AbsTime, SYSCALL, S(|r, _| nonzero(r.process()?.image.mtime)), "When the executable's content changed, nanoseconds since the Unix epoch"),
     row("proc.exe_ino.ctime_duration_proc_start", AbsTime, SYSCALL, S(|r, _| since_ctime(r, |p| p.started)), "Nanoseconds from the change of the executable's inode to the start of the process"),
     row("proc.exe_ino.ctime_duration_pidns_start", AbsTime, SYSCALL, S(|r, _| before_ctime(r, |p| p.pidns_start)), "Nanoseconds from the start of the pid namespace to the change of the executable's inode"),
-    row("proc.pidns_init_start_ts", Uint64, SYSCALL, S(|r, _| nonzero(r.process()?.pidns_start)), "When its pid namespace was started, nanoseconds since the Unix epoch"),
-    row("proc.fdopencount", Uint64, SYSCALL, NONE, "Number of open file descriptors"),
+    row("proc.pidns_init_start_ts", Uint64, SYSCALL, S(|r, _| nonzero(r.process().filter(|p| p.in_pid_namespace())?.pidns_start)), "When its pid namespace was started, if it is not the machine's own, nanoseconds since the Unix epoch"),
+    row("proc.fdopencount", Uint64, SYSCALL, S(|r, _| size(open_fds(r)?)), "Number of open file descriptors"),
     row("proc.fdlimit", Int64, SYSCALL, S(|r, _| id(r.process()?.fdlimit)), "Number of file descriptors it may open"),
-    row("proc.fdusage", Double, SYSCALL, NONE, "Open file descriptors in relation to the limit"),
+    row("proc.fdusage", Double, SYSCALL, S(fd_usage), "Open file descriptors in relation to the limit"),
     row("proc.vmsize", Uint64, SYSCALL, S(|r, _| uint(r.process()?.memory.size)), "Virtual memory in kilobytes, at its last fork or exec"),
     row("proc.vmrss", Uint64, SYSCALL, S(|r, _| uint(r.process()?.memory.rss)), "Resident memory in kilobytes, at its last fork or exec"),
     row("proc.vmswap", Uint64, SYSCALL, S(|r, _| uint(r.process()?.memory.swap)), "Swapped memory in kilobytes, at its last fork or exec"),
-    row("proc.nthreads", Uint64, SYSCALL, NONE, "Number of its threads"),
-    row("proc.nchilds", Uint64, SYSCALL, NONE, "Number of its threads without the first"),
-    row("proc.stdin.type", CharBuf, SYSCALL, NONE, "Type of file descriptor 0"),
-    row("proc.stdout.type", CharBuf, SYSCALL, NONE, "Type of file descriptor 1"),
-    row("proc.stderr.type", CharBuf, SYSCALL, NONE, "Type of file descriptor 2"),
-    row("proc.stdin.name", CharBuf, SYSCALL, NONE, "Name of file descriptor 0"),
-    row("proc.stdout.name", CharBuf, SYSCALL, NONE, "Name of file descriptor 1"),
-    row("proc.stderr.name", CharBuf, SYSCALL, NONE, "Name of file descriptor 2"),
+    row("proc.nthreads", Uint64, SYSCALL, S(|r, _| size(r.processes.threads(r.process()?)?.all)), "Number of its threads"),
+    row("proc.nchilds", Uint64, SYSCALL, S(|r, _| size(r.processes.threads(r.process()?)?.others)), "Number of its threads without the first"),
+    row("proc.stdin.type", CharBuf, SYSCALL, S(|r, _| text(standard(r, 0)?.kind.name())), "Type of file descriptor 0"),
+    row("proc.stdout.type", CharBuf, SYSCALL, S(|r, _| text(standard(r, 1)?.kind.name())), "Type of file descriptor 1"),
+    row("proc.stderr.type", CharBuf, SYSCALL, S(|r, _| text(standard(r, 2)?.kind.name())), "Type of file descriptor 2"),
+    row("proc.stdin.name", CharBuf, SYSCALL, S(|r, _| text(&*standard(r, 0)?.name)), "Name of file descriptor 0"),
+    row("proc.stdout.name", CharBuf, SYSCALL, S(|r, _| text(&*standard(r, 1)?.name)), "Name of file descriptor 1"),
+    row("proc.stderr.name", CharBuf, SYSCALL, S(|r, _| text(&*standard(r, 2)?.name)), "Name of file descriptor 2"),
     row("proc.is_container_healthcheck", Bool, SYSCALL, NONE, "Whether it is the container's health check").flags(DEPRECATED),
     row("proc.is_container_liveness_probe", Bool, SYSCALL, NONE, "Whether it is the container's liveness probe").flags(DEPRECATED),
     row("proc.is_container_readiness_probe", Bool, SYSCALL, NONE, "Whether it is the container's readiness probe").flags(DEPRECATED),
@@ -104,11 +107,6 @@ fn id<'a>(id: i64) -> Option<Value<'a>> {
     (id >= 0).then_some(Value::Int(id))
 }
 
-/// 0 is no process.
-fn uint_id<'a>(pid: u32) -> Option<Value<'a>> {
-    (pid != 0).then_some(Value::Int(pid.into()))
-}
-
 fn signed(value: Value<'_>) -> Value<'_> {
     match value {
         Value::Uint(n) => Value::Int(n.cast_signed()),
@@ -118,12 +116,14 @@ fn signed(value: Value<'_>) -> Value<'_> {
 
 /// With an index that generation, 0 being the process itself; without, all from the parent upwards.
 fn ancestors<'a>(
-    r: &'a SyscallRecord<'a>,
+    r: &'a SyscallRecord<'_>,
     arg: Option<&FieldArg>,
     value: fn(&'a Process) -> Option<Value<'a>>,
 ) -> Option<Value<'a>> {
+    let Some(arg) = arg else {
+        return list(starters(r.process(), r.processes).skip(1).filter_map(value));
+    };
     let mut all = lineage(r.process(), r.processes);
-    let Some(arg) = arg else { return list(all.skip(1).filter_map(value)) };
     all.nth(usize::try_from(arg.index?).ok()?).and_then(value)
 }
 
@@ -132,20 +132,20 @@ fn list<'a>(values: impl Iterator<Item = Value<'a>>) -> Option<Value<'a>> {
     (!values.is_empty()).then_some(Value::List(values))
 }
 
-fn args<'a>(r: &'a SyscallRecord<'a>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
+fn args<'a>(r: &'a SyscallRecord<'_>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
     let process = r.process()?;
     let Some(arg) = arg else { return owned(process.args()) };
     let word = items(&process.image.args).nth(usize::try_from(arg.index?).ok()?);
     text(word.unwrap_or_default())
 }
 
-fn env<'a>(r: &'a SyscallRecord<'a>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
-    let process = r.process()?;
+fn env<'a>(r: &'a SyscallRecord<'_>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
+    let process = r.main().or(r.process())?;
     let Some(arg) = arg else { return owned(join(&process.image.env)) };
     text(process.env(arg.text.as_bytes()).unwrap_or_default())
 }
 
-fn aenv<'a>(r: &'a SyscallRecord<'a>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
+fn aenv<'a>(r: &'a SyscallRecord<'_>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
     match arg {
         Some(FieldArg { index: None, text: name }) => {
             let mut all = lineage(r.process(), r.processes).skip(1).take(AENV_DEPTH);
@@ -155,9 +155,9 @@ fn aenv<'a>(r: &'a SyscallRecord<'a>, arg: Option<&FieldArg>) -> Option<Value<'a
     }
 }
 
-fn login_shell<'a>(r: &'a SyscallRecord<'a>, _: Option<&FieldArg>) -> Option<Value<'a>> {
+fn login_shell<'a>(r: &'a SyscallRecord<'_>, _: Option<&FieldArg>) -> Option<Value<'a>> {
     let shells = lineage(r.process(), r.processes).filter(|p| p.comm.ends_with(b"sh"));
-    int(shells.last()?.pid())
+    int(shells.last()?.pid)
 }
 
 /// A kind of process group: the id, and whether it is that of a pid namespace.
@@ -175,9 +175,9 @@ fn group(process: &Process) -> (i64, bool) {
     (process.pgid, false)
 }
 
-/// The process with the group's id, or else the oldest ancestor in the group (scap-format.md §8).
+/// The process with the group's id, or else the oldest of its ancestors in the group (scap-format.md §8).
 fn leader<'a>(
-    r: &'a SyscallRecord<'a>,
+    r: &'a SyscallRecord<'_>,
     group: Group,
     value: fn(&'a Process) -> Option<Value<'a>>,
 ) -> Option<Value<'a>> {
@@ -186,8 +186,8 @@ fn leader<'a>(
     if id < 0 {
         return text("");
     }
-    let by_id = r.processes.by_pid(id).filter(|_| !virtual_id);
-    let oldest = || lineage(Some(process), r.processes).take_while(|p| group(p).0 == id).last();
+    let by_id = r.processes.by_tid(id).filter(|_| !virtual_id);
+    let oldest = || lineage(Some(process), r.processes).skip(1).take_while(|p| group(p).0 == id).last();
     by_id.or_else(oldest).map_or_else(|| text(""), value)
 }
 
@@ -195,6 +195,13 @@ fn age<'a>(r: &SyscallRecord, process: &Process) -> Option<Value<'a>> {
     // Clocks are read apart: a process that just started may seem younger than its first event.
     let age = r.header.ts.saturating_sub(process.started);
     (process.started != 0).then_some(Value::Uint(age))
+}
+
+/// Falco leaves what stands in the same memory where the parent's start is not known, and that is the number of
+/// open descriptors.
+fn parent_age<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
+    let parent = r.parent()?;
+    age(r, parent).or_else(|| size(open_fds(r)?))
 }
 
 fn exe_flag<'a>(r: &SyscallRecord, flag: u64) -> Option<Value<'a>> {
@@ -209,4 +216,20 @@ fn since_ctime<'a>(r: &SyscallRecord, start: fn(&Process) -> u64) -> Option<Valu
 fn before_ctime<'a>(r: &SyscallRecord, start: fn(&Process) -> u64) -> Option<Value<'a>> {
     let process = r.process()?;
     uint(process.image.ctime.checked_sub(start(process)).filter(|_| start(process) != 0)?)
+}
+
+fn open_fds(r: &SyscallRecord) -> Option<usize> {
+    r.processes.descriptors(r.process()?)
+}
+
+/// Percent of the limit.
+fn fd_usage<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
+    let open = u32::try_from(open_fds(r)?).ok()?;
+    let limit = u32::try_from(r.process()?.fdlimit).unwrap_or(0);
+    Some(Value::Double(if limit == 0 { 0.0 } else { f64::from(open) * 100.0 / f64::from(limit) }))
+}
+
+/// Standard input, output or error.
+fn standard<'a>(r: &'a SyscallRecord<'_>, number: i64) -> Option<&'a Descriptor> {
+    r.descriptor(number)
 }

@@ -3,7 +3,7 @@
 use super::prelude::*;
 use crate::{
     process::items,
-    table::{CAPABILITY, Symbol},
+    table::{CAPABILITY, Symbol, code},
 };
 
 #[rustfmt::skip]
@@ -17,13 +17,13 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("thread.ismain", Bool, SYSCALL, S(|r, _| boolean(r.is_main_thread()?)), "Whether it is the first thread of its process"),
     row("thread.vtid", Int64, SYSCALL, S(vtid), "Thread id inside its pid namespace"),
     row("thread.nametid", CharBuf, SYSCALL, S(nametid), "The process's name followed by the thread id").flags(HIDDEN),
-    row("thread.exectime", RelTime, SYSCALL, NONE, "CPU time of the last slice, nanoseconds"),
-    row("thread.totexectime", RelTime, SYSCALL, NONE, "CPU time since the first event, nanoseconds"),
+    row("thread.exectime", RelTime, SYSCALL, S(|_, _| uint(0)), "Always 0: nobody measures slices of CPU time any more"),
+    row("thread.totexectime", RelTime, SYSCALL, S(|r, _| r.process().and_then(|_| uint(0))), "Always 0: nobody measures slices of CPU time any more"),
     row("thread.cgroups", CharBuf, SYSCALL, S(cgroups), "Its control groups as `subsystem=path`"),
     row("thread.cgroup", CharBuf, SYSCALL, S(cgroup), "Its control group in one subsystem").needs(Key).flags(DOTTED_ARG),
-    row("thread.cpu", Double, SYSCALL, NONE, "Share of a CPU it used in the last second, percent"),
-    row("thread.cpu.user", Double, SYSCALL, NONE, "Share of a CPU it used for itself in the last second, percent"),
-    row("thread.cpu.system", Double, SYSCALL, NONE, "Share of a CPU the kernel used for it in the last second, percent"),
+    row("thread.cpu", Double, SYSCALL, S(cpu), "Always 0: nobody measures shares of a CPU any more"),
+    row("thread.cpu.user", Double, SYSCALL, S(cpu), "Always 0: nobody measures shares of a CPU any more"),
+    row("thread.cpu.system", Double, SYSCALL, S(cpu), "Always 0: nobody measures shares of a CPU any more"),
     row("thread.vmsize", Uint64, SYSCALL, S(|r, _| memory(r, |m| m.size)), "Virtual memory in kilobytes for the first thread, 0 for others"),
     row("thread.vmrss", Uint64, SYSCALL, S(|r, _| memory(r, |m| m.rss)), "Resident memory in kilobytes for the first thread, 0 for others"),
     row("thread.vmsize.b", Uint64, SYSCALL, S(|r, _| memory(r, |m| m.size.saturating_mul(1024))), "Virtual memory in bytes for the first thread, 0 for others").flags(HIDDEN),
@@ -36,10 +36,11 @@ fn capabilities<'a>(set: u64) -> Option<Value<'a>> {
     owned(names.join(" "))
 }
 
+/// Of a thread that is not kept apart only what follows from the process's ids.
 fn vtid<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
     let process = r.process()?;
-    let vtid = if r.is_main_thread()? {
-        process.vpid
+    let vtid = if process.tid == r.event.tid {
+        process.vtid
     } else if process.in_pid_namespace() {
         return None;
     } else {
@@ -56,7 +57,7 @@ fn nametid<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
 fn cgroups<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
     let shown = items(&r.process()?.cgroups).filter_map(named_cgroup);
     let shown: Vec<Vec<u8>> = shown.map(|(subsystem, path)| [subsystem, path].join(&b'=')).collect();
-    owned(shown.join(&b' '))
+    owned(shown.join(&b' ')).filter(|_| !shown.is_empty())
 }
 
 /// Subsystem and path; kernels call some subsystems by other names than users do.
@@ -72,10 +73,15 @@ fn named_cgroup(item: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((name, path.strip_prefix(b"=")?))
 }
 
-fn cgroup<'a>(r: &'a SyscallRecord<'a>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
+fn cgroup<'a>(r: &'a SyscallRecord<'_>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
     let subsystem = arg?.text.as_bytes();
     let mut all = items(&r.process()?.cgroups).filter_map(named_cgroup);
     all.find(|(name, _)| *name == subsystem).map(|(_, path)| Value::text(path))
+}
+
+/// A recorder's report about a thread is the one kind of event that has these.
+fn cpu<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
+    r.process().filter(|_| r.event.code == code::PROCINFO_E).map(|_| Value::Double(0.0))
 }
 
 fn memory<'a>(r: &SyscallRecord, part: fn(&crate::process::Memory) -> u64) -> Option<Value<'a>> {

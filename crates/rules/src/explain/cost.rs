@@ -137,6 +137,7 @@ fn collect<'a>(expr: &'a Expr, checks: &mut Vec<&'a Check>) {
     match expr {
         Expr::And(members) | Expr::Or(members) => members.iter().for_each(|m| collect(m, checks)),
         Expr::Not(inner) => collect(inner, checks),
+        Expr::Body(body, _) => collect(&body.tree, checks),
         Expr::Check(check) => checks.push(check),
         Expr::Macro(_) => {}
     }

@@ -27,6 +27,7 @@ pub(super) fn flat(tree: &Expr) -> Expr {
         Expr::And(members) => join(members, true),
         Expr::Or(members) => join(members, false),
         Expr::Not(inner) => Expr::Not(Box::new(flat(inner))),
+        Expr::Body(body, _) => flat(&body.tree),
         Expr::Macro(_) | Expr::Check(_) => tree.clone(),
     }
 }
@@ -80,6 +81,7 @@ impl Lines {
             Expr::And(members) => self.group(lead, members, "and", indent),
             Expr::Or(members) => self.group(lead, members, "or", indent),
             Expr::Check(check) => self.check(lead, check, indent),
+            Expr::Body(body, _) => self.expr(lead, &body.tree, indent),
             Expr::Macro(_) => self.line(indent, &whole),
         }
     }

@@ -1,22 +1,28 @@
 //! From what was collected to what runs: lists, then macros, then rules in the order of their
 //! definition (specification §1.5, §1.6).
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use rustc_hash::FxHashMap;
 
 use crate::{
     append_output::{AppendOutput, extra_fields, extra_text},
-    ast::Expr,
+    ast::{Body, Expr},
     collect::{Collection, Entry, Macro, Rule},
-    compile::{Condition, too_many_event_types, too_many_patterns},
+    compile::{Condition, Parts, too_many_event_types},
     diagnostic::{Code, Diagnostic, TextError, TextWarning},
     document::Decoded,
     exceptions,
-    expand::{Expanded, Written},
-    limits::{MAX_DEPTH, MAX_LIST_ITEMS, MAX_LOAD_NODES, MAX_PATTERN_BYTES},
-    lint::{self, DEPRECATED_FIELDS},
-    load::{Catalog, CompiledList, CompiledMacro, CompiledRule, LoadOptions, Log, Stop},
+    expand::{Expanded, Written, words},
+    limits::{MAX_DEPTH, MAX_LIST_ITEMS, MAX_LOAD_NODES, MAX_PATTERN_BYTES, NODES_PER_WARNING},
+    lint::DEPRECATED_FIELDS,
+    load::{
+        Catalog, CompiledList, CompiledMacro, CompiledRule, LoadOptions, Log, SourceFile, Stop,
+        budget::Budget,
+    },
     parse::parse,
-    resolve::Macros,
+    place::Place,
+    resolve::{self, Macros},
     ruleset::ExtraField,
     schema::SourceId,
     template::Template,
@@ -29,10 +35,25 @@ const CONTAINER_INFO: &str = "%container.info";
 const UNKNOWN: [&str; 4] =
     ["nonexistent field", "invalid formatting token", "unknown event type", "unknown filter:"];
 
-pub(super) fn build(collection: &Collection, options: &LoadOptions, log: &mut Log) -> Result<Catalog, Stop> {
-    let lists = lists(collection);
-    let mut build =
-        Build { collection, options, log, lists, macros: Macros::default(), nodes: 0, pattern_bytes: 0 };
+/// Compiles everything; `files` is how many files share what a load may use up.
+pub(super) fn build(
+    collection: &Collection,
+    options: &LoadOptions,
+    files: usize,
+    log: &mut Log,
+) -> Result<Catalog, Stop> {
+    let lists = lists(collection, files);
+    let mut build = Build {
+        collection,
+        options,
+        log,
+        by_word: by_word(&lists),
+        lists,
+        macros: Macros::default(),
+        parts: Parts::default(),
+        nodes: Budget::new(MAX_LOAD_NODES, files),
+        patterns: Budget::new(MAX_PATTERN_BYTES, files),
+    };
     let macros = build.macros()?;
     let rules = build.rules()?;
     build.warn_unused();
@@ -45,21 +66,25 @@ struct Build<'a> {
     options: &'a LoadOptions,
     log: &'a mut Log,
     lists: Vec<CompiledList>,
+    /// The lists by the first word of their names.
+    by_word: FxHashMap<String, Vec<usize>>,
     macros: Macros,
-    /// Parts of all macros and conditions so far.
-    nodes: usize,
-    /// Compiled size of the patterns of all conditions so far.
-    pattern_bytes: usize,
+    parts: Parts,
+    /// Parts of macros and conditions.
+    nodes: Budget,
+    /// Compiled size of patterns, bytes.
+    patterns: Budget,
 }
 
 /// Lists in lists, one level deep: what is deeper is found when the text is substituted.
 /// A list for which there is no room is kept, but incomplete: who names it is refused.
-fn lists(collection: &Collection) -> Vec<CompiledList> {
-    let mut room = MAX_LIST_ITEMS;
+fn lists(collection: &Collection, files: usize) -> Vec<CompiledList> {
+    let mut budget = Budget::new(MAX_LIST_ITEMS, files);
     let mut used = FxHashMap::default();
     let mut lists = Vec::with_capacity(collection.lists.entries().len());
     for entry in collection.lists.entries() {
         let Some(list) = entry.current() else { continue };
+        let room = budget.left(list.place.source());
         let mut items = Vec::with_capacity(list.items.len());
         for item in &list.items {
             let inner = collection.lists.entry(item).filter(|inner| inner.index < entry.visibility);
@@ -75,7 +100,7 @@ fn lists(collection: &Collection) -> Vec<CompiledList> {
             }
         }
         let complete = items.len() < room;
-        room = room.saturating_sub(items.len());
+        budget.spend(list.place.source(), items.len());
         lists.push(CompiledList {
             name: list.name.clone(),
             raw: list.items.clone(),
@@ -88,6 +113,16 @@ fn lists(collection: &Collection) -> Vec<CompiledList> {
         list.used = used.contains_key(&list.name);
     }
     lists
+}
+
+fn by_word(lists: &[CompiledList]) -> FxHashMap<String, Vec<usize>> {
+    let mut by_word: FxHashMap<String, Vec<usize>> = FxHashMap::default();
+    for (at, list) in lists.iter().enumerate() {
+        if let Some(first) = words(&list.name).next() {
+            by_word.entry(first.to_owned()).or_default().push(at);
+        }
+    }
+    by_word
 }
 
 fn too_many_items(list: &str) -> TextError {
@@ -115,8 +150,9 @@ impl Build<'_> {
         let entries = self.collection.macros.entries();
         let mut parsed = Vec::with_capacity(entries.len());
         for entry in entries {
-            let newest = self.newest(&entry.versions, |build, object| build.parsed(&object.condition))?;
-            let tree = newest.as_ref().map(|(_, parsed)| parsed.tree.clone());
+            let newest =
+                self.newest(&entry.versions, |build, object| build.parsed(&object.condition, &object.place))?;
+            let tree = newest.as_ref().map(|(_, parsed)| Arc::clone(&parsed.tree));
             if let Some(object) = entry.current() {
                 self.macros.push(&object.name, entry.index, tree);
             }
@@ -138,55 +174,67 @@ impl Build<'_> {
         parsed: &Parsed,
     ) -> Result<Option<CompiledMacro>, Stop> {
         let found = match self.resolved(parsed, entry.visibility) {
-            Ok(tree) => Some((version, tree)),
+            Ok(body) => Some((version, body)),
             Err(error) => {
                 self.log.fail(error)?;
                 let older = entry.versions.get(..version).unwrap_or_default();
                 if let Some(object) = entry.current() {
-                    self.macros.set_tree(&object.name, None);
+                    self.macros.set(&object.name, None);
                 }
                 self.newest(older, |build, object| {
-                    let parsed = build.parsed(&object.condition)?;
+                    let parsed = build.parsed(&object.condition, &object.place)?;
                     build.resolved(&parsed, entry.visibility)
                 })?
             }
         };
-        let Some((object, tree)) = found.and_then(|(i, tree)| Some((entry.versions.get(i)?, tree))) else {
+        let Some((object, body)) = found.and_then(|(i, body)| Some((entry.versions.get(i)?, body))) else {
             return Ok(None);
         };
-        self.macros.set_tree(&object.name, Some(tree.clone()));
-        Ok(Some(CompiledMacro { name: object.name.clone(), condition: object.condition.text.clone(), tree }))
+        let body = Arc::new(body);
+        self.macros.set(&object.name, Some(Arc::clone(&body)));
+        Ok(Some(CompiledMacro { name: object.name.clone(), condition: object.condition.text.clone(), body }))
     }
 
+    /// Puts the items of lists in the places of their names, list by list in the order of their definition.
     fn expanded(&mut self, condition: Written) -> Decoded<Expanded> {
         let mut expanded = Expanded::new(condition);
-        for list in &mut self.lists {
+        let mut named: BTreeSet<usize> = expanded.words().flat_map(|word| self.lists_of(word)).collect();
+        while let Some(at) = named.pop_first() {
+            let Some(list) = self.lists.get_mut(at) else { continue };
             if !list.complete && expanded.names(&list.name) {
                 let error = too_many_items(&list.name);
                 return Err(expanded.diagnostic(Code::LoadErrCompileCondition, error));
             }
             match expanded.substitute(&list.name, &list.items) {
-                Ok(used) => list.used |= used,
+                Ok(true) => list.used = true,
+                Ok(false) => continue,
                 Err(error) => return Err(expanded.diagnostic(Code::LoadErrCompileCondition, error)),
             }
+            let items = self.lists.get(at).into_iter().flat_map(|list| &list.items);
+            let words = items.flat_map(|item| words(item)).flat_map(|word| self.lists_of(word));
+            named.extend(words.filter(|inner| *inner > at));
         }
         Ok(expanded)
     }
 
-    fn parsed(&mut self, condition: &Written) -> Decoded<Parsed> {
+    /// The lists whose names begin with a word.
+    fn lists_of(&self, word: &str) -> impl Iterator<Item = usize> + use<'_> {
+        self.by_word.get(word).into_iter().flatten().copied()
+    }
+
+    fn parsed(&mut self, condition: &Written, place: &Place) -> Decoded<Parsed> {
         let text = self.expanded(condition.clone())?;
         match parse(&text.text, MAX_DEPTH) {
-            Ok(tree) => Ok(Parsed { text, tree }),
+            Ok(tree) => Ok(Parsed { text, tree: Arc::new(tree), file: Arc::clone(place.source()) }),
             Err(error) => Err(text.diagnostic(Code::LoadErrCompileCondition, error)),
         }
     }
 
-    fn resolved(&mut self, parsed: &Parsed, visibility: usize) -> Decoded<Expr> {
-        let left = MAX_LOAD_NODES.saturating_sub(self.nodes);
-        let resolved = self.macros.resolve(&parsed.tree, visibility, left);
-        let (tree, nodes) = resolved.map_err(|error| parsed.text.diagnostic(Code::LoadErrValidate, error))?;
-        self.nodes = self.nodes.saturating_add(nodes);
-        Ok(tree)
+    fn resolved(&mut self, parsed: &Parsed, visibility: usize) -> Decoded<Body> {
+        let resolved = self.macros.resolve(&parsed.tree, visibility, self.nodes.left(&parsed.file));
+        let resolved = resolved.map_err(|error| parsed.text.diagnostic(Code::LoadErrValidate, error))?;
+        self.nodes.spend(&parsed.file, resolved.own);
+        Ok(resolved.body)
     }
 
     fn rules(&mut self) -> Result<Vec<CompiledRule>, Stop> {
@@ -244,22 +292,33 @@ impl Build<'_> {
         condition: &Written,
         source: SourceId,
     ) -> Decoded<Option<(Expr, Condition)>> {
-        let parsed = self.parsed(condition)?;
-        let tree = self.resolved(&parsed, usize::MAX)?;
-        self.log.warnings.extend(lint::warnings(&tree).iter().map(|warning| parsed.warning(warning)));
-        let condition = match Condition::compile(&tree, &self.options.schema, source) {
+        let parsed = self.parsed(condition, &rule.place)?;
+        let body = self.resolved(&parsed, usize::MAX)?;
+        self.log.warnings.extend(body.warnings.iter().map(|warning| parsed.warning(warning)));
+        let condition = match self.compiled(&parsed, &body.tree, source) {
             Ok(condition) => condition,
             Err(error) => {
                 let error = parsed.text.diagnostic(Code::LoadErrCompileCondition, error);
                 return self.skip(rule, error).map(|()| None);
             }
         };
-        self.pattern_bytes = self.pattern_bytes.saturating_add(condition.pattern_bytes());
-        if self.pattern_bytes > MAX_PATTERN_BYTES {
-            return Err(parsed.text.diagnostic(Code::LoadErrCompileCondition, too_many_patterns(0)));
-        }
         self.log.warnings.extend(condition.warnings().iter().map(|warning| parsed.warning(warning)));
-        Ok(Some((tree, condition)))
+        Ok(Some((body.tree, condition)))
+    }
+
+    fn compiled(&mut self, parsed: &Parsed, tree: &Expr, source: SourceId) -> Result<Condition, TextError> {
+        let room = self.patterns.left(&parsed.file);
+        self.parts.pattern_room = room;
+        let condition = self.parts.compile(tree, &self.options.schema, source);
+        self.patterns.spend(&parsed.file, room.saturating_sub(self.parts.pattern_room));
+        let condition = condition?;
+        let warnings = condition.warnings().len().saturating_mul(NODES_PER_WARNING);
+        let told = warnings.saturating_add(condition.unavailable().len());
+        if told > self.nodes.left(&parsed.file) {
+            return Err(resolve::load_too_large(None));
+        }
+        self.nodes.spend(&parsed.file, told);
+        Ok(condition)
     }
 
     /// Turns an error into a warning if the rule asks for that and it is about an unknown name.
@@ -313,7 +372,9 @@ fn appended<'o>(options: &'o LoadOptions, rule: &'o Rule) -> impl Iterator<Item 
 /// A condition as a tree, with the way back to the file.
 struct Parsed {
     text: Expanded,
-    tree: Expr,
+    tree: Arc<Expr>,
+    /// Whose budget it is on.
+    file: Arc<SourceFile>,
 }
 
 impl Parsed {

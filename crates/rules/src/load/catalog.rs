@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::{
-    ast::Expr,
+    ast::{Body, Expr},
     collect::{Collection, Rule},
     compile::Condition,
     requirements::{PluginRequirement, Version},
     ruleset::{ExtraField, RuleInfo, RuleSet, RuleSetBuilder},
-    schema::{FieldId, FieldSpec, Schema, SourceId, field_flags},
+    schema::{FieldId, Schema, SourceId},
     select::Candidate,
     template::Template,
 };
@@ -45,7 +45,7 @@ pub(crate) struct CompiledMacro {
     /// As written.
     pub(crate) condition: String,
     /// Without lists and macros.
-    pub(crate) tree: Expr,
+    pub(crate) body: Arc<Body>,
 }
 
 /// A rule.
@@ -94,15 +94,19 @@ impl Catalog {
 
     /// Rules whose condition needs a field that no source fills, with the field.
     pub(super) fn blind(&self, schema: &Schema) -> Vec<(String, String)> {
-        let unavailable = |field: &FieldSpec| field.has(field_flags::UNAVAILABLE);
-        self.readers(schema, |id| schema.field(id).is_some_and(unavailable))
+        let mut blind = Vec::new();
+        for rule in &self.rules {
+            let fields = rule.condition.unavailable().iter().filter_map(|(id, _)| schema.field(*id));
+            blind.extend(fields.map(|field| (rule.rule.name.clone(), field.name.to_owned())));
+        }
+        blind
     }
 
     /// Rules whose condition needs a field of this kind, with the field.
     pub(super) fn readers(&self, schema: &Schema, kind: impl Fn(FieldId) -> bool) -> Vec<(String, String)> {
         let mut readers = Vec::new();
         for rule in &self.rules {
-            let fields = rule.condition.fields().iter().filter(|(id, _)| kind(*id));
+            let fields = rule.condition.fields().into_iter().filter(|(id, _)| kind(*id));
             let fields = fields.filter_map(|(id, _)| schema.field(*id));
             readers.extend(fields.map(|field| (rule.rule.name.clone(), field.name.to_owned())));
         }

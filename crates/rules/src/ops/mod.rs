@@ -33,8 +33,8 @@ pub(crate) enum Test {
     EndsWith(Vec<u8>),
     Glob(Glob),
     Regex(Pattern),
-    In(Set),
-    Intersects(Set),
+    In(Box<Set>),
+    Intersects(Box<Set>),
     PMatch(PathTrie),
     Modified(Modifier, Vec<Test>),
 }
@@ -68,8 +68,8 @@ impl Test {
             Op::Glob => Self::Glob(Glob::new(text, false)),
             Op::IGlob => Self::Glob(Glob::new(text, true)),
             Op::Regex => Self::Regex(Pattern::new(text)?),
-            Op::In => Self::In(Set::new(vec![value])),
-            Op::Intersects => Self::Intersects(Set::new(vec![value])),
+            Op::In => Self::In(Box::new(Set::new(vec![value]))),
+            Op::Intersects => Self::Intersects(Box::new(Set::new(vec![value]))),
             Op::PMatch => Self::PMatch(PathTrie::new([text])),
         })
     }
@@ -79,8 +79,8 @@ impl Test {
         let values: Vec<_> = texts.iter().map(|t| literal::parse(t, ty)).collect::<Result<_, _>>()?;
         Ok(match op {
             Op::PMatch => Self::PMatch(PathTrie::new(texts.iter().map(Vec::as_slice))),
-            Op::Intersects => Self::Intersects(Set::new(values)),
-            _ => Self::In(Set::new(values)),
+            Op::Intersects => Self::Intersects(Box::new(Set::new(values))),
+            _ => Self::In(Box::new(Set::new(values))),
         })
     }
 

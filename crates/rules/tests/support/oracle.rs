@@ -21,6 +21,7 @@ impl Oracle<'_> {
             Expr::Or(members) => members.iter().any(|m| self.holds(m, record)),
             Expr::Not(inner) => !self.holds(inner, record),
             Expr::Check(check) => self.check(check, record),
+            Expr::Body(body, _) => self.holds(&body.tree, record),
             Expr::Macro(name) => panic!("macro {}", name.text),
         }
     }

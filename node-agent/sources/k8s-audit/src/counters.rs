@@ -1,16 +1,21 @@
 //! What the source counts; the agent exports it.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use saker_events::audit::{AuditEvent, Json, Reason, Rejection};
 
 use crate::error::Refusal;
 
 /// How a request may end, in the order of [`Counters::requests`].
-pub const OUTCOMES: [&str; 9] = [
+pub const OUTCOMES: [&str; 11] = [
     "accepted",
     "wrong_method",
+    "unauthorized",
     "wrong_encoding",
+    "not_gzip",
     "too_large",
     "timed_out",
     "broken_off",
@@ -28,6 +33,8 @@ pub const STAGES: [&str; 5] = ["RequestReceived", "ResponseStarted", "ResponseCo
 /// Everything is counted from the start of the process.
 #[derive(Debug, Default)]
 pub struct Counters {
+    /// The log file that is followed.
+    pub log: LogCounters,
     /// Requests by how they ended, see [`OUTCOMES`].
     pub requests: [AtomicU64; OUTCOMES.len()],
     /// Bytes of bodies read.
@@ -42,23 +49,45 @@ pub struct Counters {
     pub duplicates: AtomicU64,
     /// Time of the latest event accepted, nanoseconds since the Unix epoch; 0 before the first.
     pub last_event: AtomicU64,
-    /// Idle connections closed to make room for new ones.
+    /// Connections that were idle or still sending, closed to make room for new ones.
     pub evicted: AtomicU64,
+    /// TLS handshakes that failed.
+    pub handshakes_failed: AtomicU64,
+    /// Connections closed because a request's head did not come in time.
+    pub heads_timed_out: AtomicU64,
+}
+
+/// What is known of the log file that is followed.
+#[derive(Debug, Default)]
+pub struct LogCounters {
+    /// Bytes read of the file that is open.
+    pub offset: AtomicU64,
+    /// Attempts that failed.
+    pub errors: AtomicU64,
+    problem: Mutex<Option<String>>,
+}
+
+impl LogCounters {
+    /// Why the file cannot be read, if so.
+    pub fn problem(&self) -> Option<String> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes a problem or the end of it; true if it is another one than before.
+    pub(crate) fn failed(&self, problem: Option<&str>) -> bool {
+        let mut now = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = now.as_deref() != problem;
+        if changed {
+            *now = problem.map(str::to_owned);
+        }
+        changed
+    }
 }
 
 impl Counters {
     pub(crate) fn request(&self, refusal: Option<&Refusal>) {
-        let outcome = match refusal {
-            None => 0,
-            Some(Refusal::Method) => 1,
-            Some(Refusal::Encoding) => 2,
-            Some(Refusal::TooLarge { .. }) => 3,
-            Some(Refusal::Slow { .. }) => 4,
-            Some(Refusal::Broken(_)) => 5,
-            Some(Refusal::NoEvent(_)) => 6,
-            Some(Refusal::Overloaded) => 7,
-            Some(Refusal::Decoder(_)) => 8,
-        };
+        let outcome = refusal.map_or("accepted", Refusal::outcome);
+        let outcome = OUTCOMES.iter().position(|name| *name == outcome).unwrap_or(OUTCOMES.len());
         add(self.requests.get(outcome), 1);
     }
 

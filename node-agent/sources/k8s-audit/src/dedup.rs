@@ -1,9 +1,9 @@
 //! Events that came before: an apiserver sends a batch again when it got no answer in time.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     hash::{BuildHasher, RandomState},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use saker_events::audit::AuditEvent;
@@ -18,37 +18,86 @@ pub(crate) struct Seen {
 
 #[derive(Default)]
 struct Last {
-    hashes: HashSet<u64>,
+    events: HashMap<u64, State>,
+    /// The accepted ones, in this order.
     order: VecDeque<u64>,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Another request has it in hand; whether it will be accepted is open.
+    Claimed,
+    Accepted,
+}
+
+/// Another request has the same event in hand: the sender is to come again, when its fate is known.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct InHand;
+
 impl Seen {
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self { hasher: RandomState::new(), capacity, last: Mutex::default() }
+    pub(crate) fn new(capacity: usize) -> Arc<Self> {
+        Arc::new(Self { hasher: RandomState::new(), capacity, last: Mutex::default() })
     }
 
-    /// Takes out the events that came before, also within the batch; the hashes of the others come along.
-    pub(crate) fn fresh(&self, events: Vec<AuditEvent>) -> (Vec<AuditEvent>, Vec<u64>) {
-        let mut hashed: Vec<_> =
+    /// Takes out the events that came before, also within the batch, and claims the others.
+    pub(crate) fn claim(
+        self: &Arc<Self>,
+        events: Vec<AuditEvent>,
+    ) -> Result<(Vec<AuditEvent>, Claim), InHand> {
+        let hashed: Vec<_> =
             events.into_iter().map(|event| (self.hasher.hash_one(&event.json), event)).collect();
-        let mut batch = HashSet::new();
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        hashed.retain(|(hash, _)| !last.hashes.contains(hash) && batch.insert(*hash));
+        let mut last = self.lock();
+        if hashed.iter().any(|(hash, _)| last.events.get(hash) == Some(&State::Claimed)) {
+            return Err(InHand);
+        }
+        let fresh = hashed.into_iter().filter(|(hash, _)| last.claim(*hash));
+        let (hashes, events) = fresh.unzip();
         drop(last);
-        hashed.into_iter().map(|(hash, event)| (event, hash)).unzip()
+        Ok((events, Claim { seen: Arc::clone(self), hashes }))
     }
 
-    /// Remembers events once they are accepted: a batch that was not must be read when it comes again.
-    pub(crate) fn remember(&self, hashes: Vec<u64>) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        for hash in hashes {
-            if last.hashes.insert(hash) {
-                last.order.push_back(hash);
+    fn lock(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Last {
+    /// False if it is there already.
+    fn claim(&mut self, hash: u64) -> bool {
+        let fresh = !self.events.contains_key(&hash);
+        self.events.entry(hash).or_insert(State::Claimed);
+        fresh
+    }
+}
+
+/// Events in hand. Dropped without being accepted they are forgotten, and read when they come again.
+pub(crate) struct Claim {
+    seen: Arc<Seen>,
+    hashes: Vec<u64>,
+}
+
+impl Claim {
+    /// The events will be evaluated.
+    pub(crate) fn accept(mut self) {
+        let mut last = self.seen.lock();
+        for hash in std::mem::take(&mut self.hashes) {
+            last.events.insert(hash, State::Accepted);
+            last.order.push_back(hash);
+        }
+        while last.order.len() > self.seen.capacity {
+            if let Some(oldest) = last.order.pop_front() {
+                last.events.remove(&oldest);
             }
         }
-        while last.order.len() > self.capacity {
-            if let Some(oldest) = last.order.pop_front() {
-                last.hashes.remove(&oldest);
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if !self.hashes.is_empty() {
+            let mut last = self.seen.lock();
+            for hash in &self.hashes {
+                last.events.remove(hash);
             }
         }
     }
@@ -56,35 +105,47 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
-    use super::{AuditEvent, Seen};
+    use super::{AuditEvent, Claim, InHand, Seen};
 
     fn event(id: u32, verb: &str) -> AuditEvent {
         let json = serde_json::from_str(&format!(r#"{{"auditID":"{id}","verb":"{verb}"}}"#)).unwrap();
         AuditEvent { time: 0, json }
     }
 
+    fn accept((events, claim): (Vec<AuditEvent>, Claim)) -> Vec<AuditEvent> {
+        claim.accept();
+        events
+    }
+
+    fn fresh(seen: &std::sync::Arc<Seen>, events: Vec<AuditEvent>) -> Vec<AuditEvent> {
+        accept(seen.claim(events).unwrap_or_else(|InHand| panic!("in hand")))
+    }
+
     #[test]
     fn an_event_is_fresh_until_it_was_accepted() {
         let seen = Seen::new(10);
-        let (fresh, hashes) = seen.fresh(vec![event(1, "get"), event(2, "get"), event(1, "get")]);
-        assert_eq!(fresh, [event(1, "get"), event(2, "get")]);
-        assert_eq!(seen.fresh(vec![event(2, "get")]).0.len(), 1, "not accepted yet");
-        seen.remember(hashes);
-        assert_eq!(seen.fresh(vec![event(2, "get"), event(3, "get")]).0, [event(3, "get")]);
+        let (events, claim) =
+            seen.claim(vec![event(1, "get"), event(2, "get"), event(1, "get")]).ok().unwrap();
+        assert_eq!(events, [event(1, "get"), event(2, "get")]);
+        assert_eq!(seen.claim(vec![event(2, "get"), event(3, "get")]).err(), Some(InHand));
+        drop(claim);
+        assert_eq!(fresh(&seen, vec![event(2, "get")]).len(), 1, "it was not accepted");
+        assert_eq!(fresh(&seen, vec![event(2, "get"), event(3, "get")]), [event(3, "get")]);
     }
 
     #[test]
     fn the_same_id_hides_no_other_event() {
         let seen = Seen::new(10);
-        seen.remember(seen.fresh(vec![event(1, "get")]).1);
-        assert_eq!(seen.fresh(vec![event(1, "delete")]).0.len(), 1);
+        fresh(&seen, vec![event(1, "get")]);
+        assert_eq!(fresh(&seen, vec![event(1, "delete")]).len(), 1);
     }
 
     #[test]
     fn the_oldest_is_forgotten() {
         let seen = Seen::new(2);
-        seen.remember(seen.fresh((1..=3).map(|id| event(id, "get")).collect()).1);
-        assert_eq!(seen.fresh((1..=3).map(|id| event(id, "get")).collect()).0, [event(1, "get")]);
-        assert_eq!(seen.last.lock().unwrap().order.len(), 2);
+        fresh(&seen, (1..=3).map(|id| event(id, "get")).collect());
+        assert_eq!(fresh(&seen, (1..=3).map(|id| event(id, "get")).collect()), [event(1, "get")]);
+        let last = seen.lock();
+        assert_eq!((last.order.len(), last.events.len()), (2, 2));
     }
 }

@@ -17,12 +17,20 @@ pub enum Refusal {
     /// Another method than POST.
     #[error("audit events are sent with POST")]
     Method,
-    /// A compressed body.
-    #[error("a body in another encoding than identity is not read; send it uncompressed")]
+    /// Nothing was shown that allows to post.
+    #[error(
+        "audit events are taken from known senders only: show a client certificate that k8s_audit.client_ca signed, or 'Authorization: Bearer …' with the token of k8s_audit.token_file"
+    )]
+    Unauthorized,
+    /// A body compressed by other means than gzip.
+    #[error("a body in another encoding than gzip is not read; send it with gzip or uncompressed")]
     Encoding,
+    /// A body that is not what its header says.
+    #[error("the body cannot be unpacked: {0}")]
+    NotGzip(#[source] std::io::Error),
     /// More bytes than allowed.
     #[error(
-        "a body of more than {limit} bytes is not read; send smaller batches (--audit-webhook-batch-max-size)"
+        "a body of more than {limit} bytes, unpacked, is not read; send smaller batches (--audit-webhook-batch-max-size)"
     )]
     TooLarge {
         /// Bytes allowed.
@@ -43,9 +51,9 @@ pub enum Refusal {
     /// Nothing more fits in.
     #[error("too many events are waiting; send this batch again later")]
     Overloaded,
-    /// The decoder ended before its time. That is a bug of ours.
+    /// The work ended before its time. That is a bug of ours.
     #[error("the events could not be read: {0}")]
-    Decoder(#[source] tokio::task::JoinError),
+    Task(#[source] tokio::task::JoinError),
 }
 
 /// The first refused items.
@@ -64,23 +72,36 @@ struct Body {
 }
 
 impl Refusal {
-    pub(crate) fn status(&self) -> StatusCode {
+    /// Its name in [`crate::OUTCOMES`], and the status of the answer.
+    const fn row(&self) -> (&'static str, StatusCode) {
         match self {
-            Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Refusal::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Refusal::Slow { .. } => StatusCode::REQUEST_TIMEOUT,
-            Refusal::Broken(_) | Refusal::NoEvent(_) => StatusCode::BAD_REQUEST,
-            Refusal::Overloaded => StatusCode::TOO_MANY_REQUESTS,
-            Refusal::Decoder(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Refusal::Method => ("wrong_method", StatusCode::METHOD_NOT_ALLOWED),
+            Refusal::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED),
+            Refusal::Encoding => ("wrong_encoding", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Refusal::NotGzip(_) => ("not_gzip", StatusCode::BAD_REQUEST),
+            Refusal::TooLarge { .. } => ("too_large", StatusCode::PAYLOAD_TOO_LARGE),
+            Refusal::Slow { .. } => ("timed_out", StatusCode::REQUEST_TIMEOUT),
+            Refusal::Broken(_) => ("broken_off", StatusCode::BAD_REQUEST),
+            Refusal::NoEvent(_) => ("no_event", StatusCode::BAD_REQUEST),
+            Refusal::Overloaded => ("overloaded", StatusCode::TOO_MANY_REQUESTS),
+            Refusal::Task(_) => ("failed", StatusCode::INTERNAL_SERVER_ERROR),
         }
+    }
+
+    pub(crate) const fn outcome(&self) -> &'static str {
+        self.row().0
+    }
+
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.row().1
     }
 
     /// The header that goes with the status.
     fn header(&self) -> Option<(header::HeaderName, HeaderValue)> {
         match self {
             Refusal::Method => Some((header::ALLOW, HeaderValue::from_static("POST"))),
-            Refusal::Encoding => Some((header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
+            Refusal::Unauthorized => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            Refusal::Encoding => Some((header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, identity"))),
             Refusal::Overloaded => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
             _ => None,
         }

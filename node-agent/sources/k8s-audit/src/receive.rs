@@ -1,22 +1,29 @@
 //! The route that audit events are posted to.
 
-use std::{sync::Arc, time::Duration};
-
-use bytes::{Buf, BufMut, Bytes, BytesMut};
-use futures::{Stream, TryStreamExt};
-use saker_events::audit::{AuditEvent, Decoded, Limits, decode};
-use serde::Serialize;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::spawn_blocking,
-    time::timeout,
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
-use warp::{Filter, Reply, http::Method, path::FullPath, reply::Response};
+
+use bytes::Buf;
+use futures::{Stream, TryStreamExt};
+use saker_events::audit::{AuditEvent, Decoded, Limits, Rejection, decode_from};
+use serde::Serialize;
+use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
+use warp::{
+    Filter, Reply,
+    http::{HeaderMap, Method, header},
+    path::FullPath,
+    reply::Response,
+};
 
 use crate::{
+    access::Access,
+    body::Body,
     counters::{Counters, Kind, add},
-    dedup::Seen,
+    dedup::{Claim, Seen},
     error::{Refusal, name},
+    room::Guest,
 };
 
 /// What the route takes.
@@ -24,9 +31,9 @@ use crate::{
 pub struct Config {
     /// Paths that are served.
     pub paths: Vec<String>,
-    /// Bytes of one body.
+    /// Bytes of one body, unpacked.
     pub body_bytes: usize,
-    /// Bytes of all bodies being worked on at once.
+    /// Bytes of all bodies being worked on at once, packed and unpacked.
     pub waiting_bytes: usize,
     /// Time for a body to arrive.
     pub body_timeout: Duration,
@@ -53,7 +60,7 @@ impl Default for Config {
 /// What became of events handed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intake {
-    /// They will be evaluated, come what may.
+    /// They are evaluated, and their alerts wait in the queues of the outputs.
     Accepted,
     /// They are dropped; the sender is to try again.
     Overloaded,
@@ -71,8 +78,9 @@ struct Receipt {
 
 struct Receiver<H> {
     config: Config,
+    access: Access,
     counters: Arc<Counters>,
-    seen: Seen,
+    seen: Arc<Seen>,
     waiting: Arc<Semaphore>,
     handler: H,
 }
@@ -81,27 +89,26 @@ struct Receiver<H> {
 /// accepted the events of its body, so that an event is either taken or sent again.
 pub fn routes<H, F>(
     config: Config,
+    access: Access,
     counters: Arc<Counters>,
     handler: H,
 ) -> impl Filter<Extract = (Response,), Error = warp::Rejection> + Clone + Send + Sync + 'static
 where
     H: Fn(Vec<AuditEvent>) -> F + Send + Sync + 'static,
-    F: Future<Output = Intake> + Send,
+    F: Future<Output = Intake> + Send + 'static,
 {
     let waiting = Arc::new(Semaphore::new(config.waiting_bytes.min(Semaphore::MAX_PERMITS)));
     let seen = Seen::new(config.remembered);
-    let receiver = Arc::new(Receiver { config, counters, seen, waiting, handler });
+    let receiver = Arc::new(Receiver { config, access, counters, seen, waiting, handler });
     path(Arc::clone(&receiver))
         .and(warp::method())
-        .and(warp::header::optional("content-encoding"))
-        .and(warp::header::optional("content-length"))
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::optional())
         .and(warp::body::stream())
-        .then(move |method, encoding: Option<String>, length, body| {
+        .then(move |method, headers, guest: Option<Arc<Guest>>, body| {
             let receiver = Arc::clone(&receiver);
-            async move {
-                let head = Head { method, encoding: encoding.unwrap_or_default(), length };
-                receiver.answer(head, body).await
-            }
+            let head = Head { method, headers, guest: guest.unwrap_or_default() };
+            async move { receiver.answer(head, body).await }
         })
 }
 
@@ -119,27 +126,44 @@ fn path<H: Send + Sync + 'static>(
 
 struct Head {
     method: Method,
-    encoding: String,
-    length: Option<usize>,
+    headers: HeaderMap,
+    guest: Arc<Guest>,
+}
+
+impl Head {
+    fn text(&self, name: header::HeaderName) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// Whether the body is packed, if its encoding is known.
+    fn gzip(&self) -> Option<bool> {
+        match self.text(header::CONTENT_ENCODING).to_ascii_lowercase().as_str() {
+            "" | "identity" => Some(false),
+            "gzip" | "x-gzip" => Some(true),
+            _ => None,
+        }
+    }
 }
 
 impl<H, F> Receiver<H>
 where
-    H: Fn(Vec<AuditEvent>) -> F + Send + Sync,
-    F: Future<Output = Intake> + Send,
+    H: Fn(Vec<AuditEvent>) -> F + Send + Sync + 'static,
+    F: Future<Output = Intake> + Send + 'static,
 {
     async fn answer<B: Buf>(
-        &self,
+        self: Arc<Self>,
         head: Head,
         body: impl Stream<Item = Result<B, warp::Error>> + Send,
     ) -> Response {
-        match self.receive(head, body).await {
+        let counters = Arc::clone(&self.counters);
+        match self.receive(&head, body).await {
             Ok(receipt) => {
-                self.counters.request(None);
+                counters.request(None);
+                head.guest.known.store(true, Relaxed);
                 warp::reply::json(&receipt).into_response()
             }
             Err(refusal) => {
-                self.counters.request(Some(&refusal));
+                counters.request(Some(&refusal));
                 tracing::debug!("audit request refused: {refusal}");
                 refusal.into_response()
             }
@@ -147,89 +171,113 @@ where
     }
 
     async fn receive<B: Buf>(
-        &self,
-        head: Head,
-        body: impl Stream<Item = Result<B, warp::Error>> + Send,
+        self: Arc<Self>,
+        head: &Head,
+        stream: impl Stream<Item = Result<B, warp::Error>> + Send,
     ) -> Result<Receipt, Refusal> {
-        self.check(&head)?;
+        let gzip = self.check(head)?;
+        let mut body = Body::new(self.config.body_bytes, Arc::clone(&self.waiting));
         let slow = |_| Refusal::Slow { seconds: self.config.body_timeout.as_secs() };
-        let body = timeout(self.config.body_timeout, self.body(body)).await.map_err(slow)??;
-        let decoded = self.decode(body.bytes).await?;
-        self.counters.rejected(&decoded.rejected);
-        if decoded.events.is_empty() && !decoded.rejected.is_empty() {
-            return Err(Refusal::NoEvent(decoded.rejected));
-        }
-        self.hand_on(decoded).await
+        timeout(self.config.body_timeout, fill(&mut body, stream)).await.map_err(slow)??;
+        head.guest.busy.store(true, Relaxed);
+        // A task of its own: what has come whole is worked off, even if the sender hangs up meanwhile.
+        tokio::spawn(self.work_off(body, gzip)).await.map_err(Refusal::Task)?
     }
 
-    fn check(&self, head: &Head) -> Result<(), Refusal> {
+    /// Whether the body is packed, or why it is not even read.
+    fn check(&self, head: &Head) -> Result<bool, Refusal> {
         let limit = self.config.body_bytes;
+        let length = head.text(header::CONTENT_LENGTH).parse::<usize>();
+        let authorization = head.headers.get(header::AUTHORIZATION);
         if head.method != Method::POST {
             Err(Refusal::Method)
-        } else if !matches!(head.encoding.as_str(), "" | "identity") {
-            Err(Refusal::Encoding)
-        } else if head.length.is_some_and(|length| length > limit) {
+        } else if !self.access.allows(head.guest.certified.load(Relaxed), authorization) {
+            Err(Refusal::Unauthorized)
+        } else if length.is_ok_and(|length| length > limit) {
             Err(Refusal::TooLarge { limit })
         } else {
-            Ok(())
+            head.gzip().ok_or(Refusal::Encoding)
         }
     }
 
-    /// Decoding a large body takes longer than other connections should wait.
-    async fn decode(&self, body: Bytes) -> Result<Decoded, Refusal> {
-        add(Some(&self.counters.bytes), u64::try_from(body.len()).unwrap_or(u64::MAX));
-        let limits = self.config.limits;
-        spawn_blocking(move || decode(&body, &limits)).await.map_err(Refusal::Decoder)
-    }
-
-    async fn body<B: Buf>(
-        &self,
-        stream: impl Stream<Item = Result<B, warp::Error>> + Send,
-    ) -> Result<Body, Refusal> {
-        let limit = self.config.body_bytes;
-        let mut stream = std::pin::pin!(stream);
-        let (mut bytes, mut held) = (BytesMut::new(), None);
-        while let Some(chunk) = stream.try_next().await.map_err(Refusal::Broken)? {
-            if bytes.len().saturating_add(chunk.remaining()) > limit {
-                return Err(Refusal::TooLarge { limit });
-            }
-            self.hold(&mut held, chunk.remaining())?;
-            bytes.put(chunk);
+    /// Has all events of a body evaluated, in parts that fit into memory.
+    async fn work_off(self: Arc<Self>, mut body: Body, gzip: bool) -> Result<Receipt, Refusal> {
+        if gzip {
+            body = blocking(move || body.unpack().map(|()| body)).await?;
         }
-        Ok(Body { bytes: bytes.freeze(), _held: held })
-    }
-
-    /// Reserves room for more bytes of a body.
-    fn hold(&self, held: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> Result<(), Refusal> {
-        let bytes = u32::try_from(bytes).map_err(|_| Refusal::Overloaded)?;
-        let more =
-            Arc::clone(&self.waiting).try_acquire_many_owned(bytes).map_err(|_| Refusal::Overloaded)?;
-        match held {
-            Some(held) => held.merge(more),
-            None => *held = Some(more),
+        add(Some(&self.counters.bytes), u64::try_from(body.bytes().len()).unwrap_or(u64::MAX));
+        let (mut total, mut skip) = (Total::default(), Some(0));
+        while let Some(behind) = skip {
+            let limits = self.config.limits;
+            let read = move || Ok((decode_from(body.bytes(), &limits, behind), body));
+            let (decoded, whole) = blocking(read).await?;
+            (body, skip) = (whole, decoded.next);
+            self.counters.rejected(&decoded.rejected);
+            self.hand_on(decoded, &mut total).await?;
         }
-        Ok(())
+        total.receipt()
     }
 
     /// Only what an API server sends can come again by itself; who posts an event by hand twice means it.
-    async fn hand_on(&self, decoded: Decoded) -> Result<Receipt, Refusal> {
-        let Decoded { events, rejected, batch } = decoded;
+    async fn hand_on(&self, decoded: Decoded, total: &mut Total) -> Result<(), Refusal> {
+        let Decoded { events, rejected, batch, .. } = decoded;
         let all = events.len();
-        let (fresh, hashes) = if batch { self.seen.fresh(events) } else { (events, Vec::new()) };
+        let (fresh, claim) = if batch {
+            let (fresh, claim) = self.seen.claim(events).map_err(|_| Refusal::Overloaded)?;
+            (fresh, Some(claim))
+        } else {
+            (events, None)
+        };
         let kinds: Vec<Kind> = fresh.iter().map(Kind::of).collect();
         let duplicates = all.saturating_sub(fresh.len());
         if !fresh.is_empty() && (self.handler)(fresh).await == Intake::Overloaded {
             return Err(Refusal::Overloaded);
         }
-        self.seen.remember(hashes);
+        claim.into_iter().for_each(Claim::accept);
         self.counters.accepted(&kinds);
         add(Some(&self.counters.duplicates), u64::try_from(duplicates).unwrap_or(u64::MAX));
-        Ok(Receipt { accepted: kinds.len(), duplicates, rejected: rejected.len(), reasons: name(&rejected) })
+        total.accepted = total.accepted.saturating_add(kinds.len());
+        total.duplicates = total.duplicates.saturating_add(duplicates);
+        total.rejected.extend(rejected);
+        Ok(())
     }
 }
 
-/// A body, with the room it takes up until it is worked off.
-struct Body {
-    bytes: Bytes,
-    _held: Option<OwnedSemaphorePermit>,
+/// What became of a body's items.
+#[derive(Default)]
+struct Total {
+    accepted: usize,
+    duplicates: usize,
+    rejected: Vec<Rejection>,
+}
+
+impl Total {
+    fn receipt(self) -> Result<Receipt, Refusal> {
+        let Self { accepted, duplicates, rejected } = self;
+        if accepted == 0 && duplicates == 0 && !rejected.is_empty() {
+            return Err(Refusal::NoEvent(rejected));
+        }
+        Ok(Receipt { accepted, duplicates, rejected: rejected.len(), reasons: name(&rejected) })
+    }
+}
+
+/// Work on a large body takes longer than other connections should wait.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    spawn_blocking(work).await.map_err(Refusal::Task)?
+}
+
+async fn fill<B: Buf>(
+    body: &mut Body,
+    stream: impl Stream<Item = Result<B, warp::Error>> + Send,
+) -> Result<(), Refusal> {
+    let mut stream = std::pin::pin!(stream);
+    while let Some(mut chunk) = stream.try_next().await.map_err(Refusal::Broken)? {
+        while chunk.has_remaining() {
+            let read = body.add(chunk.chunk())?;
+            chunk.advance(read);
+        }
+    }
+    Ok(())
 }

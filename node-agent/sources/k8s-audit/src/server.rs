@@ -1,11 +1,9 @@
-//! Serves routes over HTTP/1.1 without letting slow or idle connections keep others out.
+//! Serves routes over HTTP/1.1, with TLS or without, and lets no slow or idle connection keep others out.
 
 use std::{
-    collections::VecDeque,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    io,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -16,26 +14,51 @@ use hyper::{
 };
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpSocket, TcpStream},
     select,
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use warp::{Filter, http::Request, reply::Response};
 
-use crate::counters::{Counters, add};
+use crate::{
+    counters::{Counters, add},
+    room::{Place, Room},
+    tls::Tls,
+};
+
+/// Connections that the kernel keeps until they are accepted; a burst must not end in repeated SYNs.
+const BACKLOG: u32 = 1024;
 
 /// Bytes of a request's head.
 const HEAD_BYTES: usize = 16 << 10;
 
+/// Listens at an address.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// How connections are served.
+#[derive(Default)]
+pub struct Connections {
+    /// Their TLS; plain HTTP without.
+    pub tls: Option<Tls>,
+    /// Their bounds.
+    pub bounds: Bounds,
+}
+
 /// Bounds on connections.
 #[derive(Debug, Clone)]
-pub struct Connections {
-    /// Open at once. When that many are, the one that has waited longest for a request is closed.
+pub struct Bounds {
+    /// Open at once. When that many are, one that is still sending or waits for a request is closed: the
+    /// oldest that has brought no events, or else the one that has been idle longest.
     pub max: usize,
     /// Time for a request's head to arrive, also counted between the requests of a connection.
     pub head_timeout: Duration,
@@ -43,14 +66,21 @@ pub struct Connections {
     pub grace: Duration,
 }
 
-impl Default for Connections {
+impl Default for Bounds {
     /// API servers send a batch every 30 s at the latest, so that their connections stay open.
     fn default() -> Self {
-        Self { max: 64, head_timeout: Duration::from_secs(90), grace: Duration::from_secs(5) }
+        Self { max: 256, head_timeout: Duration::from_secs(90), grace: Duration::from_secs(5) }
     }
 }
 
-/// Serves `routes` on `listener` until `shutdown` ends; then requests under way get [`Connections::grace`].
+/// What every connection needs.
+struct Shared<F> {
+    routes: F,
+    connections: Connections,
+    counters: Arc<Counters>,
+}
+
+/// Serves `routes` on `listener` until `shutdown` ends; then requests under way get [`Bounds::grace`].
 pub async fn serve<F>(
     listener: TcpListener,
     routes: F,
@@ -63,7 +93,9 @@ pub async fn serve<F>(
 {
     let mut shutdown = std::pin::pin!(shutdown);
     let graceful = GracefulShutdown::new();
-    let room = Arc::new(Room::new(connections.max, counters));
+    let room = Arc::new(Room::new(connections.bounds.max));
+    let grace = connections.bounds.grace;
+    let shared = Arc::new(Shared { routes, connections, counters });
     loop {
         let place = async {
             let stream = accept(&listener).await;
@@ -73,11 +105,11 @@ pub async fn serve<F>(
             () = &mut shutdown => break,
             place = place => place,
         };
-        tokio::spawn(connection(stream, place, routes.clone(), connections.head_timeout, graceful.watcher()));
+        tokio::spawn(Arc::clone(&shared).connection(stream, place, graceful.watcher()));
     }
     drop(listener);
-    if timeout(connections.grace, graceful.shutdown()).await.is_err() {
-        tracing::warn!("requests were still under way after {:?}", connections.grace);
+    if timeout(grace, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests were still under way after {grace:?}");
     }
 }
 
@@ -94,103 +126,48 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-async fn connection<F>(
-    stream: TcpStream,
-    place: Place,
-    routes: F,
-    head_timeout: Duration,
-    graceful: hyper_util::server::graceful::Watcher,
-) where
+impl<F> Shared<F>
+where
     F: Filter<Extract = (Response,), Error = warp::Rejection> + Clone + Send + Sync + 'static,
     F::Future: Send,
 {
-    let routes = TowerToHyperService::new(warp::service(routes));
-    let place = &place;
-    let service = service_fn(|request: Request<Incoming>| {
-        place.guest.busy.store(true, Relaxed);
-        let response = routes.call(request);
-        async {
-            let response = response.await;
-            place.idle();
-            response
+    /// Until the connection ends or must make room.
+    async fn connection(self: Arc<Self>, stream: TcpStream, place: Place, graceful: Watcher) {
+        let talk = async {
+            let Some(tls) = &self.connections.tls else { return self.talk(stream, &place, graceful).await };
+            let Some(stream) = tls.accept(stream, &self.counters).await else { return };
+            let certified = stream.get_ref().1.peer_certificates().is_some();
+            place.guest.certified.store(certified, Relaxed);
+            self.talk(stream, &place, graceful).await;
+        };
+        select! {
+            () = talk => (),
+            () = place.guest.leave.notified() => add(Some(&self.counters.evicted), 1),
         }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(head_timeout)
-        .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
-    select! {
-        ended = graceful.watch(connection) => if let Err(error) = ended {
+    }
+
+    async fn talk<S>(&self, stream: S, place: &Place, graceful: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let routes = TowerToHyperService::new(warp::service(self.routes.clone()));
+        let service = service_fn(|mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Arc::clone(&place.guest));
+            let response = routes.call(request);
+            async {
+                let response = response.await;
+                place.idle();
+                response
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.connections.bounds.head_timeout)
+            .max_buf_size(HEAD_BYTES)
+            .serve_connection(TokioIo::new(stream), service);
+        if let Err(error) = graceful.watch(connection).await {
+            add(Some(&self.counters.heads_timed_out), u64::from(error.is_timeout()));
             tracing::debug!("connection ended: {error}");
-        },
-        () = place.guest.leave.notified() => add(Some(&place.room.counters.evicted), 1),
-    }
-}
-
-/// The places for connections, and who has one, longest idle first.
-struct Room {
-    free: Arc<Semaphore>,
-    guests: Mutex<VecDeque<Arc<Guest>>>,
-    counters: Arc<Counters>,
-}
-
-#[derive(Default)]
-struct Guest {
-    busy: AtomicBool,
-    leave: Notify,
-}
-
-impl Room {
-    fn new(places: usize, counters: Arc<Counters>) -> Self {
-        let free = Arc::new(Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS)));
-        Self { free, guests: Mutex::default(), counters }
-    }
-
-    /// Takes a place; when there is none, the guest that has been idle longest must leave.
-    async fn enter(self: Arc<Self>) -> Place {
-        if self.free.available_permits() == 0 {
-            self.make_room();
         }
-        let permit = Arc::clone(&self.free).acquire_owned().await.ok();
-        let guest = Arc::new(Guest::default());
-        self.guests().push_back(Arc::clone(&guest));
-        Place { room: self, guest, _permit: permit }
-    }
-
-    fn make_room(&self) {
-        let mut guests = self.guests();
-        let idle = guests.iter().position(|guest| !guest.busy.load(Relaxed));
-        if let Some(guest) = idle.and_then(|at| guests.remove(at)) {
-            guest.leave.notify_one();
-        }
-    }
-
-    fn guests(&self) -> std::sync::MutexGuard<'_, VecDeque<Arc<Guest>>> {
-        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One connection's place, given back when dropped.
-struct Place {
-    room: Arc<Room>,
-    guest: Arc<Guest>,
-    /// `None` never happens: the semaphore is not closed.
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-impl Place {
-    /// A request is done; from now on the guest is the one that has been idle for the shortest time.
-    fn idle(&self) {
-        let mut guests = self.room.guests();
-        guests.retain(|guest| !Arc::ptr_eq(guest, &self.guest));
-        guests.push_back(Arc::clone(&self.guest));
-        self.guest.busy.store(false, Relaxed);
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.room.guests().retain(|guest| !Arc::ptr_eq(guest, &self.guest));
     }
 }

@@ -1,6 +1,7 @@
 //! The endpoint over real connections.
 
 use std::{
+    io::Write,
     path::Path,
     sync::{
         Arc, Mutex,
@@ -9,12 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use flate2::{Compression, write::GzEncoder};
 use saker_source_k8s_audit::{
-    AuditEvent, Config, Connections, Counters, Intake, Json, LEVELS, OUTCOMES, Reason, STAGES, routes, serve,
+    Access, AuditEvent, Bounds, Config, Connections, Counters, Intake, Json, LEVELS, OUTCOMES, Reason,
+    STAGES, listen, routes, serve,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::oneshot,
     task::JoinHandle,
     time::timeout,
@@ -31,8 +34,8 @@ struct Endpoint {
     server: JoinHandle<()>,
 }
 
-async fn start(config: Config, connections: Connections) -> Endpoint {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+fn start(config: Config, bounds: Bounds) -> Endpoint {
+    let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
     let counters = Arc::<Counters>::default();
     let (taken, overloaded) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<AtomicBool>::default());
@@ -47,15 +50,16 @@ async fn start(config: Config, connections: Connections) -> Endpoint {
         }
     };
     let healthz = warp::path!("healthz").map(|| warp::reply::Response::new("fine".into()));
-    let routes = routes(config, counters.clone(), handler).or(healthz).unify();
+    let routes = routes(config, Access::default(), counters.clone(), handler).or(healthz).unify();
+    let connections = Connections { tls: None, bounds };
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async move { drop(stopped.await) };
     let server = tokio::spawn(serve(listener, routes, connections, counters.clone(), shutdown));
     Endpoint { address, counters, taken, overloaded, stop, server }
 }
 
-async fn default() -> Endpoint {
-    start(Config::default(), Connections::default()).await
+fn default() -> Endpoint {
+    start(Config::default(), Bounds::default())
 }
 
 fn quick() -> Config {
@@ -109,7 +113,7 @@ fn event(id: &str) -> String {
 async fn the_sample_event_is_taken_as_curl_sends_it() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../docs/examples/sample-event.json");
     let sample = std::fs::read_to_string(file).unwrap();
-    let endpoint = default().await;
+    let endpoint = default();
     for (path, form) in [
         ("/k8s-audit", "Content-Type: application/json\r\n"),
         ("/k8s-audit", "Content-Type: application/x-www-form-urlencoded\r\n"),
@@ -129,7 +133,7 @@ async fn the_sample_event_is_taken_as_curl_sends_it() {
 
 #[tokio::test]
 async fn a_batch_that_comes_again_is_evaluated_once() {
-    let endpoint = default().await;
+    let endpoint = default();
     let list = format!(r#"{{"kind":"EventList","items":[{},{}]}}"#, event("a"), event("b"));
     for _ in 0..3 {
         assert_eq!(status(&endpoint.post("/k8s-audit", "", &list).await), 200);
@@ -140,7 +144,7 @@ async fn a_batch_that_comes_again_is_evaluated_once() {
 
 #[tokio::test]
 async fn what_cannot_be_used_is_refused_with_the_reason() {
-    let endpoint = default().await;
+    let endpoint = default();
     for (body, reason) in [
         (r#"{"kind":0}"#, "data not recognized as a k8s audit event"),
         ("5E5555", "data not recognized as a k8s audit event"),
@@ -160,7 +164,7 @@ async fn what_cannot_be_used_is_refused_with_the_reason() {
 
 #[tokio::test]
 async fn bad_items_do_not_keep_good_ones_out() {
-    let endpoint = default().await;
+    let endpoint = default();
     let list = format!(r#"{{"kind":"EventList","items":[{},{{}},{}]}}"#, event("a"), event("b"));
     let answer = endpoint.post("/k8s-audit", "", &list).await;
     assert_eq!(status(&answer), 200);
@@ -169,14 +173,14 @@ async fn bad_items_do_not_keep_good_ones_out() {
 }
 
 #[tokio::test]
-async fn only_posts_of_plain_bodies_are_read() {
-    let endpoint = default().await;
+async fn only_posts_in_known_encodings_are_read() {
+    let endpoint = default();
     let get = endpoint.send(b"GET /k8s-audit HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
     assert_eq!(status(&get), 405);
     assert!(get.contains("allow: POST\r\n"), "{get}");
-    let gzip = endpoint.post("/k8s-audit", "Content-Encoding: gzip\r\n", "x").await;
-    assert_eq!(status(&gzip), 415);
-    assert!(gzip.contains("uncompressed"), "{gzip}");
+    let brotli = endpoint.post("/k8s-audit", "Content-Encoding: br\r\n", "x").await;
+    assert_eq!(status(&brotli), 415);
+    assert!(brotli.contains("accept-encoding: gzip, identity\r\n"), "{brotli}");
     assert_eq!(status(&endpoint.post("/elsewhere", "", &event("a")).await), 404);
     let healthz = endpoint.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
     assert!(healthz.ends_with("fine"), "{healthz}");
@@ -184,8 +188,22 @@ async fn only_posts_of_plain_bodies_are_read() {
 }
 
 #[tokio::test]
+async fn gzip_is_unpacked() {
+    let endpoint = default();
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(event("a").as_bytes()).unwrap();
+    let body = encoder.finish().unwrap();
+    let head = "POST /k8s-audit HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Encoding: gzip\r\n";
+    let request = [format!("{head}Content-Length: {}\r\n\r\n", body.len()).into_bytes(), body].concat();
+    assert_eq!(status(&endpoint.send(&request).await), 200);
+    assert_eq!(endpoint.ids(), ["a"]);
+    let bad = endpoint.post("/k8s-audit", "Content-Encoding: gzip\r\n", &event("b")).await;
+    assert_eq!((status(&bad), endpoint.requests("not_gzip")), (400, 1), "{bad}");
+}
+
+#[tokio::test]
 async fn bodies_over_the_limit_are_refused_announced_or_not() {
-    let endpoint = start(quick(), Connections::default()).await;
+    let endpoint = start(quick(), Bounds::default());
     let announced =
         endpoint.send(b"POST /k8s-audit HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n").await;
     assert_eq!(status(&announced), 413);
@@ -199,7 +217,7 @@ async fn bodies_over_the_limit_are_refused_announced_or_not() {
 
 #[tokio::test]
 async fn chunked_bodies_are_read() {
-    let endpoint = default().await;
+    let endpoint = default();
     let (event, head) = (event("a"), "POST /k8s-audit HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
     let (first, second) = event.split_at(20);
     let chunks = format!("{:x}\r\n{first}\r\n{:x}\r\n{second}\r\n0\r\n\r\n", first.len(), second.len());
@@ -209,7 +227,7 @@ async fn chunked_bodies_are_read() {
 
 #[tokio::test]
 async fn an_overloaded_agent_asks_to_come_again_and_loses_nothing() {
-    let endpoint = default().await;
+    let endpoint = default();
     endpoint.overloaded.store(true, Relaxed);
     let answer = endpoint.post("/k8s-audit", "", &event("a")).await;
     assert_eq!(status(&answer), 429);
@@ -222,13 +240,13 @@ async fn an_overloaded_agent_asks_to_come_again_and_loses_nothing() {
 #[tokio::test]
 async fn bodies_beyond_the_waiting_room_are_put_off() {
     let config = Config { waiting_bytes: 50, ..Config::default() };
-    let endpoint = start(config, Connections::default()).await;
+    let endpoint = start(config, Bounds::default());
     assert_eq!(status(&endpoint.post("/k8s-audit", "", &event("a")).await), 429);
 }
 
 #[tokio::test]
 async fn half_open_connections_do_not_block_a_good_post() {
-    let endpoint = start(Config::default(), Connections { max: 4, ..Connections::default() }).await;
+    let endpoint = start(Config::default(), Bounds { max: 4, ..Bounds::default() });
     let mut idle = Vec::new();
     for _ in 0..20 {
         let mut stream = TcpStream::connect(endpoint.address).await.unwrap();
@@ -242,8 +260,39 @@ async fn half_open_connections_do_not_block_a_good_post() {
 }
 
 #[tokio::test]
+async fn dribbling_senders_do_not_block_a_good_post() {
+    let endpoint = start(Config::default(), Bounds { max: 4, ..Bounds::default() });
+    let mut dribbling = Vec::new();
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(endpoint.address).await.unwrap();
+        let head = b"POST /k8s-audit HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{";
+        stream.write_all(head).await.unwrap();
+        dribbling.push(stream);
+    }
+    let started = Instant::now();
+    assert_eq!(status(&endpoint.post("/k8s-audit", "", &event("a")).await), 200);
+    assert!(started.elapsed() < Duration::from_secs(2), "waited for {:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn who_brought_events_stays_before_strangers() {
+    let endpoint = start(Config::default(), Bounds { max: 3, ..Bounds::default() });
+    let mut known = TcpStream::connect(endpoint.address).await.unwrap();
+    let body = event("a");
+    let head = format!("POST /k8s-audit HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+    known.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    assert!(known.read(&mut [0; 500]).await.unwrap() > 0);
+    let mut strangers = Vec::new();
+    for _ in 0..10 {
+        strangers.push(TcpStream::connect(endpoint.address).await.unwrap());
+        assert_eq!(status(&endpoint.post("/k8s-audit", "", &event("b")).await), 200);
+    }
+    assert!(ask(&mut known).await > 0);
+}
+
+#[tokio::test]
 async fn the_connection_idle_longest_makes_room() {
-    let endpoint = start(Config::default(), Connections { max: 2, ..Connections::default() }).await;
+    let endpoint = start(Config::default(), Bounds { max: 2, ..Bounds::default() });
     let mut old = TcpStream::connect(endpoint.address).await.unwrap();
     assert!(ask(&mut old).await > 0);
     let mut young = TcpStream::connect(endpoint.address).await.unwrap();
@@ -262,8 +311,8 @@ async fn ask(stream: &mut TcpStream) -> usize {
 
 #[tokio::test]
 async fn slow_bodies_and_heads_are_cut_off() {
-    let connections = Connections { head_timeout: Duration::from_millis(200), ..Connections::default() };
-    let endpoint = start(quick(), connections).await;
+    let bounds = Bounds { head_timeout: Duration::from_millis(200), ..Bounds::default() };
+    let endpoint = start(quick(), bounds);
     let head = "POST /k8s-audit HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 100\r\n\r\n{";
     assert_eq!(status(&endpoint.send(head.as_bytes()).await), 408);
     assert_eq!(endpoint.requests("timed_out"), 1);
@@ -275,7 +324,7 @@ async fn slow_bodies_and_heads_are_cut_off() {
 
 #[tokio::test]
 async fn a_body_that_breaks_off_is_counted() {
-    let endpoint = default().await;
+    let endpoint = default();
     let mut stream = TcpStream::connect(endpoint.address).await.unwrap();
     stream.write_all(b"POST /k8s-audit HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{").await.unwrap();
     stream.shutdown().await.unwrap();
@@ -287,7 +336,7 @@ async fn a_body_that_breaks_off_is_counted() {
 
 #[tokio::test]
 async fn one_connection_brings_many_batches() {
-    let endpoint = default().await;
+    let endpoint = default();
     let mut stream = TcpStream::connect(endpoint.address).await.unwrap();
     for batch in 0..20 {
         let items: Vec<_> = (0..400).map(|item| event(&format!("{batch}-{item}"))).collect();
@@ -304,7 +353,7 @@ async fn one_connection_brings_many_batches() {
 
 #[tokio::test]
 async fn shutting_down_ends_idle_connections_and_the_server() {
-    let endpoint = default().await;
+    let endpoint = default();
     let mut idle = TcpStream::connect(endpoint.address).await.unwrap();
     endpoint.post("/k8s-audit", "", &event("a")).await;
     endpoint.stop.send(()).unwrap();

@@ -1,0 +1,157 @@
+//! `saker audit setup`: makes the API server of this machine send its audit events to the agent.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use clap::builder::NonEmptyStringValueParser;
+use saker_audit_setup::{AuditRule, Endpoint, Plan, apiserver, derive, manifest};
+use saker_events::load_options;
+
+use crate::{Verdict, input, ready};
+
+/// How long a changed API server may take, seconds.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Make the API server of this machine send its audit events to the agent
+///
+/// Finds out which distribution runs here, and prints what it needs: the audit policy that the rules ask for, the
+/// webhook's kubeconfig and the settings that name both. Nothing is changed without --apply. Run it on every
+/// control-plane node.
+#[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "one for each option of which only one may be given")]
+pub struct Args {
+    /// Print what is needed; this is the default
+    #[arg(long, group = "action")]
+    print: bool,
+    /// Say what is missing; the exit code is 1 if something is
+    #[arg(long, group = "action")]
+    check: bool,
+    /// Write it. A changed kube-apiserver that does not become ready within 90 s gets its manifest back
+    #[arg(long, group = "action")]
+    apply: bool,
+    /// Take back what --apply wrote
+    #[arg(long, group = "action")]
+    undo: bool,
+    /// Where the agent takes audit events, as the API server sees it
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8765/k8s-audit")]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    endpoint: String,
+    /// Certificates (PEM) by which the API server knows the agent
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Certificate (PEM) that the API server shows to the agent
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    client_certificate: Option<PathBuf>,
+    /// The key (PEM) of that certificate
+    #[arg(long, value_name = "FILE", requires = "client_certificate")]
+    client_key: Option<PathBuf>,
+    /// Rules files in their order, instead of the default rules
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    rules: Vec<PathBuf>,
+    /// The machine's files lie below this directory
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+}
+
+impl Args {
+    pub(crate) fn run(self, out: &mut dyn Write) -> anyhow::Result<Verdict> {
+        let loaded = input::load_good_or_default(&self.rules, &load_options())?;
+        let policy = derive(&AuditRule::all(&loaded)).to_string();
+        let plan = Plan::make(&self.root, policy, &self.endpoint()?)?;
+        match (self.check, self.apply, self.undo) {
+            (true, ..) => check(&self.root, &plan, out),
+            (_, true, _) => apply(&self.root, &plan, out),
+            (_, _, true) => {
+                plan.undo(&self.root)?;
+                writeln!(
+                    out,
+                    "{}: taken back. Restart the API server unless it is a static pod.",
+                    plan.distribution
+                )?;
+                Ok(Verdict::Good)
+            }
+            _ => print(&plan, out),
+        }
+    }
+
+    fn endpoint(&self) -> anyhow::Result<Endpoint> {
+        let read = |path: &PathBuf| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+        let client = match (&self.client_certificate, &self.client_key) {
+            (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),
+            _ => None,
+        };
+        if client.is_some() && !self.endpoint.starts_with("https://") {
+            bail!("a client certificate needs an https:// endpoint; it is {}", self.endpoint);
+        }
+        Ok(Endpoint { url: self.endpoint.clone(), ca: self.ca.as_ref().map(read).transpose()?, client })
+    }
+}
+
+fn print(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<Verdict> {
+    writeln!(out, "# Distribution: {}", plan.distribution)?;
+    if plan.is_applicable() {
+        writeln!(out, "# `saker audit setup --apply` writes these files.")?;
+    }
+    for file in &plan.files {
+        writeln!(out, "\n# --- {} {}", file.path, if file.secret { "(mode 0600)" } else { "" })?;
+        write!(out, "{}", file.content)?;
+    }
+    steps(plan, out)?;
+    Ok(Verdict::Good)
+}
+
+fn steps(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<()> {
+    plan.steps.iter().try_for_each(|step| writeln!(out, "\n{step}"))?;
+    Ok(())
+}
+
+fn check(root: &Path, plan: &Plan, out: &mut dyn Write) -> anyhow::Result<Verdict> {
+    let missing = plan.missing(root);
+    for file in &plan.files {
+        let state = if missing.contains(&file) { "missing or different" } else { "ok" };
+        writeln!(out, "{}: {state}", file.path)?;
+    }
+    let running = apiserver::arguments(root);
+    let sends = plan.is_webhook_of(&running);
+    writeln!(
+        out,
+        "the running API server: {}",
+        match (running.is_empty(), sends) {
+            (true, _) => "not found",
+            (false, true) => "sends its audit events to the agent",
+            (false, false) => "was not started with these settings",
+        }
+    )?;
+    Ok(Verdict::of(missing.is_empty() && (sends || plan.manifest().is_none())))
+}
+
+fn apply(root: &Path, plan: &Plan, out: &mut dyn Write) -> anyhow::Result<Verdict> {
+    if !plan.is_applicable() {
+        bail!("{} takes its settings elsewhere; run without --apply to see them", plan.distribution);
+    }
+    let arguments = plan.manifest().map_or(Ok(Vec::new()), |file| manifest::arguments(&file.content))?;
+    plan.apply(root, &mut || wait(root, plan, &arguments))?;
+    for file in &plan.files {
+        writeln!(out, "wrote {}", file.path)?;
+    }
+    steps(plan, out)?;
+    Ok(Verdict::Good)
+}
+
+/// Waits for an API server that runs with the new settings and is ready.
+fn wait(root: &Path, plan: &Plan, arguments: &[String]) -> bool {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        if plan.is_webhook_of(&apiserver::arguments(root)) && ready::is_ready(root, arguments) {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    false
+}

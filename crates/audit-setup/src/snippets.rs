@@ -1,0 +1,156 @@
+//! What is to be put where, in the words and the form of each distribution.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::{
+    Distribution,
+    plan::{POLICY_FLAG, PlannedFile, file, place},
+};
+
+/// What every distribution is told.
+pub(crate) struct Settings<'a> {
+    pub(crate) distribution: Distribution,
+    pub(crate) folder: &'static str,
+    /// Flags of the API server with their values.
+    pub(crate) flags: &'a [(String, String)],
+    pub(crate) files: &'a [PlannedFile],
+}
+
+/// The API server has a policy of somebody else: it decides what other logs say, too.
+pub(crate) fn keep_policy(path: &str) -> String {
+    format!(
+        "The API server has a policy already, which is kept: {path}. See what it leaves the rules blind to with \
+         `saker audit policy --check {path}`."
+    )
+}
+
+impl Settings<'_> {
+    /// The file that k3s and RKE2 read beside their own configuration. The `+` adds to the lists of other files.
+    pub(crate) fn drop_in(&self) -> Option<PlannedFile> {
+        let product = match self.distribution {
+            Distribution::K3s | Distribution::K3d => "k3s",
+            Distribution::Rke2 => "rke2",
+            _ => return None,
+        };
+        // RKE2 mounts the policy into the API server's pod by itself.
+        let own = |(name, _): &&(String, String)| product == "rke2" && name == POLICY_FLAG;
+        let (own, others): (Vec<_>, Vec<_>) = self.flags.iter().partition(own);
+        let own = own.iter().map(|(name, value)| format!("{name}: {value}\n"));
+        let others = others.iter().map(|(name, value)| format!("  - {name}={value}\n"));
+        let text = own.chain(["kube-apiserver-arg+:\n".to_owned()]).chain(others);
+        let folder = self.folder;
+        let mount = format!("kube-apiserver-extra-mount+:\n  - {folder}:{folder}:ro\n");
+        let text: String = text.chain((product == "rke2").then_some(mount)).collect();
+        Some(file(format!("/etc/rancher/{product}/config.yaml.d/90-saker-audit.yaml"), text, false))
+    }
+
+    /// What is left to a person.
+    pub(crate) fn steps(&self, root: &Path) -> Vec<String> {
+        match self.distribution {
+            Distribution::Kubeadm => vec![self.kubeadm()],
+            Distribution::Kind => vec![self.kind()],
+            Distribution::K3s => k3s_unit(root).into_iter().chain([restart("k3s")]).collect(),
+            Distribution::K3d => vec![
+                "Restart the node: docker restart NODE, for every node whose name ends in server-NUMBER."
+                    .to_owned(),
+            ],
+            Distribution::Rke2 => vec![restart("rke2-server")],
+            Distribution::Rke => vec![self.rke()],
+            Distribution::Talos => vec![self.talos()],
+            Distribution::Minikube => vec![self.minikube()],
+            Distribution::Other => vec![self.other()],
+        }
+    }
+
+    /// The flags as members of an object in YAML.
+    fn members(&self, indent: &str) -> String {
+        let member = |(name, value): &(String, String)| format!("{indent}{name}: {}\n", json!(value));
+        self.flags.iter().map(member).collect()
+    }
+
+    fn kubeadm(&self) -> String {
+        let argument =
+            |(name, value): &(String, String)| format!("    - {{name: {name}, value: {}}}\n", json!(value));
+        let arguments: String = self.flags.iter().map(argument).collect();
+        let folder = self.folder;
+        format!(
+            "So that `kubeadm upgrade` keeps this, add it to ClusterConfiguration (kubectl -n kube-system edit \
+             configmap kubeadm-config; extraArgs is a map before v1beta4):\n\napiServer:\n  \
+             extraArgs:\n{arguments}  extraVolumes:\n    - {{name: saker-audit, hostPath: {folder}, mountPath: \
+             {folder}, readOnly: true}}"
+        )
+    }
+
+    fn kind(&self) -> String {
+        "This is lost with the cluster. For the next one, mount the folder by extraMounts and name the flags in \
+         kubeadmConfigPatches:\n\n"
+            .to_owned()
+            + &self.kubeadm()
+    }
+
+    fn rke(&self) -> String {
+        let folder = self.folder;
+        format!(
+            "Put this into cluster.yml (in Rancher: Edit as YAML, below rancher_kubernetes_engine_config) when the \
+             files are on every control-plane node, and run `rke up`:\n\nservices:\n  kube-api:\n    \
+             extra_args:\n{}    extra_binds:\n      - {folder}:{folder}:ro",
+            self.members("      ")
+        )
+    }
+
+    fn talos(&self) -> String {
+        let folder = self.folder;
+        let file = |PlannedFile { path, content, .. }: &PlannedFile| {
+            let content = content.trim_end().replace('\n', "\n        ");
+            format!(
+                "    - path: {path}\n      permissions: 0o600\n      op: create\n      content: |\n        \
+                 {content}\n"
+            )
+        };
+        let files: String = self.files.iter().map(file).collect();
+        format!(
+            "Put this into patch.yaml and run `talosctl patch mc --patch @patch.yaml` for each control-plane \
+             node:\n\nmachine:\n  files:\n{files}cluster:\n  apiServer:\n    extraArgs:\n{}    extraVolumes:\n      - \
+             {{hostPath: {folder}, mountPath: {folder}, readonly: true}}",
+            self.members("      ")
+        )
+    }
+
+    fn minikube(&self) -> String {
+        let flag =
+            |(name, value): &(String, String)| format!(" \\\n  --extra-config=apiserver.{name}={value}");
+        let flags: String = self.flags.iter().map(flag).collect();
+        let folder = self.folder;
+        format!(
+            "Write the files to ~/.minikube/files{folder}/ on the machine where minikube is run: it copies them to \
+             {folder}, which the API server sees. Then:\n\nminikube start{flags}"
+        )
+    }
+
+    fn other(&self) -> String {
+        let flag = |(name, value): &(String, String)| format!("  --{name}={value}\n");
+        let flags: String = self.flags.iter().map(flag).collect();
+        format!(
+            "Nothing here is known as a control-plane node. Write the files where the API server can read them, give \
+             it these flags, and start it again:\n\n{flags}\nA managed API server (EKS, GKE, AKS) takes no webhook."
+        )
+    }
+}
+
+fn restart(service: &str) -> String {
+    format!("Restart the server, one node at a time: systemctl restart {service}")
+}
+
+/// Arguments on k3s' command line replace the lists of its configuration files.
+fn k3s_unit(root: &Path) -> Option<String> {
+    let unit = "/etc/systemd/system/k3s.service";
+    let text = std::fs::read_to_string(place(root, unit)).ok()?;
+    text.contains("kube-apiserver-arg").then(|| {
+        format!(
+            "{unit} has --kube-apiserver-arg, which replaces all such arguments of configuration files: move them to \
+             /etc/rancher/k3s/config.yaml, as a list kube-apiserver-arg, or the API server gets none of the new ones."
+        )
+    })
+}

@@ -1,0 +1,193 @@
+//! From the bytes of a capture to lists and events.
+
+use std::io::Read;
+
+use saker_events::{Event, table::EventRow};
+
+use crate::{
+    Error, Interface, ListedFd, ListedProcess, Machine, UserList,
+    block::{self, Block, Kind},
+    convert::{self, Converter, Outcome},
+    cursor::Cursor,
+    draft::Draft,
+    lists::{fds, interfaces, processes},
+    record::Record,
+    tail::Tail,
+    window::Window,
+};
+
+/// What a capture holds, in its order.
+#[derive(Debug)]
+pub enum Entry<'a> {
+    /// A capture begins, the first or another in the same file: nothing known before holds.
+    Section,
+    /// The recorded machine.
+    Machine(Machine),
+    /// Its network interfaces.
+    Interfaces(Vec<Interface>),
+    /// Its users and groups.
+    Users(UserList),
+    /// The threads that ran when the capture began.
+    Processes(Vec<ListedProcess>),
+    /// The descriptors of one of them.
+    Fds {
+        /// The thread.
+        tid: i64,
+        /// Its descriptors.
+        fds: Vec<ListedFd>,
+    },
+    /// An event, with the parameters of today's table. Its number counts from 1 over the whole file.
+    Event {
+        /// The event.
+        event: Event<'a>,
+        /// It changes the state alone: rules must not see it.
+        state_only: bool,
+    },
+}
+
+/// Bit of an event's flags: it changes the state alone.
+pub(crate) const STATE_ONLY: u32 = 1;
+
+/// Which blocks may come next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// A section header.
+    Start,
+    /// Lists, or the first event.
+    Lists,
+    /// Events, or another section.
+    Events,
+}
+
+/// Reads a capture, plain or compressed with gzip.
+pub struct Reader<R> {
+    window: Window<R>,
+    stage: Stage,
+    converter: Converter,
+    /// Bytes of the block that was given last.
+    given: usize,
+    events: u64,
+    /// An event put together with what follows it in our own captures.
+    joined: Draft,
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads the first bytes.
+    pub fn new(capture: R) -> Result<Self, Error> {
+        let window = Window::new(capture).map_err(|source| Error::Io { offset: 0, source })?;
+        Ok(Self {
+            window,
+            stage: Stage::Start,
+            converter: Converter::default(),
+            given: 0,
+            events: 0,
+            joined: Draft::default(),
+        })
+    }
+
+    /// The next entry; `None` at the end of the file. After an error there is nothing more to read.
+    #[expect(clippy::should_implement_trait, reason = "an entry borrows from the reader")]
+    pub fn next(&mut self) -> Result<Option<Entry<'_>>, Error> {
+        let block = loop {
+            let Some(block) = self.advance()? else { return self.end() };
+            match block.kind {
+                Kind::Event { flags, version } => {
+                    if let Some((record, outcome)) = self.record(block, flags, version)? {
+                        return self.event(block, &record, outcome).map(Some);
+                    }
+                }
+                Kind::Unknown if self.stage == Stage::Lists => {}
+                _ => break block,
+            }
+        };
+        self.list(block).map(Some)
+    }
+
+    /// Enter events of old versions that found no room to wait for their exit.
+    pub fn forgotten(&self) -> u64 {
+        self.converter.forgotten
+    }
+
+    fn advance(&mut self) -> Result<Option<Block>, Error> {
+        self.window.consume(self.given);
+        self.given = 0;
+        if self.stage == Stage::Start {
+            block::check_start(&mut self.window)?;
+        }
+        let block = Block::next(&mut self.window)?;
+        self.given = block.map_or(0, |b| b.total);
+        Ok(block)
+    }
+
+    /// The end of the file.
+    fn end(&self) -> Result<Option<Entry<'_>>, Error> {
+        if self.stage == Stage::Events { Ok(None) } else { Err(Error::NoEvents) }
+    }
+
+    /// The event of a block, unless there is nothing to give.
+    fn record(&mut self, block: Block, flags: bool, version: u8) -> Result<Option<(Record, Outcome)>, Error> {
+        self.stage = Stage::Events;
+        let body = block.body(&self.window);
+        let record =
+            Record::parse(body, flags, version).ok_or_else(|| block.damaged("an event that is whole"))?;
+        let outcome = if let Some(outcome) = convert::at_once(record.code, record.param_count()) {
+            outcome
+        } else {
+            let event = record.event(body).ok_or_else(|| block.damaged("parameters inside their event"))?;
+            self.converter.convert(&event).map_err(|_| block.unconvertible(&event))?
+        };
+        Ok((outcome != Outcome::Dropped).then_some((record, outcome)))
+    }
+
+    fn event(&mut self, block: Block, record: &Record, outcome: Outcome) -> Result<Entry<'_>, Error> {
+        let event = match outcome {
+            Outcome::Kept(params) => {
+                let body = block.body(&self.window);
+                let own = record.event(body).map(|event| event.truncated(params));
+                match (own, Tail::parse(record.behind(body))) {
+                    (Some(own), Some(tail)) => join(&mut self.joined, &own, &tail),
+                    (own, _) => own,
+                }
+            }
+            Outcome::Converted | Outcome::Dropped => self.converter.converted(),
+        };
+        let mut event = event.ok_or_else(|| block.damaged("parameters inside their event"))?;
+        self.events = self.events.saturating_add(1);
+        (event.num, event.cpu) = (self.events, record.cpu);
+        Ok(Entry::Event { event, state_only: record.flags & STATE_ONLY != 0 })
+    }
+
+    /// Any block but an event's.
+    fn list(&mut self, block: Block) -> Result<Entry<'_>, Error> {
+        if block.kind == Kind::Section {
+            self.stage = Stage::Lists;
+            self.converter.clear();
+            return Ok(Entry::Section);
+        }
+        if self.stage == Stage::Events {
+            return Err(block.damaged("an event, or the header of another capture"));
+        }
+        let body = Cursor(block.body(&self.window));
+        let entry = match block.kind {
+            Kind::Machine => Machine::read(body).map(Entry::Machine),
+            Kind::Interfaces(version) => interfaces::read(body, version).map(Entry::Interfaces),
+            Kind::Users(version) => UserList::read(body, version).map(Entry::Users),
+            Kind::Processes(version) => processes::read(body, version).map(Entry::Processes),
+            Kind::Fds(version) => fds::read(body, version).map(|(tid, fds)| Entry::Fds { tid, fds }),
+            Kind::Event { .. } | Kind::Section | Kind::Unknown => None,
+        };
+        entry.ok_or_else(|| block.damaged("a list whose entries fill it"))
+    }
+}
+
+/// The event with the parameters of its tail, which stand behind the table's.
+fn join<'a>(joined: &'a mut Draft, own: &Event, tail: &Tail) -> Option<Event<'a>> {
+    joined.copy(own);
+    let whole = EventRow::of(own.code).is_some_and(|row| row.own_params() == own.param_count());
+    if whole {
+        tail.params().try_for_each(|bytes| joined.push(bytes))?;
+    }
+    let mut event = joined.event()?;
+    event.origin = tail.origin;
+    Some(event)
+}

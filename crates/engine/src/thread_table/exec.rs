@@ -1,0 +1,125 @@
+//! A new program.
+
+use std::sync::Arc;
+
+use saker_events::{
+    path,
+    process::{Capabilities, Image, Process},
+    table::code,
+};
+
+use super::{Thread, ThreadTable, clone::match_container};
+use crate::params::{Params, set, set_text};
+
+/// `execve` and `execveat` that succeeded.
+pub(super) fn ran(table: &mut ThreadTable, params: Params) {
+    if params.signed_at(0) != Some(0) {
+        return;
+    }
+    let tid = params.event.tid;
+    let exepath = exepath(table, params);
+    let Some(thread) = table.threads.get_mut(&tid) else { return };
+    let valid = thread.is_valid();
+    set(&mut thread.process.pid, params.signed("pid"));
+    if !valid {
+        identify(thread, params);
+    }
+    update(&mut thread.process, params, exepath);
+    thread.ended = false;
+    table.join_again(tid, valid);
+    table.retain_fds(tid, |_, fd| !fd.close_on_exec);
+    drop_siblings(table, tid);
+}
+
+/// A thread met without its beginning.
+fn identify(thread: &mut Thread, params: Params) {
+    let process = &mut thread.process;
+    set(&mut process.ptid, params.signed("ptid"));
+    (process.vtid, process.vpid) = (process.tid, process.pid);
+}
+
+fn update(process: &mut Process, params: Params, exepath: Vec<u8>) {
+    process.image = Arc::new(image(&process.image, params, exepath));
+    process.memory = params.memory();
+    let comm = params.text("comm");
+    set_text(&mut process.comm, if comm.is_empty() { params.text("exe") } else { comm });
+    set(&mut process.fdlimit, params.signed("fdlimit"));
+    set(&mut process.tty, params.word("tty"));
+    set(&mut process.vpgid, params.signed("vpgid"));
+    set(&mut process.loginuid, params.word("loginuid"));
+    set(&mut process.uid, params.word("uid"));
+    set(&mut process.gid, params.word("gid"));
+    process.pgid = params.signed("pgid").unwrap_or(-1);
+    let caps = ["cap_inheritable", "cap_permitted", "cap_effective"].map(|name| params.number(name));
+    if let [Some(inheritable), Some(permitted), Some(effective)] = caps {
+        process.caps = Capabilities { inheritable, permitted, effective };
+    }
+    match_container(process, params.list("cgroups"));
+}
+
+/// What the record leaves out stays as it was.
+fn image(old: &Image, params: Params, exepath: Vec<u8>) -> Image {
+    let kept = |name, old| params.number(name).unwrap_or(old);
+    let text = |name, old: &[u8]| match params.list(name) {
+        [] => old.into(),
+        new => Box::from(new),
+    };
+    Image {
+        exe: params.text("exe").into(),
+        exepath: exepath.into(),
+        args: params.list("args").into(),
+        env: text("env", &old.env),
+        flags: kept("flags", old.flags),
+        ino: kept("exe_ino", old.ino),
+        ctime: kept("exe_ino_ctime", old.ctime),
+        mtime: kept("exe_ino_mtime", old.mtime),
+    }
+}
+
+/// The path as the kernel has it, or else as the call gave it, or else as it was.
+fn exepath(table: &ThreadTable, params: Params) -> Vec<u8> {
+    let trusted = params.text("trusted_exepath");
+    let told = if trusted.is_empty() { called(table, params) } else { Some(trusted.to_vec()) };
+    let old = || table.process(params.event.tid).map(|p| p.image.exepath.to_vec());
+    let path = told.or_else(old).unwrap_or_default();
+    path.strip_suffix(b" (deleted)").map(<[u8]>::to_vec).unwrap_or(path)
+}
+
+/// The path that the start of the call named, made absolute.
+fn called(table: &ThreadTable, params: Params) -> Option<Vec<u8>> {
+    let tid = params.event.tid;
+    let thread = table.threads.get(&tid)?;
+    let begun = &thread.opening;
+    let matches = matches!(
+        (begun.code, params.event.code),
+        (code::SYSCALL_EXECVE_19_E | code::SYSCALL_EXECVEAT_E, code::SYSCALL_EXECVE_19_X)
+            | (code::SYSCALL_EXECVEAT_E, code::SYSCALL_EXECVEAT_X)
+    );
+    let path = Some(begun.text.as_slice()).filter(|path| matches && !path.is_empty())?;
+    Some(path::join(&table.base(tid, begun.dirfd), path).into_owned())
+}
+
+/// Only the thread that runs the program is left of its process.
+fn drop_siblings(table: &mut ThreadTable, tid: i64) {
+    let Some(pid) = table.process(tid).map(|p| p.pid).filter(|pid| *pid == tid) else { return };
+    let threads = table.groups.get(&pid).map(|g| g.threads.clone()).unwrap_or_default();
+    for sibling in threads.into_iter().filter(|t| *t != tid) {
+        table.end(sibling, tid);
+        table.remove_now(sibling);
+    }
+}
+
+impl ThreadTable {
+    /// Counts a thread as living, after it became known or came back.
+    fn join_again(&mut self, tid: i64, was_valid: bool) {
+        let Some(pid) = self.process(tid).map(|p| p.pid) else { return };
+        if !was_valid {
+            self.join(tid);
+        }
+        let alive = |t: &&i64| self.threads.get(t).is_some_and(|t| !t.ended);
+        let count = self.groups.get(&pid).map(|g| g.threads.iter().filter(alive).count());
+        if let (Some(group), Some(count)) = (self.groups.get_mut(&pid), count) {
+            group.alive = count;
+        }
+    }
+}

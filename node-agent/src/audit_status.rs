@@ -1,0 +1,134 @@
+//! Whether the audit source hears anything: what `/status` tells of it, and an alert when it falls silent.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use saker_engine::internal::Silence;
+use saker_source_k8s_audit::{Counters, LEVELS, OUTCOMES, STAGES};
+use serde::Serialize;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::status::{SourceState, Status};
+
+/// The audit source in `/status`.
+#[derive(Debug, Serialize)]
+pub struct AuditReport {
+    /// Time of the latest event, nanoseconds since the Unix epoch; absent before the first.
+    last_event: Option<u64>,
+    /// Events by level and stage; only what has come.
+    events: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
+    truncated: u64,
+    duplicates: u64,
+    /// Requests by how they ended; only what has happened.
+    requests: BTreeMap<&'static str, u64>,
+    /// Why the log file cannot be read.
+    log_problem: Option<String>,
+}
+
+impl AuditReport {
+    /// The counters as they are now.
+    pub fn of(counters: &Counters) -> Self {
+        let levels =
+            LEVELS.iter().zip(&counters.events).map(|(level, stages)| (*level, counts(&STAGES, stages)));
+        Self {
+            last_event: Some(counters.last_event.load(Relaxed)).filter(|time| *time > 0),
+            events: levels.filter(|(_, stages)| !stages.is_empty()).collect(),
+            truncated: counters.truncated.load(Relaxed),
+            duplicates: counters.duplicates.load(Relaxed),
+            requests: counts(&OUTCOMES, &counters.requests),
+            log_problem: counters.log.problem(),
+        }
+    }
+}
+
+fn counts(names: &[&'static str], counters: &[std::sync::atomic::AtomicU64]) -> BTreeMap<&'static str, u64> {
+    let counted = names.iter().zip(counters).map(|(name, counter)| (*name, counter.load(Relaxed)));
+    counted.filter(|(_, count)| *count > 0).collect()
+}
+
+/// Has an alert made each time that no audit event came for so many seconds; 0 is never.
+pub fn watch_silence(seconds: u32, status: &Arc<Status>) {
+    if seconds == 0 || status.k8s_audit.state() == SourceState::Off {
+        return;
+    }
+    let (status, limit) = (Arc::clone(status), Duration::from_secs(seconds.into()));
+    tokio::spawn(async move {
+        let mut ticks = interval((limit / 10).clamp(Duration::from_millis(100), Duration::from_secs(10)));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut watch = Watch::new(limit, Instant::now());
+        loop {
+            ticks.tick().await;
+            if watch.falls_silent(status.k8s_audit.events(), Instant::now()) {
+                tracing::warn!("no audit event for {seconds} s");
+                status.alerts.send(silence(limit, &status).alert());
+            }
+        }
+    });
+}
+
+fn silence(limit: Duration, status: &Status) -> Silence<'_> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Silence {
+        time: u64::try_from(now.as_nanos()).unwrap_or(u64::MAX),
+        hostname: &status.hostname,
+        source: "k8s_audit",
+        seconds: limit.as_secs(),
+        last_event: status.audit.last_event.load(Relaxed),
+    }
+}
+
+/// Notices when a count stands still.
+struct Watch {
+    limit: Duration,
+    count: u64,
+    since: Instant,
+    silent: bool,
+}
+
+impl Watch {
+    const fn new(limit: Duration, now: Instant) -> Self {
+        Self { limit, count: 0, since: now, silent: false }
+    }
+
+    /// True once for each silence.
+    fn falls_silent(&mut self, count: u64, now: Instant) -> bool {
+        if count != self.count {
+            *self = Self { count, ..Self::new(self.limit, now) };
+        }
+        let silent = now.saturating_duration_since(self.since) >= self.limit;
+        silent && !std::mem::replace(&mut self.silent, silent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::tests::status;
+
+    #[test]
+    fn each_silence_is_told_once() {
+        let start = Instant::now();
+        let mut watch = Watch::new(Duration::from_secs(10), start);
+        let told: Vec<bool> = [(0, 5), (0, 10), (0, 20), (3, 30), (3, 39), (3, 40), (3, 60)]
+            .into_iter()
+            .map(|(count, second)| watch.falls_silent(count, start + Duration::from_secs(second)))
+            .collect();
+        assert_eq!(told, [false, true, false, false, false, true, false]);
+    }
+
+    #[test]
+    fn the_report_names_what_has_come() {
+        let status = status();
+        status.audit.events[1][2].store(7, Relaxed);
+        status.audit.requests[0].store(2, Relaxed);
+        let report = serde_json::to_value(AuditReport::of(&status.audit)).unwrap();
+        let expected = serde_json::json!({
+            "last_event": null, "events": {"Request": {"ResponseComplete": 7}}, "truncated": 0,
+            "duplicates": 0, "requests": {"accepted": 2}, "log_problem": null,
+        });
+        assert_eq!(report, expected);
+    }
+}
