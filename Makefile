@@ -9,7 +9,7 @@ RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 # Upstream's rule files and Falco's answers, where a checkout has them beside it.
 export SAKER_FIXTURES ?= $(abspath $(wildcard ../shared/fixtures))
 
-.PHONY: help run build test lint e2e bench fuzz install deps
+.PHONY: help run build test test-live lint e2e bench fuzz install deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ build: deps ## build the release binaries into target/release
 
 test: deps ## run every test that this machine can run (live kernel tests need root and BTF)
 	tools/test.sh --workspace
+
+test-live: deps ## run the tests that need root and BTF: the probe, and upstream's stable rules on this kernel
+	tools/test.sh -p saker-source-syscall -p saker-agent --test live --test agent
 
 lint: deps ## rustfmt, clippy with warnings denied, cargo-deny, import directions and size budgets
 	cargo fmt --all --check

@@ -14,6 +14,8 @@ fn main() -> anyhow::Result<()> {
         (Some("agent"), Some(program)) => report::print(program.as_ref()),
         (Some("audit"), Some(program)) => audit::print(program.as_ref()),
         (Some("rules"), Some(folder)) => rules::print(folder.as_ref()),
-        _ => anyhow::bail!("usage: saker-bench agent PROGRAM | saker-bench audit PROGRAM | saker-bench rules FOLDER"),
+        _ => anyhow::bail!(
+            "usage: saker-bench agent PROGRAM | saker-bench audit PROGRAM | saker-bench rules FOLDER"
+        ),
     }
 }

@@ -57,7 +57,7 @@ fn quiet(binary: &Path) -> Result<()> {
 
 /// One workload, off and on in turn; the ratio pair by pair.
 fn overhead(binary: &Path, work: &workload::Workload) -> Result<()> {
-    let (mut ratios, mut cpu) = (Vec::new(), Vec::new());
+    let (mut ratios, mut cpu, mut lost) = (Vec::new(), Vec::new(), 0);
     (work.run)()?;
     for _ in 0..ROUNDS {
         let off = (work.run)()?;
@@ -67,15 +67,17 @@ fn overhead(binary: &Path, work: &workload::Workload) -> Result<()> {
         let before = agent.cpu()?;
         ratios.push((work.run)()?.as_secs_f64() / off.as_secs_f64());
         cpu.push(agent.cpu()?.saturating_sub(before).as_secs_f64());
+        lost += agent.stop()?;
     }
     row(&format!("{}: wall, agent on / off", work.name), ratios);
     row(&format!("{}: the agent's processor time, s", work.name), cpu);
+    row(&format!("{}: events lost in all rounds", work.name), [lost].map(as_f64));
     Ok(())
 }
 
-#[allow(clippy::cast_precision_loss, reason = "KiB of a process fit in 52 bits")]
-pub(crate) fn as_f64(kib: u64) -> f64 {
-    kib as f64
+#[allow(clippy::cast_precision_loss, reason = "counts here fit in 52 bits")]
+pub(crate) fn as_f64(count: u64) -> f64 {
+    count as f64
 }
 
 /// One row: median, least and most of the values.

@@ -124,7 +124,7 @@ impl Family {
     fn new() -> Self {
         let process = |pid, ppid, comm: &str| Process {
             key: ProcessKey { pid, start: pid.into() },
-            ppid,
+            ptid: i64::from(ppid),
             comm: comm.as_bytes().into(),
             cwd: b"/var/lib/app/"[..].into(),
             image: Arc::new(Image {

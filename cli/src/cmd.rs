@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod explain;
 pub mod fields;
 pub mod fmt;
+pub mod record;
 pub mod replay;
 pub mod test;
 pub mod validate;

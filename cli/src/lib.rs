@@ -32,6 +32,7 @@ enum Command {
     #[command(subcommand)]
     Audit(Audit),
     Replay(cmd::replay::Args),
+    Record(cmd::record::Args),
     Fields(cmd::fields::Args),
     Doctor(cmd::doctor::Args),
 }
@@ -78,6 +79,7 @@ impl Cli {
             Command::Audit(Audit::Policy(args)) => args.run(out),
             Command::Audit(Audit::Setup(args)) => args.run(out),
             Command::Replay(args) => args.run(out),
+            Command::Record(args) => args.run(out),
             Command::Fields(args) => args.run(out),
             Command::Doctor(args) => args.run(out),
         }

@@ -95,13 +95,14 @@ fn syscalls(out: &mut String, rows: &[Vec<String>]) -> Result<(), Box<dyn Error>
     writeln!(out, "/// Every system call.\npub static SYSCALLS: [SyscallRow; {}] = [", rows.len())?;
     let number = |n: &str| if n == "-" { "None".to_owned() } else { format!("Some({n})") };
     for row in rows {
-        let [name, id, x86_64, aarch64, exit_event] = row.as_slice() else {
+        let [name, id, x86_64, i386, aarch64, exit_event] = row.as_slice() else {
             return Err(format!("syscalls.tsv: {} columns in {row:?}", row.len()).into());
         };
         writeln!(
             out,
-            "SyscallRow {{ name: {name:?}, id: {id}, x86_64: {}, aarch64: {}, exit_event: {exit_event} }},",
+            "SyscallRow {{ name: {name:?}, id: {id}, x86_64: {}, i386: &[{}], aarch64: {}, exit_event: {exit_event} }},",
             number(x86_64),
+            i386.trim_matches('-'),
             number(aarch64)
         )?;
     }

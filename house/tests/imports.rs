@@ -23,6 +23,8 @@ const OURS: &[(&str, &[&str])] = &[
         "saker-agent",
         &[
             "saker-alert",
+            "saker-audit-setup",
+            "saker-capture",
             "saker-containers",
             "saker-crds",
             "saker-engine",

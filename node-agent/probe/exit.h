@@ -28,11 +28,13 @@ SEC("tp_btf/sched_process_exit")
 int sched_process_exit(u64 *ctx)
 {
 	struct task_struct *task = (void *)ctx[0];
-	if (BPF_CORE_READ(task, tgid) == agent_tgid || is_kernel_thread(task))
-		return 0;
 	struct scratch *s = scratch_of(PROGRAM_EXIT);
-	if (!s)
+	if (!s || is_kernel_thread(task))
 		return 0;
+	if (BPF_CORE_READ(task, tgid) == agent_tgid) {
+		send_marker(s, &rare, LANE_RARE, HOOK_EXIT, task);
+		return 0;
+	}
 	record_begin(s, EVENT_PROCEXIT, PROCEXIT_PARAMS, task);
 	u32 status = BPF_CORE_READ(task, exit_code), signal = status & 0x7f;
 	put_s64(s, status);

@@ -5,7 +5,7 @@
 
 enum { OVERLAYFS_MAGIC = 0x794c7630, SB_RDONLY = 1, MNT_READONLY = 0x40, S_IMMUTABLE = 8 };
 enum { S_IFMT = 0170000, S_IFSOCK = 0140000, S_IWUSR = 0200, S_IWGRP = 0020, S_IWOTH = 0002 };
-enum { CAP_DAC_OVERRIDE = 1 << 1 };
+enum { CAP_DAC_OVERRIDE = 1 << 1, AT_FDCWD = -100 };
 enum layer { LAYER_NONE, LAYER_UPPER, LAYER_LOWER };
 
 // Since kernel 6.13 the highest bit of the nanoseconds says that somebody asked for the time.
@@ -58,10 +58,10 @@ static __always_inline enum layer file_layer(struct file *file)
 // The file behind a descriptor of the current process.
 static __always_inline struct file *file_of(struct task_struct *task, u32 fd)
 {
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct fdtable *table = fd_table();
 	struct file *file = 0;
-	if (fd < BPF_CORE_READ(table, max_fds))
-		bpf_probe_read_kernel(&file, sizeof(file), BPF_CORE_READ(table, fd) + fd);
+	if (fd < (knows_task() ? table->max_fds : BPF_CORE_READ(table, max_fds)))
+		bpf_probe_read_kernel(&file, sizeof(file), (knows_task() ? table->fd : BPF_CORE_READ(table, fd)) + fd);
 	return file;
 }
 

@@ -114,8 +114,12 @@ int sched_process_fork(u64 *ctx)
 	struct task_struct *parent = (void *)ctx[0], *child = (void *)ctx[1];
 	struct scratch *s = scratch_of(PROGRAM_FORK);
 	struct text *t = text_of(PROGRAM_FORK);
-	if (!s || !t || BPF_CORE_READ(child, tgid) == agent_tgid || is_kernel_thread(child))
+	if (!s || !t || is_kernel_thread(child))
 		return 0;
+	if (BPF_CORE_READ(child, tgid) == agent_tgid) {
+		send_marker(s, &rare, LANE_RARE, HOOK_FORK, child);
+		return 0;
+	}
 	fork_call(&s->call, parent);
 	record_begin(s, fork_code(s->call.call), FORK_PARAMS, child);
 	put_fork_params(s, t, parent, child);

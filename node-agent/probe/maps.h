@@ -7,13 +7,13 @@
 enum lane { LANE_RARE, LANE_BULK, LANES };
 
 // What is counted apart.
-enum class { CLASS_FORK, CLASS_EXEC, CLASS_EXIT, CLASS_EXEC_FAILED, CLASS_OPEN, CLASS_CONNECT, CLASSES };
+enum class { CLASS_FORK, CLASS_EXEC, CLASS_EXIT, CLASS_EXEC_FAILED, CLASS_OPEN, CLASS_CONNECT, CLASS_CALL, CLASSES };
 
 // Every program has scratch buffers of its own: a program never runs twice at once on one CPU, so nothing
 // can overwrite a record while it is built.
 enum program { PROGRAM_FORK, PROGRAM_EXEC, PROGRAM_EXIT, PROGRAM_SYS_EXIT, PROGRAM_SCAN, PROGRAMS };
 
-// Numbers of x86_64, used for every machine.
+// Numbers of x86_64, used for every machine; calls that it lacks are numbered from the end.
 enum call {
 	CALL_NONE = -1,
 	CALL_OPEN = 2,
@@ -23,24 +23,29 @@ enum call {
 	CALL_VFORK = 58,
 	CALL_EXECVE = 59,
 	CALL_CREAT = 85,
+	CALL_MARKER = 146, // sched_get_priority_max, by the agent itself
 	CALL_OPENAT = 257,
 	CALL_EXECVEAT = 322,
 	CALL_CLONE3 = 435,
 	CALL_OPENAT2 = 437,
-	CALLS = 512,
+	CALL_SOCKETCALL = 575,
+	CALLS = 576,
 };
 
 // Kept in a map because the verifier forgets the values of map memory: it then checks what follows once, not
 // once per way to get here.
 struct call_context {
-	u64 args[5];
+	u64 args[6];
+	s64 result;
 	s32 call;
+	u32 number; // the machine's own
 	u32 compat; // a 32-bit caller
+	u32 unused;
 };
 
 #define TEXT_MAX 4096
 // A per-CPU map value may have 32 KiB.
-#define RECORD_BYTES (32768 - 16 - sizeof(struct call_context))
+#define RECORD_BYTES (32768 - 24 - sizeof(struct call_context))
 // The last place where a parameter may begin, so that a text fits behind it.
 #define RECORD_LIMIT (RECORD_BYTES - TEXT_MAX)
 #define NAME_BYTES 256
@@ -51,6 +56,8 @@ struct scratch {
 	u32 index;     // of the next parameter
 	u32 truncated; // something did not fit
 	u32 program;   // whose it is
+	u32 rejected;  // by the filter, which only marks
+	u32 unused;
 	struct call_context call;
 	u8 bytes[RECORD_BYTES];
 };
@@ -67,10 +74,11 @@ struct counters {
 	u64 events[CLASSES];
 	u64 ring_full[CLASSES];
 	u64 truncated[CLASSES];
+	u64 filtered[CLASSES];
 };
 
 struct wanted {
-	u64 bits[8];
+	u64 bits[CALLS / 64];
 };
 
 struct {
@@ -101,6 +109,21 @@ struct {
 	__type(key, u32);
 	__type(value, struct wanted);
 } syscalls SEC(".maps");
+
+// Which call a machine's number stands for; NO_CALL if none.
+enum numbering { NUMBERS_NATIVE, NUMBERS_COMPAT, NUMBERS_SOCKETCALL, NUMBERS };
+enum { NO_CALL = 0xffff };
+
+struct numbers {
+	u16 calls[CALLS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, NUMBERS);
+	__type(key, u32);
+	__type(value, struct numbers);
+} numbers SEC(".maps");
 
 // Not 0 while the consumer sleeps and wants to be woken.
 struct {

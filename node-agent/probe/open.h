@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 // open, creat, openat, openat2 at their exit.
 #pragma once
-#include "file.h"
+#include "filter.h"
 #include "registers.h"
 #include "ring.h"
 
 enum { EVENT_OPEN = 3, EVENT_CREAT = 59, EVENT_OPENAT = 307, EVENT_OPENAT2 = 327 };
-enum { FMODE_CREATED = 0x100000, AT_FDCWD = -100 };
+enum { FMODE_CREATED = 0x100000, O_ACCMODE = 3 };
 enum { FLAG_CREAT = 4, FLAG_TMPFILE = 1 << 13, FLAG_CREATED = 1 << 14, FLAG_UPPER = 1 << 15, FLAG_LOWER = 1 << 16 };
 
 // Kernel flags whose number is the same everywhere, and their flag in the event (table file_flags).
@@ -46,6 +46,15 @@ static __always_inline u32 resolve_flags(u64 kernel)
 }
 #undef TRANSLATE
 
+enum { KIND_READ = 1, KIND_WRITE = 2, KIND_DIRECTORY = 4, KIND_SUCCESS = 8, FLAG_DIRECTORY = 1024 };
+
+// The flags that the filter tells apart: the lowest two of the event's are those for reading and writing.
+static __always_inline u32 open_kind(u64 kernel, bool success)
+{
+	u32 flags = file_flags(kernel);
+	return (flags & 3) | (flags & FLAG_DIRECTORY ? KIND_DIRECTORY : 0) | (success ? KIND_SUCCESS : 0);
+}
+
 // A call in the shape of openat2.
 struct open_call {
 	u64 flags, mode, resolve; // the order of the kernel's struct open_how
@@ -54,8 +63,10 @@ struct open_call {
 	struct file *file; // of a successful call
 };
 
-static __always_inline void open_arguments(struct open_call *o, struct call_context *c)
+// Returns 0 if they could not be read.
+static __always_inline bool open_arguments(struct open_call *o, struct call_context *c)
 {
+	long error = 0;
 	bool at = c->call == CALL_OPENAT || c->call == CALL_OPENAT2;
 	o->dirfd = at ? (s32)c->args[0] : AT_FDCWD;
 	o->name = (void *)(at ? c->args[1] : c->args[0]);
@@ -66,8 +77,18 @@ static __always_inline void open_arguments(struct open_call *o, struct call_cont
 		o->flags = 01101; // O_CREAT | O_WRONLY | O_TRUNC
 	}
 	if (c->call == CALL_OPENAT2)
-		bpf_probe_read_user(o, 3 * sizeof(u64), (void *)c->args[2]);
+		error = bpf_probe_read_user(o, 3 * sizeof(u64), (void *)c->args[2]);
 	o->flags = (u32)o->flags;
+	return !error;
+}
+
+// How the file was opened is in the caller's memory for openat2, and may have changed; the file knows it.
+static __always_inline void open_result(struct open_call *o, struct task_struct *task, struct call_context *c, s64 result)
+{
+	struct file *file = result >= 0 ? file_of(task, result) : 0;
+	o->file = file;
+	if (file && c->call == CALL_OPENAT2)
+		o->flags = (o->flags & ~(u64)O_ACCMODE) | (BPF_CORE_READ(file, f_flags) & O_ACCMODE);
 }
 
 static __always_inline u32 open_flags(struct open_call *o)
@@ -129,8 +150,7 @@ static __always_inline void open_exit(struct scratch *s, struct text *t, struct 
 	struct open_call o = {};
 	record_begin(s, code, two ? 10 : at ? 9 : 8, task);
 	open_arguments(&o, c);
-	if (result >= 0)
-		o.file = file_of(task, result);
+	open_result(&o, task, c, result);
 	put_s64(s, result);
 	if (at)
 		put_s64(s, o.dirfd);
@@ -151,8 +171,7 @@ static __always_inline void creat_exit(struct scratch *s, struct text *t, struct
 	struct open_call o = {};
 	record_begin(s, EVENT_CREAT, 8, task);
 	open_arguments(&o, c);
-	if (result >= 0)
-		o.file = file_of(task, result);
+	open_result(&o, task, c, result);
 	put_s64(s, result);
 	u8 first = put_name(s, &o);
 	put_u32(s, o.mode & 07777);
@@ -160,4 +179,22 @@ static __always_inline void creat_exit(struct scratch *s, struct text *t, struct
 	put_u16(s, (open_flags(&o) >> 15) & 3); // table creat_flags: the same layers, other numbers
 	put_open_extensions(s, t, &o, task, first);
 	send_bulk(s, CLASS_OPEN);
+}
+
+// Whether no rule can match. Where the filter only marks, the record carries the answer.
+static __always_inline bool open_rejected(struct scratch *s, struct text *t, struct task_struct *task, s64 result)
+{
+	u32 mode = filter_mode();
+	struct open_call o = {};
+	s->rejected = 0;
+	if (!mode)
+		return 0;
+	if (!open_arguments(&o, &s->call))
+		return 0;
+	open_result(&o, task, &s->call, result);
+	if (filter_open(s, t, task, mode & FILTER_SLOT, open_kind(o.flags, result >= 0), o.name, o.file, result >= 0))
+		return 0;
+	count_filtered(CLASS_OPEN);
+	s->rejected = !!(mode & FILTER_MARK);
+	return mode & FILTER_DROP;
 }

@@ -2,6 +2,7 @@
 // Paths from the kernel's own objects: dentries and mounts up to the root of the process.
 #pragma once
 #include "record.h"
+#include "task.h"
 
 #define COMPONENTS_MAX 128
 #define TEXT_END (TEXT_MAX - 1)
@@ -54,7 +55,7 @@ static __always_inline void put_built_text(struct scratch *s, struct text *t)
 	put_bytes(s, &t->bytes[start], TEXT_MAX - start);
 }
 
-// A `struct path` of our own: not relocated, so it may live on the stack.
+// The kernel's struct path, but not relocated, so it may live on the stack and be read at once.
 struct place {
 	struct vfsmount *mnt;
 	struct dentry *dentry;
@@ -63,13 +64,34 @@ struct place {
 #define PLACE_OF(from, field...) \
 	((struct place){BPF_CORE_READ(from, field.mnt), BPF_CORE_READ(from, field.dentry)})
 
+// The root directory of the current task.
+static __always_inline struct place root_of(struct task_struct *task)
+{
+	struct fs_struct *fs = knows_task() ? task->fs : BPF_CORE_READ(task, fs);
+	struct place root = {};
+	bpf_core_read(&root, sizeof(root), &fs->root);
+	return root;
+}
+
 struct walk {
 	struct place at, root;
+	struct dentry *top; // of the mount
+};
+
+// The kernel's struct qstr, read at once.
+struct name {
+	u32 hash, len;
+	const u8 *text;
 };
 
 static __always_inline struct mount *mount_of(struct vfsmount *mnt)
 {
 	return (void *)mnt - bpf_core_field_offset(struct mount, mnt);
+}
+
+static __always_inline struct dentry *top_of(struct vfsmount *mnt)
+{
+	return BPF_CORE_READ(mnt, mnt_root);
 }
 
 // STEP_NONE: it has no path, like a pipe.
@@ -82,18 +104,20 @@ static __always_inline enum step path_step(struct text *t, struct walk *w)
 	struct vfsmount *mnt = w->at.mnt;
 	if (here == w->root.dentry && mnt == w->root.mnt)
 		return STEP_END;
-	if (here == BPF_CORE_READ(mnt, mnt_root)) {
+	if (here == w->top) {
 		struct mount *m = mount_of(mnt), *parent = BPF_CORE_READ(m, mnt_parent);
 		w->at.dentry = BPF_CORE_READ(m, mnt_mountpoint);
 		w->at.mnt = (void *)parent + bpf_core_field_offset(struct mount, mnt);
+		w->top = top_of(w->at.mnt);
 		return parent == m ? STEP_END : STEP_UP;
 	}
+	struct name name = {};
 	w->at.dentry = BPF_CORE_READ(here, d_parent);
-	u32 len = BPF_CORE_READ(here, d_name.len);
+	bpf_core_read(&name, sizeof(name), &here->d_name);
 	bool alone = w->at.dentry == here;
-	if (alone && !len)
+	if (alone && !name.len)
 		return STEP_NONE;
-	if (!path_prepend(t, BPF_CORE_READ(here, d_name.name), len))
+	if (!path_prepend(t, name.text, name.len))
 		return STEP_FULL;
 	return alone ? STEP_END : STEP_UP;
 }
@@ -113,6 +137,7 @@ __noinline int path_build(u32 program, u64 mnt, u64 dentry, u64 root_mnt, u64 ro
 	int step = STEP_UP;
 	if (!t)
 		return STEP_NONE;
+	w.top = top_of(w.at.mnt);
 	text_begin(t);
 	for (int i = 0; i < COMPONENTS_MAX && step == STEP_UP; i++)
 		step = path_step(t, &w);

@@ -12,7 +12,7 @@ struct prefix {
 	u8 flags;
 } __attribute__((packed));
 
-enum { RECORD_STATE_ONLY = 1, RECORD_TRUNCATED = 2 };
+enum { RECORD_STATE_ONLY = 1, RECORD_TRUNCATED = 2, RECORD_REJECTED = 4, RECORD_MARKER = 8 };
 
 struct header {
 	u64 ts;
@@ -155,6 +155,8 @@ static __always_inline u64 record_end(struct scratch *s)
 	u64 size = s->at;
 	if (s->truncated)
 		record_prefix(s)->flags |= RECORD_TRUNCATED;
+	if (s->rejected)
+		record_prefix(s)->flags |= RECORD_REJECTED;
 	record_header(s)->len = size - sizeof(struct prefix);
 	OPAQUE(size);
 	return size > RECORD_BYTES ? RECORD_BYTES : size;

@@ -16,10 +16,22 @@ static __always_inline u64 wake_flags(void)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-static __always_inline void ring_send(struct scratch *s, void *ring, u8 lane, u32 class)
+static __always_inline struct counters *counters(void)
 {
 	u32 zero = 0;
-	struct counters *c = bpf_map_lookup_elem(&counts, &zero);
+	return bpf_map_lookup_elem(&counts, &zero);
+}
+
+static __always_inline void count_filtered(u32 class)
+{
+	struct counters *c = counters();
+	if (c)
+		c->filtered[class]++;
+}
+
+static __always_inline void ring_send(struct scratch *s, void *ring, u8 lane, u32 class)
+{
+	struct counters *c = counters();
 	if (!c)
 		return;
 	u64 size = record_end(s);
@@ -31,6 +43,19 @@ static __always_inline void ring_send(struct scratch *s, void *ring, u8 lane, u3
 		c->ring_full[class]++;
 	else
 		c->events[class]++;
+}
+
+// The hooks that tell what the agent does to test them.
+enum hook { HOOK_FORK, HOOK_EXIT, HOOK_SYS_EXIT };
+
+// Tells that the hook and the ring work. Neither numbered nor counted: that it does not come is what it says.
+static __always_inline void send_marker(struct scratch *s, void *ring, u8 lane, u16 hook, struct task_struct *task)
+{
+	record_begin(s, hook, 0, task);
+	record_prefix(s)->lane = lane;
+	record_prefix(s)->seq = 0;
+	record_prefix(s)->flags = RECORD_MARKER;
+	bpf_ringbuf_output(ring, s->bytes, record_end(s), BPF_RB_NO_WAKEUP);
 }
 
 static __always_inline void send_rare(struct scratch *s, u32 class)

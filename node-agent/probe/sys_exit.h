@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 // Picks the wanted system calls at their exit. Attached only while some are wanted.
 #pragma once
+#include "calls.h"
 #include "connect.h"
 #include "exec.h"
 #include "open.h"
@@ -21,12 +22,18 @@ static __always_inline void call_exit(struct scratch *s, struct text *t, struct 
 	switch (s->call.call) {
 	case CALL_OPEN:
 	case CALL_OPENAT:
-	case CALL_OPENAT2: return open_exit(s, t, task, result);
-	case CALL_CREAT: return creat_exit(s, t, task, result);
+	case CALL_OPENAT2:
+		if (!open_rejected(s, t, task, result))
+			open_exit(s, t, task, result);
+		return;
+	case CALL_CREAT:
+		if (!open_rejected(s, t, task, result))
+			creat_exit(s, t, task, result);
+		return;
 	case CALL_CONNECT: return connect_exit(s, task, result);
 	case CALL_EXECVE:
 	case CALL_EXECVEAT: return exec_failed(s, t, task, result);
-	default: return;
+	default: return described_exit(s, task, result);
 	}
 }
 
@@ -34,18 +41,27 @@ SEC("tp_btf/sys_exit")
 int sys_exit(u64 *ctx)
 {
 	struct pt_regs *regs = (void *)ctx[0];
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	bool compat = is_compat(task);
 	s32 call = call_number(regs, compat);
-	if (!is_wanted(call) || bpf_get_current_pid_tgid() >> 32 == agent_tgid)
+	if (!(is_wanted(call) || call == CALL_SOCKETCALL))
 		return 0;
 	struct scratch *s = scratch_of(PROGRAM_SYS_EXIT);
 	struct text *t = text_of(PROGRAM_SYS_EXIT);
 	if (!s || !t)
 		return 0;
+	if (bpf_get_current_pid_tgid() >> 32 == agent_tgid) {
+		if (call == CALL_MARKER)
+			send_marker(s, &bulk, LANE_BULK, HOOK_SYS_EXIT, task);
+		return 0;
+	}
+	s->rejected = 0;
 	s->call.call = call;
+	s->call.number = native_number(regs);
 	s->call.compat = compat;
 	call_arguments(&s->call, regs);
+	if (call == CALL_SOCKETCALL && !is_wanted(s->call.call))
+		return 0;
 	call_exit(s, t, task, ctx[1]);
 	return 0;
 }

@@ -117,7 +117,7 @@ struct path {
 };
 
 struct file {
-	u32 f_mode;
+	u32 f_mode, f_flags;
 	void *private_data;
 	struct inode *f_inode;
 	struct path f_path;
@@ -246,6 +246,7 @@ enum cgroup_subsys_id {
 
 // Since kernel 5.15.
 enum bpf_func_id {
+	BPF_FUNC_get_current_task_btf = 158, // 5.11
 	BPF_FUNC_task_pt_regs = 175,
 };
 
@@ -273,6 +274,10 @@ struct task_struct {
 	struct css_set *cgroups;
 };
 
+struct task_struct___x86 {
+	struct thread_info___x86 thread_info;
+};
+
 struct linux_binprm {
 	const char *filename;
 	const char *fdpath;
@@ -287,12 +292,14 @@ struct sock_common {
 	__be16 skc_dport;
 	u16 skc_num;
 	u16 skc_family;
+	u8 skc_state;
 	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
 };
 
 struct sock {
 	struct sock_common __sk_common;
 	u16 sk_protocol;
+	u32 sk_ack_backlog, sk_max_ack_backlog;
 };
 
 struct sockaddr_un {

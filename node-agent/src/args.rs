@@ -24,6 +24,23 @@ pub struct Args {
     #[arg(long, value_name = "SOURCE")]
     pub disable_source: Vec<Source>,
 
+    /// Report what the filter in the kernel would leave out too, and count the alerts it would have cost: none
+    #[arg(long)]
+    pub verify_filter: bool,
+
+    /// Also write every syscall event into this capture file, from the start on; see saker replay --capture
+    #[arg(long, value_name = "FILE")]
+    pub capture_to: Option<PathBuf>,
+
+    /// End the capture after this time
+    #[arg(long, value_name = "N", default_value_t = 600, requires = "capture_to")]
+    pub capture_seconds: u64,
+
+    /// End the capture when its file has this many MiB
+    #[arg(long, value_name = "MIB", default_value_t = 100, requires = "capture_to")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub capture_max_size: u64,
+
     /// Read configuration and rules, say what is wrong with them, and end
     #[arg(long)]
     pub dry_run: bool,

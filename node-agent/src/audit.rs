@@ -65,6 +65,7 @@ fn evaluate(mut engine: AuditEngine, batches: &Receiver<Batch>, status: &Arc<Sta
         if room {
             status.k8s_audit.add_events(u64::try_from(events.len()).unwrap_or(u64::MAX));
             for event in events {
+                status.sight.note(&event);
                 engine.event(event, &mut |alert| status.alerts.send(alert));
             }
         }

@@ -6,12 +6,19 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use saker_audit_setup::Blind;
 use saker_engine::internal::Silence;
 use saker_source_k8s_audit::{Counters, LEVELS, OUTCOMES, STAGES};
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::status::{SourceState, Status};
+use crate::{
+    audit_sight::Sight,
+    status::{SourceState, Status},
+};
+
+/// Blind rules that `/status` lists; the metrics have the number.
+const MAX_LISTED: usize = 100;
 
 /// The audit source in `/status`.
 #[derive(Debug, Serialize)]
@@ -24,13 +31,24 @@ pub struct AuditReport {
     duplicates: u64,
     /// Requests by how they ended; only what has happened.
     requests: BTreeMap<&'static str, u64>,
+    /// Events that came at a lower level than a rule about such requests needs.
+    lacking: u64,
+    /// Rules that no event since the start could make match, and the lines of the audit policy that help.
+    blind: Vec<BlindReport>,
     /// Why the log file cannot be read.
     log_problem: Option<String>,
 }
 
+#[derive(Debug, Serialize)]
+struct BlindReport {
+    rule: String,
+    reason: String,
+    fix: String,
+}
+
 impl AuditReport {
     /// The counters as they are now.
-    pub fn of(counters: &Counters) -> Self {
+    pub fn of(counters: &Counters, sight: &Sight) -> Self {
         let levels =
             LEVELS.iter().zip(&counters.events).map(|(level, stages)| (*level, counts(&STAGES, stages)));
         Self {
@@ -39,8 +57,18 @@ impl AuditReport {
             truncated: counters.truncated.load(Relaxed),
             duplicates: counters.duplicates.load(Relaxed),
             requests: counts(&OUTCOMES, &counters.requests),
+            lacking: sight.lacking(),
+            blind: sight.blind().into_iter().take(MAX_LISTED).map(BlindReport::of).collect(),
             log_problem: counters.log.problem(),
         }
+    }
+}
+
+impl BlindReport {
+    fn of(Blind { rule, needs, came, fix }: Blind) -> Self {
+        let reason =
+            format!("the audit policy logs the requests it is about at level {came}, it needs {needs}");
+        Self { rule, reason, fix }
     }
 }
 
@@ -124,10 +152,11 @@ mod tests {
         let status = status();
         status.audit.events[1][2].store(7, Relaxed);
         status.audit.requests[0].store(2, Relaxed);
-        let report = serde_json::to_value(AuditReport::of(&status.audit)).unwrap();
+        let report = serde_json::to_value(AuditReport::of(&status.audit, &status.sight)).unwrap();
         let expected = serde_json::json!({
             "last_event": null, "events": {"Request": {"ResponseComplete": 7}}, "truncated": 0,
-            "duplicates": 0, "requests": {"accepted": 2}, "log_problem": null,
+            "duplicates": 0, "requests": {"accepted": 2}, "lacking": 0, "blind": [],
+            "log_problem": null,
         });
         assert_eq!(report, expected);
     }

@@ -54,6 +54,11 @@ const EVENTS: Spec = ("falcosecurity_scap_n_evts_total", "Syscall events read", 
 const DROPS: Spec = ("falcosecurity_scap_n_drops_total", "Syscall events lost", MetricType::COUNTER);
 const DROPS_BUFFER: Spec =
     ("falcosecurity_scap_n_drops_buffer_total", "Syscall events lost to full rings", MetricType::COUNTER);
+const FILTERED: Spec = (
+    "saker_probe_filtered_total",
+    "Syscall events that no rule can match, left out in the kernel",
+    MetricType::COUNTER,
+);
 const LOADED: Spec = ("saker_rules_loaded", "Rules by state", MetricType::GAUGE);
 const BUNDLE: Spec = ("saker_bundle_info", "The cluster's rules in force", MetricType::GAUGE);
 const SOURCE_UP: Spec = ("saker_source_up", "Whether a wanted source runs", MetricType::GAUGE);
@@ -87,6 +92,16 @@ const AUDIT_HEADS: Spec = (
     "saker_audit_timed_out_heads_total",
     "Connections closed because a request's head did not come in time",
     MetricType::COUNTER,
+);
+const AUDIT_LACKING: Spec = (
+    "saker_audit_lacking_events_total",
+    "Audit events at a lower level than a rule about such requests needs",
+    MetricType::COUNTER,
+);
+const AUDIT_BLIND: Spec = (
+    "saker_audit_blind_rule",
+    "Rules that no audit event since the start could make match; /status has the lines for the audit policy",
+    MetricType::GAUGE,
 );
 const AUDIT_LOG_OFFSET: Spec =
     ("saker_audit_log_offset_bytes", "Bytes read of the audit log file", MetricType::GAUGE);
@@ -128,6 +143,11 @@ fn borrowed(labels: &[(String, String)]) -> Vec<(&str, &str)> {
 pub fn buffer_drops(class: &str, lost: u64) -> (Spec, Vec<(String, String)>, u64) {
     let labels = [("dir", "exit"), ("drop", class)].map(|(n, v)| (n.to_owned(), v.to_owned()));
     (DROPS_BUFFER, labels.into(), lost)
+}
+
+/// The counter of events of one class that the kernel left out.
+pub fn filtered(class: &str, count: u64) -> (Spec, Vec<(String, String)>, u64) {
+    (FILTERED, vec![("class".to_owned(), class.to_owned())], count)
 }
 
 /// The counters of the audit source.
@@ -226,6 +246,10 @@ impl Families {
     }
 
     fn sources(&mut self, status: &Status) {
+        self.add(AUDIT_LACKING, &[], float(status.sight.lacking()));
+        for blind in status.sight.blind() {
+            self.add(AUDIT_BLIND, &[("rule_name", &blind.rule)], 1.0);
+        }
         self.add(EVENTS, &[], float(status.syscall.events()));
         self.add(DROPS, &[], float(status.syscall.lost()));
         for (name, source) in status.sources() {

@@ -11,9 +11,10 @@ use std::{
 };
 
 use saker_alert::Priority;
+use saker_audit_setup::Demands;
 use saker_crds::bundle::sha256;
 use saker_engine::RulesHandle;
-use saker_events::{SYSCALL_SOURCE, load_options, schema};
+use saker_events::load_options;
 use saker_rules::{
     bundle::Bundle,
     diagnostic::Diagnostic,
@@ -21,13 +22,13 @@ use saker_rules::{
     ruleset::{Rule, RuleSet},
     schema::SourceId,
 };
-use saker_source_syscall::SyscallSet;
 
 use crate::{
     blind,
     config::Config,
     rules_source::RulesSource,
     status::{LoadedRule, RejectedRule, Status},
+    wanted::Wanted,
     watch::Watch,
 };
 
@@ -52,13 +53,22 @@ pub struct Reloader {
     /// The last content without errors, by file.
     good: BTreeMap<String, SourceFile>,
     rules: RulesHandle,
+    wanted: Wanted,
 }
 
 impl Reloader {
     /// Nothing is read yet.
     pub fn new(config: &Config, source: RulesSource, bundle: Option<Bundle>, rules: RulesHandle) -> Self {
         let options = options(config);
-        Self { source, options, bundle, seen: Vec::new(), good: BTreeMap::new(), rules }
+        Self {
+            source,
+            options,
+            bundle,
+            seen: Vec::new(),
+            good: BTreeMap::new(),
+            rules,
+            wanted: Wanted::default(),
+        }
     }
 
     /// Reads all files and puts what is good into force. Says what is wrong, as lines for people.
@@ -110,7 +120,7 @@ impl Reloader {
         }
     }
 
-    fn swap(&self, loaded: &Loaded, status: &Status) {
+    fn swap(&mut self, loaded: &Loaded, status: &Status) {
         for warning in loaded.files.iter().flat_map(warnings) {
             tracing::debug!("{warning}");
         }
@@ -127,15 +137,17 @@ impl Reloader {
         for (rule, reason) in &info.blind {
             tracing::warn!("rule '{rule}' cannot match: {reason}");
         }
+        status.sight.set(Demands::of(loaded));
         let count = (info.loaded.len(), info.loaded.len().saturating_add(info.rejected.len()));
         *status.rules() = info;
+        self.wanted = Wanted::new(loaded, &rules);
         self.rules.swap(rules);
         tracing::info!("rules loaded {}/{}", count.0, count.1);
     }
 
-    /// The calls that the rules in force are about.
-    pub fn syscalls(&self) -> SyscallSet {
-        syscalls(&self.rules.load())
+    /// What the rules in force need of the probe.
+    pub fn wanted(&self) -> Wanted {
+        self.wanted.clone()
     }
 }
 
@@ -180,16 +192,6 @@ fn reason(loaded: &Loaded, item: &Quarantined) -> String {
     own.map_or_else(|| format!("{}: {}", item.file, item.reason), |e| place_and_message(&item.file, e))
 }
 
-/// The calls of these rules that the probe can report; the load report names rules that need others.
-fn syscalls(rules: &RuleSet) -> SyscallSet {
-    let schema = schema();
-    let needed = rules.needed_event_types(SYSCALL_SOURCE);
-    let names = needed.iter().filter_map(|id| schema.event_types().get(usize::from(id.0)));
-    let names: Vec<_> =
-        names.map(|e| e.name).filter(|name| SyscallSet::from_names([*name]).is_ok()).collect();
-    SyscallSet::from_names(names).unwrap_or_default()
-}
-
 /// Every error, for people.
 fn problems(loaded: &Loaded) -> Vec<String> {
     loaded.files.iter().flat_map(|file| file.errors.iter().map(|e| line(&file.name, e))).collect()
@@ -222,12 +224,12 @@ fn say_kept(problems: &[String]) {
 }
 
 /// Watches files and waits for the cluster's rules, on threads of their own. `swapped` is called with
-/// the calls that the rules in force need.
+/// what the rules in force need.
 pub fn start(
     mut reloader: Reloader,
     status: Arc<Status>,
     watch: bool,
-    swapped: impl Fn(SyscallSet) + Send + 'static,
+    swapped: impl Fn(Wanted) + Send + 'static,
 ) -> anyhow::Result<Sender<Update>> {
     let (sender, updates): (_, Receiver<Update>) = mpsc::channel();
     if watch {
@@ -236,7 +238,7 @@ pub fn start(
     thread::Builder::new().name("reload".to_owned()).spawn(move || {
         for update in updates {
             reloader.update(update, &status);
-            swapped(reloader.syscalls());
+            swapped(reloader.wanted());
         }
     })?;
     // What changed between the first reading and the watch is seen now.

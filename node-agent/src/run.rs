@@ -19,7 +19,7 @@ use saker_events::{container::Lookup, schema};
 use saker_outputs::Outputs;
 use saker_rules::{bundle::Bundle, ruleset::RuleSetBuilder};
 use saker_source_k8s_audit::Access;
-use saker_source_syscall::{HookState, Probe, RingBytes, Settings, SyscallSet};
+use saker_source_syscall::{FilterMode, HookState, Probe, RingBytes, Settings};
 use tokio::{
     runtime::{Handle, Runtime},
     signal::unix::{SignalKind, signal},
@@ -34,6 +34,7 @@ use crate::{
     audit_log::AuditLog,
     audit_status,
     bundle::{self, Cache},
+    capture::Capture,
     config::{Config, EngineKind, Kubernetes, RuleMatching, document},
     containers, log,
     reload::{self, Reloader, Update},
@@ -41,6 +42,7 @@ use crate::{
     status::Status,
     summary,
     syscalls::{self, Control},
+    wanted::Wanted,
     web::{self, Server},
 };
 
@@ -76,7 +78,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     }
     let runtime = Runtime::new().context("cannot start the runtime of the HTTP server")?;
     let _entered = runtime.enter();
-    let agent = Agent::start(&config, source, &args.disable_source)?;
+    let agent = Agent::start(&config, source, args)?;
     runtime.block_on(agent.wait())?;
     agent.stop(&runtime)
 }
@@ -105,8 +107,8 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(config: &Config, source: RulesSource, without: &[Source]) -> anyhow::Result<Self> {
-        let wants = wanted(config, without)?;
+    fn start(config: &Config, source: RulesSource, args: &Args) -> anyhow::Result<Self> {
+        let wants = wanted(config, &args.disable_source)?;
         let access = if wants.k8s_audit { audit_access::access(config)? } else { Access::default() };
         let tls = audit_access::tls(config)?;
         let listener = config.webserver.enabled.then(|| web::bind(&config.webserver)).transpose()?;
@@ -125,7 +127,7 @@ impl Agent {
         let lookup = containers.clone().map(|containers| Arc::new(containers) as Arc<dyn Lookup>);
         let options = Options { containers: lookup, ..engine_options(config) };
         let engine = || SyscallEngine::new(rules.clone(), &options);
-        let syscall = || start_syscalls(config, reloader.syscalls(), engine(), &status);
+        let syscall = || start_syscalls(config, reloader.wanted(), engine(), args, &status);
         let syscall = wants.syscall.then(syscall).transpose()?;
         let engine = || AuditEngine::new(rules.clone(), &engine_options(config));
         let audit = wants.k8s_audit.then(|| Audit::start(engine(), Arc::clone(&status))).transpose()?;
@@ -144,9 +146,9 @@ impl Agent {
             syscalls: control.clone(),
         };
         let server = listener.map(|listener| serve(config, listener, server));
-        let want = move |syscalls| {
+        let want = move |wanted| {
             if let Some(control) = &control {
-                control.want(syscalls);
+                control.want(wanted);
             }
         };
         let updates = reload::start(reloader, Arc::clone(&status), config.watch_config_files, want)?;
@@ -280,16 +282,22 @@ fn first_rules(
 
 fn start_syscalls(
     config: &Config,
-    wanted: SyscallSet,
+    wanted: Wanted,
     engine: SyscallEngine,
+    args: &Args,
     status: &Arc<Status>,
 ) -> anyhow::Result<(Arc<Control>, JoinHandle<()>)> {
+    let capture = Capture::create(args)?;
+    let filter = if args.verify_filter { FilterMode::Mark } else { FilterMode::Drop };
     let bulk = 1 << 19 << config.engine.modern_ebpf.buf_size_preset;
-    let settings = Settings { syscalls: wanted, ring_bytes: RingBytes { bulk, ..RingBytes::default() } };
-    let probe = Probe::load(&settings).map_err(|error| anyhow!("{error}{WITHOUT_SYSCALLS}"))?;
+    let settings =
+        Settings { syscalls: wanted.syscalls, ring_bytes: RingBytes { bulk, ..RingBytes::default() } };
+    let mut probe = Probe::load(&settings).map_err(|error| anyhow!("{error}{WITHOUT_SYSCALLS}"))?;
+    probe.set_filter(wanted.filter.as_ref(), filter)?;
     tell_hooks(&probe);
     let drops = config.syscall_event_drops.clone();
-    syscalls::start(probe, engine, drops, Arc::clone(status)).context("cannot start the syscall thread")
+    syscalls::start(probe, wanted, filter, engine, capture, drops, Arc::clone(status))
+        .context("cannot start the syscall thread")
 }
 
 fn tell_hooks(probe: &Probe) {

@@ -16,7 +16,7 @@ use saker_source_k8s_audit::Counters;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::{alerts::Alerts, audit_status::AuditReport, containers};
+use crate::{alerts::Alerts, audit_sight::Sight, audit_status::AuditReport, containers};
 
 /// Rejected rules that `/status` lists; the number is always the full one.
 const MAX_LISTED: usize = 100;
@@ -37,6 +37,8 @@ pub struct Status {
     pub audit: Arc<Counters>,
     /// What is known of containers.
     pub containers: containers::State,
+    /// What its events let the rules see.
+    pub sight: Sight,
     rules: Mutex<Rules>,
     /// Why the agent must end.
     end: watch::Sender<Option<String>>,
@@ -48,6 +50,8 @@ pub struct Source {
     state: Mutex<SourceState>,
     events: AtomicU64,
     lost: AtomicU64,
+    filtered: AtomicU64,
+    filter_faults: AtomicU64,
 }
 
 /// Whether a source works.
@@ -155,6 +159,7 @@ impl Status {
             k8s_audit,
             audit: Arc::default(),
             containers: containers::State::default(),
+            sight: Sight::default(),
             rules: Mutex::default(),
             end: watch::Sender::default(),
         }
@@ -217,7 +222,7 @@ impl Status {
                 reasons: rules.rejected.iter().take(MAX_LISTED).cloned().collect(),
                 last_error: rules.last_error.clone(),
             },
-            k8s_audit: AuditReport::of(&self.audit),
+            k8s_audit: AuditReport::of(&self.audit, &self.sight),
             sources: self.sources().into_iter().map(source).collect(),
             containers: self.containers.report(),
             outputs: self.alerts.outputs().counts().map(output).collect(),
@@ -245,6 +250,26 @@ impl Source {
     /// Counts losses.
     pub fn add_lost(&self, count: u64) {
         self.lost.fetch_add(count, Relaxed);
+    }
+
+    /// Tells how many events the filter in the kernel left out, or marked, since the start.
+    pub fn set_filtered(&self, count: u64) {
+        self.filtered.store(count, Relaxed);
+    }
+
+    /// Events that the filter in the kernel left out, or marked, since the start.
+    pub fn filtered(&self) -> u64 {
+        self.filtered.load(Relaxed)
+    }
+
+    /// Counts alerts that the filter would have cost.
+    pub fn add_filter_faults(&self, count: u64) {
+        self.filter_faults.fetch_add(count, Relaxed);
+    }
+
+    /// Alerts that the filter would have cost, since the start.
+    pub fn filter_faults(&self) -> u64 {
+        self.filter_faults.load(Relaxed)
     }
 
     /// Events since the start.

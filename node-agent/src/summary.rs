@@ -14,6 +14,8 @@ pub fn summary(status: &Status, outputs: &[(&'static str, Counts)]) -> String {
         let (events, lost) = (source.events(), source.lost());
         line(&mut text, &format!("Events seen from {name}: {events}, lost: {lost}"));
     }
+    let (filtered, faults) = (status.syscall.filtered(), status.syscall.filter_faults());
+    line(&mut text, &format!("Events filtered in the kernel: {filtered}, alerts that cost: {faults}"));
     line(&mut text, &format!("Events detected: {}", tally.values().map(|t| t.count).sum::<u64>()));
     let mut severities: BTreeMap<_, u64> = BTreeMap::new();
     for rule in tally.values() {
@@ -50,6 +52,7 @@ mod tests {
         let status = status();
         status.syscall.add_events(120);
         status.syscall.add_lost(3);
+        status.syscall.set_filtered(70);
         let report = drops::Report { lost: drops::Lost::default(), events: 0, actions: Vec::new() };
         for _ in 0..2 {
             status.alerts.send(report.alert(1, "node-1"));
@@ -57,6 +60,7 @@ mod tests {
         let outputs = [("stdout", Counts::default()), ("http", Counts { sent: 1, failed: 2, dropped: 3 })];
         let expected = "Events seen from syscall: 120, lost: 3
 Events seen from k8s_audit: 0, lost: 0
+Events filtered in the kernel: 70, alerts that cost: 0
 Events detected: 2
 Rule counts by severity:
    DEBUG: 2

@@ -1,6 +1,7 @@
 //! Syscall events on their way from the rings through the engine to the outputs, on one plain thread.
 
 use std::{
+    collections::BTreeMap,
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -10,15 +11,18 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use saker_engine::SyscallEngine;
-use saker_source_syscall::{Counters, Item, Lane, Probe, SyscallSet};
+use saker_engine::{SyscallEngine, internal};
+use saker_events::Event;
+use saker_source_syscall::{ClassCounters, Counters, FilterMode, Heard, Item, Lane, Probe, ProbeError};
 
 use crate::{
+    capture::Capture,
     config::{DropAction, SyscallEventDrops},
     drops::{self, Drops, Lost, Report},
     metrics::{self, Extra},
     status::{SourceState, Status},
     users::UserFiles,
+    wanted::Wanted,
 };
 
 /// Events between two looks at the clock while there is no idle moment.
@@ -32,14 +36,14 @@ pub struct Control {
     /// Ends the current run of the probe; the thread then looks around and goes on, unless it is to stop.
     interrupt: AtomicBool,
     stop: AtomicBool,
-    wanted: Mutex<Option<SyscallSet>>,
+    wanted: Mutex<Option<Wanted>>,
     counters: Mutex<Option<Counters>>,
 }
 
 impl Control {
-    /// Changes which calls are reported, without detaching.
-    pub fn want(&self, syscalls: SyscallSet) {
-        *lock(&self.wanted) = Some(syscalls);
+    /// Changes what is reported, without detaching.
+    pub fn want(&self, wanted: Wanted) {
+        *lock(&self.wanted) = Some(wanted);
         self.interrupt.store(true, Relaxed);
     }
 
@@ -52,20 +56,27 @@ impl Control {
     /// What the probe counts by kind of event.
     pub fn metrics(&self) -> Extra {
         let counters = lock(&self.counters);
-        let rows = counters.iter().flat_map(|c| &c.cpus).flat_map(|cpu| &cpu.classes);
-        let mut lost: std::collections::BTreeMap<&str, u64> = std::collections::BTreeMap::new();
-        for row in rows {
-            let sum = lost.entry(row.class.name()).or_default();
-            *sum = sum.saturating_add(row.ring_full);
-        }
-        lost.into_iter().map(|(class, lost)| metrics::buffer_drops(class, lost)).collect()
+        let by_class = |column: fn(&ClassCounters) -> u64| {
+            let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+            for row in counters.iter().flat_map(|c| &c.cpus).flat_map(|cpu| &cpu.classes) {
+                let sum = sums.entry(row.class.name()).or_default();
+                *sum = sum.saturating_add(column(row));
+            }
+            sums.into_iter()
+        };
+        let lost = by_class(|row| row.ring_full).map(|(class, sum)| metrics::buffer_drops(class, sum));
+        let filtered = by_class(|row| row.filtered).map(|(class, sum)| metrics::filtered(class, sum));
+        lost.chain(filtered).collect()
     }
 }
 
 /// Reads the processes that exist and then every event, on a thread of its own.
 pub fn start(
     probe: Probe,
+    wanted: Wanted,
+    filter: FilterMode,
     engine: SyscallEngine,
+    capture: Option<Capture>,
     drops: SyscallEventDrops,
     status: Arc<Status>,
 ) -> io::Result<(Arc<Control>, JoinHandle<()>)> {
@@ -74,26 +85,35 @@ pub fn start(
     status.syscall.set(SourceState::Running);
     let handler = Handler {
         engine,
+        capture,
         users: UserFiles::default(),
         drops,
         status,
         control: Arc::clone(&control),
         events: 0,
         looked: Instant::now(),
+        silent: Vec::new(),
     };
     let thread = thread::Builder::new().name("syscall".to_owned());
-    let thread = thread.spawn(move || Worker { probe, handler }.run())?;
+    let worker = Worker { probe, reported: wanted.clone(), wanted, filter, handler };
+    let thread = thread.spawn(move || worker.run())?;
     Ok((control, thread))
 }
 
 struct Worker {
     probe: Probe,
+    filter: FilterMode,
+    /// What the rules need.
+    wanted: Wanted,
+    /// What the probe reports: more while a capture runs.
+    reported: Wanted,
     handler: Handler,
 }
 
 /// What is done with an item; apart from the probe, which hands items out while it is borrowed.
 struct Handler {
     engine: SyscallEngine,
+    capture: Option<Capture>,
     users: UserFiles,
     drops: Drops,
     status: Arc<Status>,
@@ -101,6 +121,8 @@ struct Handler {
     /// Not yet added to the status.
     events: u64,
     looked: Instant,
+    /// Hooks that do not report.
+    silent: Vec<&'static str>,
 }
 
 impl Worker {
@@ -123,25 +145,46 @@ impl Worker {
 
     /// Fills the process table with what was there before.
     fn scan(&mut self) {
-        match self.probe.scan(|event| self.handler.engine.scan(event)) {
+        match self.probe.scan(|event| self.handler.existing(event)) {
             Ok(count) => tracing::info!("{count} processes were there before"),
             Err(error) => {
                 tracing::error!(%error, "Processes from before the start are not known by name until they run a program");
             }
         }
+        self.handler.capture.iter_mut().for_each(Capture::begin);
     }
 
     fn look_around(&mut self) {
-        if let Some(wanted) = lock(&self.handler.control.wanted).take()
-            && let Err(error) = self.probe.set_syscalls(&wanted)
-        {
-            tracing::error!(%error, "The probe does not report what the rules need");
-        }
+        self.follow_wanted();
         match self.probe.counters() {
-            Ok(counters) => *lock(&self.handler.control.counters) = Some(counters),
+            Ok(counters) => {
+                self.handler.status.syscall.set_filtered(counters.total(|row| row.filtered));
+                *lock(&self.handler.control.counters) = Some(counters);
+            }
             Err(error) => tracing::error!(%error, "The probe's counters cannot be read"),
         }
         self.handler.look_around();
+    }
+
+    /// Reports what the rules need, or all while a capture runs.
+    fn follow_wanted(&mut self) {
+        if let Some(wanted) = lock(&self.handler.control.wanted).take() {
+            self.wanted = wanted;
+        }
+        let capturing = self.handler.capture.as_ref().is_some_and(Capture::is_running);
+        let wanted = if capturing { Wanted::everything() } else { self.wanted.clone() };
+        if wanted == self.reported {
+            return;
+        }
+        match self.report(&wanted) {
+            Ok(()) => self.reported = wanted,
+            Err(error) => tracing::error!(%error, "The probe does not report what the rules need"),
+        }
+    }
+
+    fn report(&mut self, wanted: &Wanted) -> Result<(), ProbeError> {
+        self.probe.set_syscalls(&wanted.syscalls)?;
+        self.probe.set_filter(wanted.filter.as_ref(), self.filter)
     }
 
     /// What happened before the end is reported before the end.
@@ -160,14 +203,17 @@ impl Handler {
     fn item(&mut self, item: &Item<'_>) {
         match item {
             Item::Event(event) => {
-                self.events = self.events.saturating_add(1);
-                let alerts = &self.status.alerts;
-                self.engine.event(event, &mut |alert| alerts.send(alert));
-                if self.events.is_multiple_of(EVENTS_PER_LOOK) {
-                    self.interrupt_if_due();
+                self.event(event);
+            }
+            Item::Rejected(event) => {
+                let wrong = self.event(event);
+                if wrong > 0 {
+                    tracing::error!(event.num, "The filter would have cost an alert");
+                    self.status.syscall.add_filter_faults(wrong);
                 }
             }
             Item::Gap { lane, lost, .. } => self.lost(*lane, *lost),
+            Item::Heard(heard) => self.heard(*heard),
             Item::Idle => {
                 self.release(now());
                 self.interrupt_if_due();
@@ -181,6 +227,54 @@ impl Handler {
         self.engine.release(now, &mut |alert| alerts.send(alert));
     }
 
+    /// A silent hook makes the source fail, until all are heard again.
+    fn heard(&mut self, heard: Heard) {
+        let Heard { hook, alive } = heard;
+        self.silent.retain(|known| *known != hook);
+        if !alive {
+            self.silent.push(hook);
+            tracing::error!(
+                hook,
+                "The kernel's hook does not report any more: was it detached? Restart the agent"
+            );
+            let alert = internal::SilentHook { time: now(), hostname: &self.status.hostname, hook };
+            self.status.alerts.send(alert.alert());
+        }
+        self.status.syscall.set(match self.silent.as_slice() {
+            [] => SourceState::Running,
+            silent => SourceState::Failed(format!("silent hooks: {}", silent.join(", "))),
+        });
+    }
+
+    /// Evaluates an event. Returns how many alerts it made.
+    fn event(&mut self, event: &Event<'_>) -> u64 {
+        self.events = self.events.saturating_add(1);
+        self.record(event);
+        // Alerts of events that waited are not this one's.
+        self.release(event.ts);
+        let (alerts, mut count) = (&self.status.alerts, 0_u64);
+        self.engine.event(event, &mut |alert| {
+            count = count.saturating_add(1);
+            alerts.send(alert);
+        });
+        if self.events.is_multiple_of(EVENTS_PER_LOOK) {
+            self.interrupt_if_due();
+        }
+        count
+    }
+
+    fn existing(&mut self, event: &Event) {
+        self.engine.scan(event);
+        self.capture.iter_mut().for_each(|capture| capture.existing(event));
+    }
+
+    /// When the capture ends, the probe reports less again.
+    fn record(&mut self, event: &Event) {
+        if self.capture.as_mut().is_some_and(|capture| capture.event(event)) {
+            self.control.interrupt.store(true, Relaxed);
+        }
+    }
+
     fn interrupt_if_due(&self) {
         if self.looked.elapsed() >= drops::INTERVAL {
             self.control.interrupt.store(true, Relaxed);
@@ -189,6 +283,7 @@ impl Handler {
 
     fn lost(&mut self, lane: Lane, count: u64) {
         self.status.syscall.add_lost(count);
+        self.capture.iter_mut().for_each(|capture| capture.lost(count));
         self.drops.add(match lane {
             Lane::Rare => Lost { rare: count, bulk: 0 },
             Lane::Bulk => Lost { rare: 0, bulk: count },
@@ -212,6 +307,7 @@ impl Handler {
         if let Some(report) = self.drops.finish(Instant::now(), self.status.syscall.events()) {
             self.tell(&report);
         }
+        self.capture.take().into_iter().for_each(Capture::finish);
     }
 
     fn tell(&self, report: &Report) {

@@ -2,39 +2,50 @@
 //! a replaced file (editors, ConfigMap mounts) is seen too.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
+    io,
     path::{Path, PathBuf},
-    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError},
+    thread,
     time::{Duration, Instant},
 };
 
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, event::AccessKind};
+use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask, Watches};
 
 /// Quiet time after a change before it is told: files often change in several steps.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 /// A change is told after this time even if there is no quiet.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// What is told of directories: not that a file is opened or read, which in /etc happens all the time and would
+/// cost whoever does it.
+const CHANGES: WatchMask = WatchMask::CREATE
+    .union(WatchMask::DELETE)
+    .union(WatchMask::CLOSE_WRITE)
+    .union(WatchMask::MOVE)
+    .union(WatchMask::ATTRIB)
+    .union(WatchMask::DELETE_SELF)
+    .union(WatchMask::MOVE_SELF);
+/// Room for many events of one read.
+const BUFFER_BYTES: usize = 4096;
+
 /// Watches paths.
 pub struct Watch {
-    watcher: RecommendedWatcher,
+    watches: Watches,
     changes: Receiver<()>,
     paths: Vec<PathBuf>,
-    directories: BTreeSet<PathBuf>,
+    directories: BTreeMap<PathBuf, WatchDescriptor>,
 }
 
 impl Watch {
     /// Watches these paths, whether they exist yet or not.
-    pub fn new<'a>(paths: impl Iterator<Item = &'a Path>) -> notify::Result<Self> {
+    pub fn new<'a>(paths: impl Iterator<Item = &'a Path>) -> io::Result<Self> {
         let (sender, changes) = mpsc::sync_channel(1);
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|e| is_change(e.kind)) {
-                // A full channel holds a change that is not told yet.
-                let _ = sender.try_send(());
-            }
-        })?;
+        let inotify = Inotify::init()?;
+        let watches = inotify.watches();
+        thread::Builder::new().name("inotify".to_owned()).spawn(move || tell(inotify, &sender))?;
         let paths = paths.map(Path::to_owned).collect();
-        let mut watch = Self { watcher, changes, paths, directories: BTreeSet::new() };
+        let mut watch = Self { watches, changes, paths, directories: BTreeMap::new() };
         watch.follow();
         Ok(watch)
     }
@@ -56,25 +67,39 @@ impl Watch {
 
     /// Watches the directories there are now, instead of those before.
     fn follow(&mut self) {
-        let now: BTreeSet<_> = self.paths.iter().flat_map(|path| directories(path)).collect();
-        for gone in self.directories.difference(&now) {
-            // It may be gone indeed, and its watch with it.
-            let _ = self.watcher.unwatch(gone);
-        }
-        self.directories = now;
-        for directory in &self.directories {
+        let mut now = BTreeMap::new();
+        for directory in self.paths.iter().flat_map(|path| directories(path)) {
             // Again even if watched: a directory may have been replaced by another of the same name.
-            if let Err(error) = self.watcher.watch(directory, RecursiveMode::NonRecursive) {
-                tracing::warn!(%error, directory = %directory.display(), "Changes of rules will not be seen");
+            match self.watches.add(&directory, CHANGES) {
+                Ok(watch) => drop(now.insert(directory, watch)),
+                Err(error) => {
+                    tracing::warn!(%error, directory = %directory.display(), "Changes of rules will not be seen");
+                }
+            }
+        }
+        for (_, watch) in std::mem::replace(&mut self.directories, now.clone()) {
+            if !now.values().any(|kept| *kept == watch) {
+                // It may be gone indeed, and its watch with it.
+                let _ = self.watches.remove(watch);
             }
         }
     }
 }
 
-fn is_change(kind: EventKind) -> bool {
-    match kind {
-        EventKind::Access(access) => matches!(access, AccessKind::Close(notify::event::AccessMode::Write)),
-        _ => true,
+/// Tells changes until nobody listens.
+fn tell(mut inotify: Inotify, changes: &SyncSender<()>) {
+    let mut buffer = [0; BUFFER_BYTES];
+    loop {
+        let changed = match inotify.read_events_blocking(&mut buffer) {
+            // The end of a watch is no change of its own.
+            Ok(mut events) => events.any(|event| event.mask != EventMask::IGNORED),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => false,
+            Err(error) => return tracing::error!(%error, "Changes of rules are no longer seen"),
+        };
+        // A full channel holds a change that is not told yet.
+        if changed && changes.try_send(()) == Err(TrySendError::Disconnected(())) {
+            return;
+        }
     }
 }
 

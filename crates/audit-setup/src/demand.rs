@@ -35,7 +35,7 @@ impl<'a> AuditRule<'a> {
         loaded.running(SOURCE).map(Self::new).collect()
     }
 
-    fn new(rule: RunningRule<'a>) -> Self {
+    pub(crate) fn new(rule: RunningRule<'a>) -> Self {
         let mut users = Vec::new();
         mentioned(rule.condition, Attribute::User, &mut users);
         Self { rule, users }

@@ -94,6 +94,7 @@ impl Facts {
             Expr::Or(members) => self.all(members, false),
             Expr::Not(inner) => self.truth(inner).map(|truth| !truth),
             Expr::Check(check) => self.check(check),
+            Expr::Body(body, _) => self.truth(&body.tree),
             Expr::Macro(_) => None,
         }
     }
@@ -187,6 +188,7 @@ pub(crate) fn mentioned(condition: &Expr, attribute: Attribute, found: &mut Vec<
             }
         }
         Expr::Not(inner) => mentioned(inner, attribute, found),
+        Expr::Body(body, _) => mentioned(&body.tree, attribute, found),
         Expr::Check(check) if Attribute::of_field(&check.left.to_string()) == Some(attribute) => {
             found.extend(literals(check).iter().map(|text| String::from_utf8_lossy(text).into_owned()));
         }

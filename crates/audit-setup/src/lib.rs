@@ -33,6 +33,7 @@ mod plan;
 pub mod policy;
 mod print;
 mod requests;
+mod sight;
 mod snippets;
 mod webhook;
 
@@ -44,6 +45,7 @@ pub use derive::{Derived, Line, derive};
 pub use distribution::Distribution;
 pub use level::level_of;
 pub use plan::{Plan, PlannedFile};
+pub use sight::{Blind, Demands, RequestKind};
 pub use webhook::Endpoint;
 
 /// The event source whose rules count.

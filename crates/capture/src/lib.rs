@@ -20,10 +20,12 @@ mod convert;
 mod cursor;
 mod draft;
 mod error;
+mod host;
 mod lists;
 mod out;
 mod reader;
 mod record;
+mod recorder;
 mod tail;
 mod window;
 mod writer;
@@ -37,4 +39,5 @@ pub use lists::{
     users::{Group, User, UserList},
 };
 pub use reader::{Entry, Reader};
+pub use recorder::{Ended, Limits, Recorder, Summary};
 pub use writer::Writer;

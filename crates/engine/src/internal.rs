@@ -44,6 +44,38 @@ impl Drops<'_> {
     }
 }
 
+/// Name of the rule that reports a hook without a word.
+pub const SILENT_HOOK: &str = "Saker internal: hook silent";
+
+/// A hook in the kernel that does not tell what it must: the node is blind for what it reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SilentHook<'a> {
+    /// When it was noticed, nanoseconds since the Unix epoch.
+    pub time: u64,
+    /// Name of the node.
+    pub hostname: &'a str,
+    /// The kernel's name of the hook.
+    pub hook: &'a str,
+}
+
+impl SilentHook<'_> {
+    /// The alert that says so.
+    pub fn alert(&self) -> Alert {
+        let mut output_fields = Map::new();
+        output_fields.insert("hook".to_owned(), self.hook.into());
+        Alert {
+            time: self.time,
+            rule: SILENT_HOOK.to_owned(),
+            priority: Priority::Critical,
+            source: "internal".to_owned(),
+            message: format!("{SILENT_HOOK} (hook=\"{}\")", self.hook),
+            output_fields,
+            tags: Vec::new(),
+            hostname: self.hostname.to_owned(),
+        }
+    }
+}
+
 /// Name of the rule that reports a source without events.
 pub const SOURCE_SILENT: &str = "Saker internal: source silent";
 
@@ -86,6 +118,13 @@ impl Silence<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_silent_hook_is_told_by_name() {
+        let alert = SilentHook { time: 5, hostname: "node-1", hook: "sys_exit" }.alert();
+        assert_eq!(alert.message, "Saker internal: hook silent (hook=\"sys_exit\")");
+        assert_eq!((alert.priority, alert.source.as_str()), (Priority::Critical, "internal"));
+    }
 
     #[test]
     fn drops_are_told_with_their_causes() {

@@ -25,6 +25,7 @@ mod hits;
 pub mod internal;
 mod options;
 mod params;
+pub mod prefilter;
 pub mod process_table;
 mod rules;
 mod syscall;

@@ -54,7 +54,6 @@ struct Evaluator {
     alerts: Alerts,
     matching: Matching,
     scratch: Scratch,
-    waiting: Waiting,
 }
 
 impl SyscallEngine {

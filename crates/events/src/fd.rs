@@ -5,6 +5,7 @@ use std::{borrow::Cow, net::SocketAddr};
 use crate::{
     Event,
     descriptor::{Descriptor, End, FdType, Protocol, Socket, Used},
+    fd_facts::FdFacts,
     param,
     param::Tuple,
     path,
@@ -65,7 +66,7 @@ impl<'a> Fd<'a> {
             | code::SYSCALL_OPENAT2_X
             | code::SYSCALL_CREAT_X => Self::opened(record),
             code::SOCKET_CONNECT_X => Self::connected(event, row),
-            _ => Self::used(event, row),
+            _ => Self::told(event, row).or_else(|| Self::used(event, row)),
         }
     }
 
@@ -120,6 +121,26 @@ impl<'a> Fd<'a> {
         let name = if row.enter { Some(Cow::Borrowed(&b""[..])) } else { derived_name(record) };
         let given = if row.enter { None } else { path_given(record) };
         Self { guess: guess(record.event.code), name, raw: given.unwrap_or_default(), ..Self::numbered(num) }
+    }
+
+    /// A descriptor that the probe looked up when the event happened.
+    fn told(event: &Event<'a>, row: &EventRow) -> Option<Self> {
+        let facts = FdFacts::of(event, row)?;
+        let index = row.fd_param.filter(|_| row.any(event_flags::USES_FD)).map_or(0, usize::from);
+        let num = param::number(row.params.get(index)?.ty, event.param(index)?)?.signed();
+        Some(Self {
+            num,
+            kind: Some(facts.kind),
+            name: Some(facts.name),
+            socket: facts.socket,
+            end: facts.end,
+            protocol: facts.protocol,
+            connected: facts.connected,
+            name_changed: facts.name_changed,
+            dev: facts.dev,
+            ino: facts.ino,
+            ..Self::numbered(num)
+        })
     }
 
     /// A descriptor of which the event tells only the number.

@@ -17,6 +17,7 @@ pub mod container;
 pub mod descriptor;
 pub mod event;
 pub mod fd;
+pub mod fd_facts;
 pub mod fields;
 pub mod param;
 pub mod path;

@@ -208,6 +208,8 @@ pub struct SyscallRow {
     pub id: u16,
     /// Its number on x86_64.
     pub x86_64: Option<u16>,
+    /// Its numbers for 32-bit programs on x86_64.
+    pub i386: &'static [u16],
     /// Its number on aarch64.
     pub aarch64: Option<u16>,
     /// Code of the event made when it returns; [`code::GENERIC_X`] for calls without their own.
@@ -280,6 +282,12 @@ pub fn syscalls_of(event_names: &[&str]) -> Vec<&'static str> {
         event_names.contains(&row.map_or(call.name, |row| row.name))
     };
     SYSCALLS.iter().filter(made).map(|call| call.name).collect()
+}
+
+/// Whether a system call makes events of this name, or has this name itself.
+pub fn makes(call: &SyscallRow, event_name: &str) -> bool {
+    let own = EventRow::of(call.exit_event).filter(|_| call.exit_event != code::GENERIC_X);
+    call.name == event_name || own.is_some_and(|row| row.name == event_name)
 }
 
 /// Names of `evt.type` and their numbers.

@@ -24,13 +24,14 @@ pub use running::RunningRule;
 
 use crate::{
     append_output::AppendOutput,
+    ast::Expr,
     collect::Collection,
     diagnostic::{Code, Diagnostic},
     document::{self, Item, structure},
     place::Place,
     requirements::Version,
     ruleset::RuleSet,
-    schema::{FieldId, Schema},
+    schema::{FieldId, Schema, SourceId},
     select::{self, Selection},
     yaml::{self, Node},
 };
@@ -165,7 +166,13 @@ impl Loaded {
 
     /// How many rules run.
     pub fn enabled(&self) -> usize {
-        self.catalog.enabled
+        self.catalog.running.len()
+    }
+
+    /// The conditions of the rules of a source that run, without exceptions, lists and macros.
+    pub fn conditions(&self, source: SourceId) -> impl Iterator<Item = &Expr> {
+        let rules = self.catalog.running.iter().filter_map(|at| self.catalog.rules.get(*at));
+        rules.filter(move |rule| rule.source == source).map(|rule| &rule.tree)
     }
 
     /// Rules whose condition needs a field of this kind, with the field.
@@ -342,7 +349,8 @@ impl<'a> Loader<'a> {
         order.retain(|i| {
             catalog.rules.get(*i).is_some_and(|r| r.rule.priority as u8 <= self.options.min_priority)
         });
-        catalog.enabled = order.len();
-        catalog.rule_set(&order, &self.options.schema)
+        let rules = catalog.rule_set(&order, &self.options.schema);
+        catalog.running = order;
+        rules
     }
 }

@@ -10,7 +10,7 @@ const NEEDED: &str = "the eBPF probe needs clang 14 or newer and the headers of 
     install them (Debian, Ubuntu: `apt-get install clang libbpf-dev`) or set CLANG to the compiler";
 
 fn main() {
-    let probe = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../probe");
+    let probe = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../../probe");
     println!("cargo::rerun-if-changed={}", probe.display());
     println!("cargo::rerun-if-env-changed=CLANG");
     let object = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("saker.bpf.o");

@@ -265,3 +265,39 @@ fn silence_is_an_alert_and_the_status_tells_what_came() {
     );
     assert_eq!(status["k8s_audit"]["last_event"], 1_795_478_400_000_000_000_u64);
 }
+
+#[test]
+fn a_policy_that_leaves_rules_blind_is_noticed() {
+    let agent = agent(&[]);
+    let mut event: serde_json::Value = serde_json::from_slice(&configmap("a")).unwrap();
+    event["level"] = "Metadata".into();
+    event.as_object_mut().unwrap().remove("requestObject");
+    let post =
+        |event: &serde_json::Value| agent.request("POST", "/k8s-audit", "", event.to_string().as_bytes()).0;
+    assert_eq!(post(&event), 200);
+    let blind = || -> serde_json::Value {
+        let status: serde_json::Value = serde_json::from_str(&agent.get("/status").1).unwrap();
+        let rules = status["k8s_audit"]["blind"].as_array().unwrap().clone();
+        rules
+            .into_iter()
+            .find(|rule| rule["rule"] == "ConfigMap with a private credential")
+            .unwrap_or_default()
+    };
+    assert!(
+        blind()["reason"].as_str().unwrap().contains("at level Metadata, it needs Request"),
+        "{}",
+        blind()
+    );
+    let fix = blind()["fix"].as_str().unwrap().to_owned();
+    assert!(fix.contains("level: Request") && fix.contains("configmaps"), "{fix}");
+    let metrics = agent.get("/metrics").1;
+    for line in [
+        r#"saker_audit_blind_rule{rule_name="ConfigMap with a private credential"} 1"#,
+        "saker_audit_lacking_events_total 1",
+    ] {
+        assert!(metrics.contains(line), "{line} is missing in\n{metrics}");
+    }
+    event["level"] = "Request".into();
+    assert_eq!(post(&event), 200);
+    assert_eq!(blind(), serde_json::Value::Null, "it sees now");
+}

@@ -2,8 +2,10 @@
 
 mod audit;
 mod audit_abuse;
+mod capture;
 mod containers;
 mod cri;
 mod live;
+mod privileges;
 mod running;
 mod start;

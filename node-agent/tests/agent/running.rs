@@ -72,6 +72,25 @@ pub(crate) fn start(arguments: &[&str]) -> Running {
 pub(crate) fn start_in(dir: TempDir, arguments: &[&str]) -> Running {
     let mut command = command(dir.path());
     command.args(arguments.iter().map(|a| a.replace('@', dir.path().to_str().unwrap())));
+    spawn(dir, command)
+}
+
+/// Starts the program as a user that is not root, with these capabilities and no others (`+bpf,+perfmon`).
+pub(crate) fn start_with_capabilities(capabilities: &str) -> Running {
+    let dir = TempDir::new().unwrap();
+    let program = dir.path().join("saker-agent");
+    fs::copy(env!("CARGO_BIN_EXE_saker-agent"), &program).unwrap();
+    std::os::unix::fs::chown(dir.path(), Some(65534), Some(65534)).unwrap();
+    let only = format!("-all,{capabilities}");
+    let mut setpriv = Command::new("setpriv");
+    setpriv.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps", &only]);
+    setpriv.args(["--ambient-caps", &only, "--bounding-set", &only]).arg(program);
+    let plain = command(dir.path());
+    setpriv.args(plain.get_args()).env("FALCO_HOSTNAME", "test-node");
+    spawn(dir, setpriv)
+}
+
+fn spawn(dir: TempDir, mut command: Command) -> Running {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (stdout, stderr) = (Lines::default(), Lines::default());
     let readers =

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use saker_events::{
     Event,
+    container::Container,
     fd::starts_at_cwd,
     process::{Process, ProcessKey, Processes},
     table::{CLONE_FLAGS, EventRow, code, symbol_value},

@@ -21,8 +21,8 @@ pub(crate) struct Catalog {
     pub(crate) lists: Vec<CompiledList>,
     pub(crate) macros: Vec<CompiledMacro>,
     pub(crate) rules: Vec<CompiledRule>,
-    /// How many of the rules run.
-    pub(crate) enabled: usize,
+    /// Which of the rules run.
+    pub(crate) running: Vec<usize>,
 }
 
 /// A list.
@@ -89,7 +89,7 @@ impl Catalog {
     ) -> Self {
         let required_plugins = collection.required_plugins.clone();
         let required_engine = collection.required_engine;
-        Self { required_engine, required_plugins, lists, macros, rules, enabled: 0 }
+        Self { required_engine, required_plugins, lists, macros, rules, running: Vec::new() }
     }
 
     /// Rules whose condition needs a field that no source fills, with the field.

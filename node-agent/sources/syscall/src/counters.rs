@@ -22,12 +22,14 @@ pub enum Class {
     Open,
     /// Outgoing connections.
     Connect,
+    /// Every other system call.
+    Call,
 }
 
 impl Class {
     /// All, in the order of the probe's numbers.
-    pub const ALL: [Self; 6] =
-        [Self::Fork, Self::Exec, Self::Exit, Self::ExecFailed, Self::Open, Self::Connect];
+    pub const ALL: [Self; 7] =
+        [Self::Fork, Self::Exec, Self::Exit, Self::ExecFailed, Self::Open, Self::Connect, Self::Call];
 
     /// The name in metrics.
     pub const fn name(self) -> &'static str {
@@ -38,6 +40,7 @@ impl Class {
             Self::ExecFailed => "exec_failed",
             Self::Open => "open",
             Self::Connect => "connect",
+            Self::Call => "call",
         }
     }
 
@@ -45,7 +48,7 @@ impl Class {
     pub const fn lane(self) -> Lane {
         match self {
             Self::Fork | Self::Exec | Self::Exit => Lane::Rare,
-            Self::ExecFailed | Self::Open | Self::Connect => Lane::Bulk,
+            Self::ExecFailed | Self::Open | Self::Connect | Self::Call => Lane::Bulk,
         }
     }
 }
@@ -58,6 +61,7 @@ pub(crate) struct Raw {
     events: [u64; Class::ALL.len()],
     ring_full: [u64; Class::ALL.len()],
     truncated: [u64; Class::ALL.len()],
+    filtered: [u64; Class::ALL.len()],
 }
 
 #[expect(unsafe_code, reason = "map values are read as plain bytes")]
@@ -75,6 +79,8 @@ pub struct ClassCounters {
     pub ring_full: u64,
     /// With a parameter cut or left out; they count as sent or lost too.
     pub truncated: u64,
+    /// Left out, or marked, by the filter; no record was made for those left out.
+    pub filtered: u64,
 }
 
 /// Records of one CPU.
@@ -123,6 +129,7 @@ fn cpu_counters(cpu: u16, raw: &Raw) -> CpuCounters {
         events: at(&raw.events, class),
         ring_full: at(&raw.ring_full, class),
         truncated: at(&raw.truncated, class),
+        filtered: at(&raw.filtered, class),
     });
     CpuCounters { cpu, classes }
 }

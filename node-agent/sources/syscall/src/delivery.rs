@@ -5,6 +5,7 @@ use saker_events::Event;
 use crate::{
     clock::{self, Clock},
     counters::Counters,
+    liveness::{Heard, Liveness},
     record::{Lane, Record},
     sequence::Sequences,
 };
@@ -14,6 +15,8 @@ use crate::{
 pub enum Item<'a> {
     /// Something happened.
     Event(&'a Event<'a>),
+    /// Something happened that the filter says no rule matches; only under [`crate::FilterMode::Mark`].
+    Rejected(&'a Event<'a>),
     /// Records of this CPU and lane were lost.
     Gap {
         /// The CPU they happened on.
@@ -23,6 +26,8 @@ pub enum Item<'a> {
         /// How many.
         lost: u64,
     },
+    /// A hook fell silent, or speaks again.
+    Heard(Heard),
     /// Nothing is pending; a good moment for housekeeping.
     Idle,
 }
@@ -33,11 +38,17 @@ pub(crate) struct Delivery {
     num: u64,
     clock: Clock,
     sequences: Sequences,
+    liveness: Liveness,
 }
 
 impl Delivery {
     pub(crate) fn new() -> Self {
-        Self { num: 0, clock: Clock::sample(), sequences: Sequences::default() }
+        Self {
+            num: 0,
+            clock: Clock::sample(),
+            sequences: Sequences::default(),
+            liveness: Liveness::default(),
+        }
     }
 
     /// Hands over one record, after the gap before it.
@@ -47,11 +58,15 @@ impl Delivery {
             Err(error) => return tracing::error!(%error, "the probe sent a malformed record"),
         };
         let Record { prefix, .. } = record;
+        if prefix.marker {
+            return self.liveness.heard(record.event.code);
+        }
         let lost = self.sequences.observe(prefix.cpu, prefix.lane, prefix.seq);
         if lost > 0 {
             on(Item::Gap { cpu: prefix.cpu, lane: prefix.lane, lost });
         }
-        on(Item::Event(&self.stamp(record)));
+        let event = self.stamp(record);
+        on(if prefix.rejected { Item::Rejected(&event) } else { Item::Event(&event) });
     }
 
     /// Gives the event its number and the time since the epoch.
@@ -73,9 +88,13 @@ impl Delivery {
         event
     }
 
-    /// Once a second: follows the wall clock and hands over losses that no later record has shown.
-    pub(crate) fn tick(&mut self, counters: &Counters, on: &mut dyn FnMut(Item<'_>)) {
+    /// Once a second: follows the wall clock, hands over losses that no later record has shown, and hooks that
+    /// fell silent.
+    pub(crate) fn tick(&mut self, counters: &Counters, sys_exit: bool, on: &mut dyn FnMut(Item<'_>)) {
         self.clock = Clock::sample();
+        for heard in self.liveness.tick(counters.total(|row| row.ring_full), sys_exit) {
+            on(Item::Heard(heard));
+        }
         for row in &counters.cpus {
             for lane in Lane::ALL {
                 let lost = self.sequences.reconcile(row.cpu, lane, row.dropped(lane));

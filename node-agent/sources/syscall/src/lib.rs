@@ -30,22 +30,29 @@
     )
 )]
 
+mod calls;
 mod clock;
 mod counters;
 mod delivery;
+mod filter;
+mod liveness;
 mod object;
 pub mod preflight;
 mod probe;
 mod procfs;
+mod recipe;
 pub mod record;
 mod rings;
 mod scan;
 mod sequence;
 mod syscalls;
+mod translation;
 
 pub use clock::boot_time;
 pub use counters::{Class, ClassCounters, Counters, CpuCounters};
 pub use delivery::Item;
+pub use filter::{FILTER_KINDS, FilterMode, PathFilter};
+pub use liveness::Heard;
 pub use probe::{Hook, HookState, Probe, ProbeError, RingBytes, Settings};
 pub use record::Lane;
 pub use syscalls::{NotCaptured, SyscallSet};

@@ -1,8 +1,15 @@
 //! The compiled probe and its loading.
 
-use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned, programs::ProgramError};
+use aya::{
+    Btf, Ebpf, EbpfLoader, Pod, include_bytes_aligned,
+    maps::{Array, MapError},
+    programs::ProgramError,
+};
 
-use crate::probe::{ProbeError, RingBytes};
+use crate::{
+    probe::{ProbeError, RingBytes},
+    recipe, syscalls,
+};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/saker.bpf.o"));
 
@@ -18,6 +25,25 @@ pub(crate) fn open(btf: &Btf, ring_bytes: RingBytes) -> Result<Ebpf, ProbeError>
         .map_max_entries("bulk", ring_bytes.bulk)
         .load(OBJECT)
         .map_err(|error| ProbeError::Maps(Box::new(error)))
+}
+
+/// Fills the tables that say which call a number is and how its event is made.
+pub(crate) fn fill(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
+    let recipes = syscalls::numbered().map(|(call, number)| (u32::from(number), recipe::recipe(call)));
+    fill_map(ebpf, "recipes", recipes)?;
+    fill_map(ebpf, "translations", (0..).zip(recipe::translations()))?;
+    fill_map(ebpf, "numbers", (0..).zip(syscalls::numbers()))
+}
+
+fn fill_map<T: Pod>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    rows: impl Iterator<Item = (u32, T)>,
+) -> Result<(), ProbeError> {
+    let refused = |error: MapError| ProbeError::Map { name, error: Box::new(error) };
+    let map = ebpf.map_mut(name).ok_or(ProbeError::Absent(name))?;
+    let mut map = Array::<_, T>::try_from(map).map_err(refused)?;
+    rows.into_iter().try_for_each(|(at, row)| map.set(at, row, 0)).map_err(refused)
 }
 
 /// Loads a program for a BTF tracepoint of the same name.

@@ -13,8 +13,8 @@ use aya::{
 use saker_events::Event;
 
 use crate::{
-    Counters, Item, SyscallSet, counters, delivery::Delivery, object, preflight, procfs, rings::Rings, scan,
-    syscalls::WORDS,
+    Counters, FilterMode, Item, PathFilter, SyscallSet, counters, delivery::Delivery, filter::Filter,
+    liveness::Liveness, object, preflight, procfs, rings::Rings, scan, syscalls::WORDS,
 };
 
 /// Attached as long as the probe lives.
@@ -117,6 +117,7 @@ pub struct Probe {
     iterates: bool,
     wanted: Array<aya::maps::MapData, [u64; WORDS]>,
     counts: PerCpuArray<aya::maps::MapData, counters::Raw>,
+    filter: Filter,
     rings: Rings,
     delivery: Delivery,
     ticked: Instant,
@@ -139,6 +140,7 @@ impl Probe {
     fn load_here(settings: &Settings) -> Result<Self, ProbeError> {
         let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Btf(Box::new(error)))?;
         let mut ebpf = object::open(&btf, settings.ring_bytes)?;
+        object::fill(&mut ebpf)?;
         object::load_tracepoint(&mut ebpf, &btf, SYS_EXIT)?;
         for name in ALWAYS {
             object::load_tracepoint(&mut ebpf, &btf, name)?;
@@ -163,6 +165,7 @@ impl Probe {
     fn with_maps(mut ebpf: Ebpf) -> Result<Self, ProbeError> {
         let rings = Rings::new(map(&mut ebpf, "rare")?, map(&mut ebpf, "bulk")?, map(&mut ebpf, "sleeper")?);
         let (wanted, counts) = (map(&mut ebpf, "syscalls")?, map(&mut ebpf, "counts")?);
+        let filter = Filter::new(&mut ebpf)?;
         let delivery = Delivery::new();
         Ok(Self {
             ebpf,
@@ -171,6 +174,7 @@ impl Probe {
             iterates: false,
             wanted,
             counts,
+            filter,
             rings,
             delivery,
             ticked: Instant::now(),
@@ -185,7 +189,7 @@ impl Probe {
     /// Changes which system calls are reported, without a gap for those that stay.
     pub fn set_syscalls(&mut self, syscalls: &SyscallSet) -> Result<(), ProbeError> {
         let refused = |error| ProbeError::Map { name: "syscalls", error: Box::new(error) };
-        self.wanted.set(0, syscalls.words(), 0).map_err(refused)?;
+        self.wanted.set(0, syscalls.with_marker().words(), 0).map_err(refused)?;
         if syscalls.is_empty() {
             self.detach_sys_exit()?;
             self.note(SYS_EXIT, HookState::Off("no system call is wanted".to_owned()));
@@ -194,6 +198,16 @@ impl Probe {
                 self.sys_exit = Some(attach(&mut self.ebpf, SYS_EXIT)?);
             }
             self.note(SYS_EXIT, HookState::Attached);
+        }
+        Ok(())
+    }
+
+    /// Changes which opens are left out; without a filter none is. Says so if the filter is too large, which
+    /// also means none.
+    pub fn set_filter(&mut self, filter: Option<&PathFilter>, mode: FilterMode) -> Result<(), ProbeError> {
+        let refused = |error| ProbeError::Map { name: "filters", error: Box::new(error) };
+        if !self.filter.set(filter, mode).map_err(refused)? {
+            tracing::warn!("The rules name too many paths to filter in the kernel: every open is reported");
         }
         Ok(())
     }
@@ -241,9 +255,10 @@ impl Probe {
     fn tick(&mut self, on: &mut dyn FnMut(Item<'_>)) {
         self.ticked = Instant::now();
         match self.counters() {
-            Ok(counters) => self.delivery.tick(&counters, on),
+            Ok(counters) => self.delivery.tick(&counters, self.sys_exit.is_some(), on),
             Err(error) => tracing::error!(%error, "cannot tell whether events were lost"),
         }
+        Liveness::act();
     }
 
     /// What the probe sent, lost and cut until now.
@@ -258,7 +273,10 @@ fn attach(ebpf: &mut Ebpf, name: &'static str) -> Result<BtfTracePointLinkId, Pr
     object::tracepoint(ebpf, name)?.attach().map_err(refused)
 }
 
-fn map<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, ProbeError> {
+pub(crate) fn map<T: TryFrom<Map, Error = MapError>>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+) -> Result<T, ProbeError> {
     let map = ebpf.take_map(name).ok_or(ProbeError::Absent(name))?;
     T::try_from(map).map_err(|error| ProbeError::Map { name, error: Box::new(error) })
 }

@@ -43,6 +43,10 @@ pub struct Prefix {
     pub state_only: bool,
     /// Some parameter was cut or left out.
     pub truncated: bool,
+    /// The filter would have left it out.
+    pub rejected: bool,
+    /// The agent did it to test the hook whose number stands in the place of the event's code.
+    pub marker: bool,
 }
 
 /// A decoded record.
@@ -125,6 +129,8 @@ impl Prefix {
             lane,
             state_only: flags & 1 != 0,
             truncated: flags & 2 != 0,
+            rejected: flags & 4 != 0,
+            marker: flags & 8 != 0,
         })
     }
 }
@@ -166,10 +172,19 @@ mod tests {
 
     #[test]
     fn a_record_is_read() {
-        let bytes = record(1, 2);
+        let bytes = record(1, 6);
         let Record { prefix, event } = Record::parse(&bytes).unwrap();
         let origin = Origin { tgid: 42, start: 5_000 };
-        let known = Prefix { seq: 7, origin, cpu: 3, lane: Lane::Bulk, state_only: false, truncated: true };
+        let known = Prefix {
+            seq: 7,
+            origin,
+            cpu: 3,
+            lane: Lane::Bulk,
+            state_only: false,
+            truncated: true,
+            rejected: true,
+            marker: false,
+        };
         assert_eq!(prefix, known);
         assert_eq!((event.cpu, event.origin, event.ts, event.tid), (3, Some(origin), 900, 43));
         assert_eq!(event.param(0), Some(&[8, 9][..]));

@@ -48,6 +48,7 @@ fn drain(probe: &mut Probe, time: Duration) -> (u64, u64) {
             lost += more;
         }
         Item::Idle => stop.store(started.elapsed() > time, Ordering::Relaxed),
+        Item::Rejected(_) | Item::Heard(_) => {}
     });
     (delivered, lost)
 }

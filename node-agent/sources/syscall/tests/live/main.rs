@@ -11,8 +11,11 @@ macro_rules! call {
     };
 }
 
+mod calls;
 mod connect;
 mod exec;
+mod facts;
+mod filter;
 mod harness;
 mod loss;
 mod open;

@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+// Calls whose events are made by a table: for each parameter, which value it has and how that is stored. User
+// space fills the table (src/recipe.rs), so that a call costs a row and no program.
+#pragma once
+#include "facts.h"
+#include "open.h"
+
+// Where the value of a parameter comes from.
+enum from {
+	FROM_RESULT,
+	FROM_ARG,      // a register
+	FROM_INT,      // the low half of a register, with its sign
+	FROM_MEMORY,   // `table` bytes at a register + `with`; all bits if the register is 0
+	FROM_STRUCT,   // a pointer or long at a register + `with`, half as far and large for 32-bit callers
+	FROM_CONSTANT, // `with`
+	FROM_NUMBER,   // the machine's number of the call
+};
+
+// How the value is stored.
+enum put {
+	PUT_EMPTY,
+	PUT_NUMBER,       // `size` bytes
+	PUT_FLAGS,        // the same, each bit through the translation `table`
+	PUT_ENUM,         // the same, as a whole
+	PUT_TEXT,         // the value is its address
+	PUT_BYTES,        // likewise; register `with` is the length, or the result if there is no such register
+	PUT_VECTOR,       // likewise, of an iovec: the first part
+	PUT_SIZE,         // likewise, its size; register `with` has the number of parts, or the message
+	PUT_ADDRESS,      // the socket address there; register `with` is its size
+	PUT_PEER,         // no parameter: keeps that address for the tuple
+	PUT_MESSAGE_PEER, // no parameter: keeps the address of the msghdr there
+	PUT_TUPLE_OUT,    // both ends of the socket, the process's own first
+	PUT_TUPLE_IN,     // the other way round
+	PUT_QUEUE,        // of a listening socket, by `with`: how full in percent, how long, how long at most
+	PUT_INODE,        // of a descriptor
+	PUT_FACTS,        // what the descriptor stands for
+	PUT_DIRECTORY,    // path of a directory's descriptor, if the text at register `with` is relative
+	PUT_DYNAMIC,      // the byte `table`, then the number
+	PUT_CAPABILITIES, // of the process, by `with`: inheritable, permitted, effective
+	PUT_DEVICE,       // of a descriptor
+	PUT_PATH,         // of a descriptor
+	PUT_OPEN_FLAGS,   // as in the events of the open family
+	PUT_WORKING_DIRECTORY, // if the text at register `with` is relative
+};
+
+struct param {
+	u8 from;
+	u8 arg;
+	u8 put;
+	u8 size;
+	u16 with;
+	u16 table;
+};
+
+enum { PARAMS_MADE = 20, TRANSLATIONS = 32, PAIRS = 40, PARTS_MAX = 16, DATA_MAX = 80, ARGS = 6 };
+enum { MESSAGE_PARTS = 24, SOCKADDR_IN = 16 };
+
+struct recipe {
+	u16 code;
+	u16 nparams; // of the record
+	u16 made;    // rows below; some make no parameter
+	u16 unused;
+	struct param param[PARAMS_MADE];
+};
+
+struct pair {
+	u32 kernel, event;
+};
+
+struct translation {
+	struct pair pairs[PAIRS];
+};
+
+// A parameter on its way; in a map, where the verifier forgets values.
+struct work {
+	struct param param;
+	u64 value;
+	struct address peer;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CALLS);
+	__type(key, u32);
+	__type(value, struct recipe);
+} recipes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TRANSLATIONS);
+	__type(key, u32);
+	__type(value, struct translation);
+} translations SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, PROGRAMS);
+	__type(key, u32);
+	__type(value, struct work);
+} works SEC(".maps");
+
+static __always_inline struct work *work_of(u32 program)
+{
+	return bpf_map_lookup_elem(&works, &program);
+}
+
+static __always_inline u64 argument_at(struct scratch *s, u32 arg)
+{
+	OPAQUE(arg);
+	return arg < ARGS ? s->call.args[arg] : 0;
+}
+
+static __always_inline u64 from_memory(const void *from, u64 size)
+{
+	u64 value = 0;
+	OPAQUE(size);
+	if (size > sizeof(value))
+		size = sizeof(value);
+	bpf_probe_read_user(&value, size, from);
+	return value;
+}
+
+// A member of a structure of pointers and longs.
+static __always_inline u64 from_struct(struct scratch *s, u64 base, u32 offset)
+{
+	bool compat = s->call.compat;
+	return from_memory((void *)(base + (compat ? offset / 2 : offset)), compat ? 4 : 8);
+}
+
+static __always_inline u64 param_value(struct scratch *s, struct param *param)
+{
+	u64 arg = argument_at(s, param->arg);
+	switch (param->from) {
+	case FROM_RESULT: return s->call.result;
+	case FROM_ARG: return arg;
+	case FROM_INT: return (s64)(s32)arg;
+	case FROM_MEMORY: return arg ? from_memory((void *)(arg + param->with), param->table) : -1;
+	case FROM_STRUCT: return from_struct(s, arg, param->with);
+	case FROM_NUMBER: return s->call.number;
+	default: return param->with;
+	}
+}
+
+static __always_inline void put_number(struct scratch *s, u64 value, u32 size)
+{
+	switch (size) {
+	case 1: return put_u8(s, value);
+	case 2: return put_u16(s, value);
+	case 4: return put_u32(s, value);
+	default: return put_u64(s, value);
+	}
+}
+
+// Unknown bits and numbers become 0.
+static __always_inline u32 translate(u32 table, u32 value, bool whole)
+{
+	struct translation *t = bpf_map_lookup_elem(&translations, &table);
+	u32 result = 0;
+	for (int i = 0; i < PAIRS && t; i++) {
+		u32 kernel = t->pairs[i].kernel;
+		if (whole ? value == kernel : kernel && (value & kernel) == kernel)
+			result |= t->pairs[i].event;
+	}
+	return result;
+}
+
+__noinline int put_translated(u32 program)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &program);
+	struct work *w = work_of(program);
+	if (s && w)
+		put_number(s, translate(w->param.table, w->value, w->param.put == PUT_ENUM), w->param.size);
+	return 0;
+}
+
+static __always_inline void put_data(struct scratch *s, const void *from, s64 len)
+{
+	u64 at = record_at(s), bytes = len;
+	if (at > RECORD_LIMIT || len <= 0)
+		return put_empty(s);
+	OPAQUE(bytes);
+	if (bytes > DATA_MAX)
+		bytes = DATA_MAX;
+	if (bpf_probe_read_user(s->bytes + at, bytes, from))
+		return put_empty(s);
+	put_length(s, bytes);
+}
+
+static __always_inline s64 data_length(struct scratch *s, struct param *param)
+{
+	s64 result = s->call.result;
+	return param->with < ARGS ? argument_at(s, param->with) : result;
+}
+
+// The address of a structure member is halved with the pointers of 32-bit callers.
+static __always_inline void put_vector_size(struct scratch *s, struct work *w)
+{
+	u64 size = 0, step = s->call.compat ? 8 : 16;
+	bool message = w->param.from == FROM_STRUCT;
+	u64 parts = message ? from_struct(s, argument_at(s, w->param.arg), MESSAGE_PARTS) : argument_at(s, w->param.with);
+	for (u32 i = 0; i < PARTS_MAX; i++) {
+		if (i >= parts)
+			break;
+		size += from_struct(s, w->value + i * step, 8);
+	}
+	put_u32(s, size);
+}
+
+__noinline int put_memory_of(u32 program)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &program);
+	struct work *w = work_of(program);
+	if (!s || !w)
+		return 0;
+	switch (w->param.put) {
+	case PUT_TEXT: put_user_text(s, (void *)w->value); break;
+	case PUT_BYTES: put_data(s, (void *)w->value, data_length(s, &w->param)); break;
+	case PUT_VECTOR: put_data(s, (void *)from_struct(s, w->value, 0), from_struct(s, w->value, 8)); break;
+	case PUT_SIZE: put_vector_size(s, w); break;
+	case PUT_ADDRESS: put_address(s, (void *)w->value, (u32)argument_at(s, w->param.with)); break;
+	}
+	return 0;
+}
+
+// Without a length as much as can be read.
+static __always_inline void keep_peer(struct work *w, u64 from, u64 len)
+{
+	__builtin_memset(&w->peer, 0, sizeof(w->peer));
+	OPAQUE(len);
+	if (len > sizeof(w->peer) - 1)
+		len = sizeof(w->peer) - 1;
+	if (from && len >= sizeof(w->peer.family) && bpf_probe_read_user(&w->peer, len, (void *)from))
+		bpf_probe_read_user(&w->peer, SOCKADDR_IN, (void *)from);
+}
+
+// No parameter is made: the next tuple has this end.
+__noinline int keep_peer_of(u32 program)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &program);
+	struct work *w = work_of(program);
+	if (!s || !w)
+		return 0;
+	if (w->param.put == PUT_MESSAGE_PEER)
+		keep_peer(w, from_struct(s, w->value, 0), (u32)from_struct(s, w->value, 8));
+	else
+		keep_peer(w, w->value, w->param.with < ARGS ? (u32)argument_at(s, w->param.with) : sizeof(w->peer));
+	return 0;
+}
+
+static __always_inline void put_queue(struct scratch *s, struct sock *sk, u32 which)
+{
+	u32 len = BPF_CORE_READ(sk, sk_ack_backlog), most = BPF_CORE_READ(sk, sk_max_ack_backlog);
+	if (which == 0)
+		return put_u8(s, most ? (u64)len * 100 / most : 0);
+	put_u32(s, which == 1 ? len : most);
+}
+
+__noinline int put_socket_of(u32 program)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &program);
+	struct work *w = work_of(program);
+	if (!s || !w)
+		return 0;
+	struct sock *sk = (s64)w->value < 0 ? 0 : socket_of(task, w->value);
+	if (w->param.put == PUT_QUEUE)
+		put_queue(s, sk, w->param.with);
+	else
+		put_flow(s, sk, &w->peer, w->param.put == PUT_TUPLE_IN);
+	return 0;
+}
+
+static __always_inline bool is_relative(struct scratch *s, u32 arg)
+{
+	u8 first = 0;
+	bpf_probe_read_user(&first, 1, (void *)argument_at(s, arg));
+	return first && first != '/';
+}
+
+static __always_inline void put_directory(struct scratch *s, struct work *w, struct task_struct *task)
+{
+	struct text *t = text_of(s->program);
+	if (!t || !is_relative(s, w->param.with))
+		return put_empty(s);
+	if (w->param.put == PUT_WORKING_DIRECTORY || (s32)w->value == AT_FDCWD)
+		return put_path(s, t, task, PLACE_OF(task, fs, pwd));
+	put_file_path(s, t, task, file_of(task, w->value));
+}
+
+__noinline int put_path_of(u32 program)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &program);
+	struct work *w = work_of(program);
+	struct text *t = text_of(program);
+	if (!s || !w || !t)
+		return 0;
+	if (w->param.put == PUT_PATH)
+		put_file_path(s, t, task, file_of(task, w->value));
+	else
+		put_directory(s, w, task);
+	return 0;
+}
+
+static __always_inline u64 capabilities(const struct cred *cred, u32 which)
+{
+	u64 set = 0;
+	if (which == 0)
+		bpf_core_read(&set, sizeof(set), &cred->cap_inheritable);
+	else if (which == 1)
+		bpf_core_read(&set, sizeof(set), &cred->cap_permitted);
+	else
+		bpf_core_read(&set, sizeof(set), &cred->cap_effective);
+	return set;
+}
+
+__noinline int put_kernel_of(u32 program)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &program);
+	struct work *w = work_of(program);
+	if (!s || !w)
+		return 0;
+	struct file *file = file_of(task, w->value);
+	switch (w->param.put) {
+	case PUT_INODE: put_u64(s, BPF_CORE_READ(file, f_inode, i_ino)); break;
+	case PUT_DEVICE: put_u32(s, file ? file_device(file) : 0); break;
+	case PUT_CAPABILITIES: put_u64(s, capabilities(BPF_CORE_READ(task, cred), w->param.with)); break;
+	case PUT_OPEN_FLAGS: put_u32(s, file_flags((u32)w->value)); break;
+	}
+	return 0;
+}
+
+static __always_inline void put_dynamic(struct scratch *s, struct work *w)
+{
+	u32 from = s->at;
+	put_u8(s, w->param.table);
+	s->index--;
+	put_number(s, w->value, w->param.size);
+	join_from(s, from);
+}
+
+static __always_inline void put_param(struct scratch *s, struct work *w)
+{
+	switch (w->param.put) {
+	case PUT_EMPTY: put_empty(s); return;
+	case PUT_NUMBER: put_number(s, w->value, w->param.size); return;
+	case PUT_DYNAMIC: put_dynamic(s, w); return;
+	case PUT_FLAGS:
+	case PUT_ENUM: put_translated(s->program); return;
+	case PUT_PEER:
+	case PUT_MESSAGE_PEER: keep_peer_of(s->program); return;
+	case PUT_TUPLE_OUT:
+	case PUT_TUPLE_IN:
+	case PUT_QUEUE: put_socket_of(s->program); return;
+	case PUT_INODE:
+	case PUT_DEVICE:
+	case PUT_CAPABILITIES:
+	case PUT_OPEN_FLAGS: put_kernel_of(s->program); return;
+	case PUT_PATH:
+	case PUT_DIRECTORY:
+	case PUT_WORKING_DIRECTORY: put_path_of(s->program); return;
+	case PUT_FACTS: put_facts(s->program, w->value); return;
+	default: put_memory_of(s->program); return;
+	}
+}
+
+// One parameter of the record that `program` builds.
+__noinline int make_param(u32 program)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &program);
+	struct work *w = work_of(program);
+	if (!s || !w)
+		return 0;
+	w->value = param_value(s, &w->param);
+	put_param(s, w);
+	return 0;
+}
+
+static __always_inline void described_exit(struct scratch *s, struct task_struct *task, s64 result)
+{
+	u32 call = s->call.call;
+	struct recipe *recipe = bpf_map_lookup_elem(&recipes, &call);
+	struct work *w = work_of(s->program);
+	if (!recipe || !w || !recipe->code)
+		return;
+	s->call.result = result;
+	w->peer.family = 0;
+	record_begin(s, recipe->code, recipe->nparams, task);
+	for (u32 i = 0; i < PARAMS_MADE; i++) {
+		if (i >= recipe->made)
+			break;
+		w->param = recipe->param[i];
+		make_param(s->program);
+	}
+	send_bulk(s, CLASS_CALL);
+}

@@ -1,0 +1,286 @@
+//! The system calls whose events the probe makes by a table: where each parameter comes from.
+//!
+//! What is not here has a program of its own in the probe (processes, the open family, `connect`) or is reported as a
+//! generic event. Directories of relative paths and facts about descriptors follow from the event table.
+
+use Make::{
+    Accepted, Address, Arg, Bytes, Capabilities, Constant, Device, Dynamic, Empty, In, Inode, InodeOfResult,
+    Memory, Message, MessagePeer, MessageSize, OpenFlags, Out, PathOfResult, Peer, Queue, Result, Vector,
+    VectorSize,
+};
+
+/// How a parameter is made. Registers count from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Make {
+    /// It is empty: the probe cannot know it.
+    Empty,
+    /// What the call returned.
+    Result,
+    /// A register: a number, or the address of a text.
+    Arg(u8),
+    /// A number of so many bytes where a register points, behind so many.
+    Memory(u8, u16, u16),
+    /// Always the same.
+    Constant(u16),
+    /// The machine's number of the call.
+    Number,
+    /// Of a `Dyn` parameter: which type, and the register.
+    Dynamic(u16, u8),
+    /// Data where a register points; its length is in another, or is what the call returned.
+    Bytes(u8, u16),
+    /// The first part of an iovec.
+    Vector(u8),
+    /// Size of an iovec with so many parts as another register says.
+    VectorSize(u8, u16),
+    /// The first part of a message's data.
+    Message(u8),
+    /// Size of a message's data.
+    MessageSize(u8),
+    /// No parameter: the address in a message, for the tuple.
+    MessagePeer(u8),
+    /// A socket address; its size is in another register.
+    Address(u8, u16),
+    /// No parameter: a socket address, for the tuple.
+    Peer(u8, u16),
+    /// Both ends of a socket, the process's own first.
+    Out(u8),
+    /// Both ends of a socket, the process's own last.
+    In(u8),
+    /// Both ends of the socket that was returned, the process's own last.
+    Accepted,
+    /// Of the listening socket in register 0: how full its queue is in percent, how long, how long at most.
+    Queue(u16),
+    /// Inode of the descriptor that stands where a register points.
+    Inode(u8),
+    /// Device of the file that was opened.
+    Device,
+    /// Inode of the file that was opened.
+    InodeOfResult,
+    /// Path of the file that was opened.
+    PathOfResult,
+    /// Flags as `open` takes them.
+    OpenFlags(u8),
+    /// Of the process, after the call: inheritable, permitted, effective.
+    Capabilities(u16),
+    /// What the descriptor in a register stands for.
+    Facts(u8),
+    /// What the descriptor that was returned stands for.
+    FactsOfResult,
+    /// Path of the directory in a register, if the name in another is relative.
+    Directory(u8, u8),
+    /// The working directory, if the name in a register is relative.
+    WorkingDirectory(u8),
+}
+
+/// In place of a register: the length is what the call returned, or nobody says it.
+const RETURNED: u16 = 6;
+/// Memory sizes of the process: not kept up to date by the probe.
+const VM: Make = Empty;
+
+/// The kernel's quota structures are not read.
+const QUOTACTL: &[Make] = &[
+    Result,
+    Arg(1),
+    Empty,
+    Empty,
+    Empty,
+    Empty,
+    Empty,
+    Empty,
+    Empty,
+    Empty,
+    Empty,
+    Empty,
+    Empty,
+    Empty,
+    Empty,
+    Empty,
+    Empty,
+    Empty,
+];
+
+/// Event, parameters in their order; what is no parameter stands before the tuple it is for.
+pub(crate) static CALLS: &[(&str, &[Make])] = &[
+    ("close", &[Result, Arg(0)]),
+    ("read", &[Result, Bytes(1, RETURNED), Arg(0), Arg(2)]),
+    ("write", &[Result, Bytes(1, 2), Arg(0), Arg(2)]),
+    ("socket", &[Result, Arg(0), Arg(1), Arg(2), Arg(1)]),
+    ("bind", &[Result, Address(1, 2), Arg(0)]),
+    ("listen", &[Result, Arg(0), Arg(1)]),
+    ("send", &[Result, Bytes(1, 2), Arg(0), Arg(2), Out(0)]),
+    ("sendto", &[Result, Bytes(1, 2), Arg(0), Arg(2), Peer(4, 5), Out(0)]),
+    ("recv", &[Result, Bytes(1, RETURNED), Arg(0), Arg(2), In(0)]),
+    ("recvfrom", &[Result, Bytes(1, RETURNED), Peer(4, RETURNED), In(0), Arg(0), Arg(2)]),
+    ("shutdown", &[Result, Arg(0), Arg(1)]),
+    ("getsockname", &[]),
+    ("getpeername", &[]),
+    (
+        "socketpair",
+        &[Result, Memory(3, 0, 4), Memory(3, 4, 4), Constant(0), Constant(0), Arg(0), Arg(1), Arg(2)],
+    ),
+    ("setsockopt", &[Result, Arg(0), Arg(1), Arg(2), Empty, Arg(4)]),
+    ("getsockopt", &[Result, Arg(0), Arg(1), Arg(2), Empty, Memory(4, 0, 4)]),
+    ("sendmsg", &[Result, Message(1), Arg(0), MessageSize(1), MessagePeer(1), Out(0)]),
+    ("sendmmsg", &[Result, Arg(0), MessageSize(1), Message(1), MessagePeer(1), Out(0)]),
+    ("recvmsg", &[Result, MessageSize(1), Message(1), MessagePeer(1), In(0), Empty, Arg(0)]),
+    ("recvmmsg", &[Result, Arg(0), MessageSize(1), Message(1), MessagePeer(1), In(0), Empty]),
+    ("accept", &[Result, Accepted, Queue(0), Queue(1), Queue(2)]),
+    ("accept4", &[Result, Accepted, Queue(0), Queue(1), Queue(2), Arg(3)]),
+    ("pipe", &[Result, Memory(0, 0, 4), Memory(0, 4, 4), Inode(0)]),
+    ("pipe2", &[Result, Memory(0, 0, 4), Memory(0, 4, 4), Inode(0), Arg(1)]),
+    ("eventfd", &[Result, Arg(0), Constant(0)]),
+    ("eventfd2", &[Result, Arg(1), Arg(0)]),
+    ("signalfd", &[Result, Arg(0), Memory(1, 0, 4), Constant(0)]),
+    ("signalfd4", &[Result, Arg(3), Arg(0), Memory(1, 0, 4)]),
+    ("timerfd_create", &[Result, Arg(0), Arg(1)]),
+    ("inotify_init", &[Result, Constant(0)]),
+    ("inotify_init1", &[Result, Arg(0)]),
+    ("epoll_create", &[Result, Arg(0)]),
+    ("epoll_create1", &[Result, Arg(0)]),
+    ("epoll_wait", &[Result, Arg(2)]),
+    ("poll", &[Result, Empty, Arg(2)]),
+    ("ppoll", &[Result, Empty, Empty, Memory(3, 0, 4)]),
+    ("select", &[Result]),
+    ("futex", &[Result, Arg(0), Arg(1), Arg(2)]),
+    ("stat", &[Result, Arg(0)]),
+    ("lstat", &[Result, Arg(0)]),
+    ("fstat", &[Result, Arg(0)]),
+    ("stat64", &[Result, Arg(0)]),
+    ("lstat64", &[Result, Arg(0)]),
+    ("fstat64", &[Result]),
+    ("newfstatat", &[Result, Arg(0), Arg(1), Arg(3)]),
+    ("access", &[Result, Arg(0), Arg(1)]),
+    ("lseek", &[Result, Arg(0), Arg(1), Arg(2)]),
+    ("llseek", &[Result, Arg(0), Arg(2), Arg(4)]),
+    ("getcwd", &[Result, Arg(0)]),
+    ("chdir", &[Result, Arg(0)]),
+    ("fchdir", &[Result, Arg(0)]),
+    ("pread", &[Result, Bytes(1, RETURNED), Arg(0), Arg(2), Arg(3)]),
+    ("pwrite", &[Result, Bytes(1, 2), Arg(0), Arg(2), Arg(3)]),
+    ("readv", &[Result, VectorSize(1, 2), Vector(1), Arg(0)]),
+    ("writev", &[Result, Vector(1), Arg(0), VectorSize(1, 2)]),
+    ("preadv", &[Result, VectorSize(1, 2), Vector(1), Arg(0), Arg(3)]),
+    ("pwritev", &[Result, Vector(1), Arg(0), VectorSize(1, 2), Arg(3)]),
+    ("getdents", &[Result, Arg(0)]),
+    ("getdents64", &[Result, Arg(0)]),
+    ("ioctl", &[Result, Arg(0), Arg(1), Arg(2)]),
+    ("fcntl", &[Result, Arg(0), Arg(1), Arg(2)]),
+    ("flock", &[Result, Arg(0), Arg(1)]),
+    ("dup", &[Result, Arg(0)]),
+    ("dup2", &[Result, Arg(0), Arg(1)]),
+    ("dup3", &[Result, Arg(0), Arg(1), Arg(2)]),
+    ("close_range", &[Result, Arg(0), Arg(1), Arg(2)]),
+    ("kill", &[Result, Arg(0), Arg(1)]),
+    ("tkill", &[Result, Arg(0), Arg(1)]),
+    ("tgkill", &[Result, Arg(0), Arg(1), Arg(2)]),
+    ("nanosleep", &[Result, Empty]),
+    ("getrlimit", &[Result, Memory(1, 0, 8), Memory(1, 8, 8), Arg(0)]),
+    ("setrlimit", &[Result, Memory(1, 0, 8), Memory(1, 8, 8), Arg(0)]),
+    (
+        "prlimit",
+        &[Result, Memory(2, 0, 8), Memory(2, 8, 8), Memory(3, 0, 8), Memory(3, 8, 8), Arg(0), Arg(1)],
+    ),
+    ("brk", &[Result, VM, VM, VM, Arg(0)]),
+    ("mmap", &[Result, VM, VM, VM, Arg(0), Arg(1), Arg(2), Arg(3), Arg(4), Arg(5)]),
+    ("mmap2", &[Result, VM, VM, VM, Arg(0), Arg(1), Arg(2), Arg(3), Arg(4), Arg(5)]),
+    ("munmap", &[Result, VM, VM, VM, Arg(0), Arg(1)]),
+    ("mprotect", &[Result, Arg(0), Arg(1), Arg(2)]),
+    ("mlock", &[Result, Arg(0), Arg(1)]),
+    ("mlock2", &[Result, Arg(0), Arg(1), Arg(2)]),
+    ("munlock", &[Result, Arg(0), Arg(1)]),
+    ("mlockall", &[Result, Arg(0)]),
+    ("munlockall", &[Result]),
+    ("splice", &[Result, Arg(0), Arg(2), Arg(4), Arg(5)]),
+    ("sendfile", &[Result, Memory(2, 0, 8), Arg(0), Arg(1), Arg(3)]),
+    ("copy_file_range", &[Result, Arg(2), Memory(3, 0, 8), Arg(0), Memory(1, 0, 8), Arg(4)]),
+    ("ptrace", &[Result, Dynamic(0, 2), Dynamic(0, 3), Arg(0), Arg(1)]),
+    ("process_vm_readv", &[Result, Arg(0), Vector(1)]),
+    ("process_vm_writev", &[Result, Arg(0), Vector(1)]),
+    ("rename", &[Result, Arg(0), Arg(1)]),
+    ("renameat", &[Result, Arg(0), Arg(1), Arg(2), Arg(3)]),
+    ("renameat2", &[Result, Arg(0), Arg(1), Arg(2), Arg(3), Arg(4)]),
+    ("link", &[Result, Arg(0), Arg(1)]),
+    ("linkat", &[Result, Arg(0), Arg(1), Arg(2), Arg(3), Arg(4)]),
+    ("symlink", &[Result, Arg(0), Arg(1)]),
+    ("symlinkat", &[Result, Arg(0), Arg(1), Arg(2)]),
+    ("unlink", &[Result, Arg(0)]),
+    ("unlinkat", &[Result, Arg(0), Arg(1), Arg(2)]),
+    ("mkdir", &[Result, Arg(0), Arg(1)]),
+    ("mkdirat", &[Result, Arg(0), Arg(1), Arg(2)]),
+    ("rmdir", &[Result, Arg(0)]),
+    ("mknod", &[Result, Arg(0), Arg(1), Arg(2)]),
+    ("mknodat", &[Result, Arg(0), Arg(1), Arg(2), Arg(3)]),
+    ("chmod", &[Result, Arg(0), Arg(1)]),
+    ("fchmod", &[Result, Arg(0), Arg(1)]),
+    ("fchmodat", &[Result, Arg(0), Arg(1), Arg(2)]),
+    ("chown", &[Result, Arg(0), Arg(1), Arg(2)]),
+    ("lchown", &[Result, Arg(0), Arg(1), Arg(2)]),
+    ("fchown", &[Result, Arg(0), Arg(1), Arg(2)]),
+    ("fchownat", &[Result, Arg(0), Arg(1), Arg(2), Arg(3), Arg(4)]),
+    ("mount", &[Result, Arg(0), Arg(1), Arg(2), Arg(3)]),
+    ("umount", &[Result, Arg(0)]),
+    ("umount2", &[Result, Arg(0), Arg(1)]),
+    ("fsconfig", &[Result, Arg(0), Arg(1), Arg(2), Empty, Arg(3), Arg(4)]),
+    ("quotactl", QUOTACTL),
+    ("chroot", &[Result, Arg(0)]),
+    ("setns", &[Result, Arg(0), Arg(1)]),
+    ("unshare", &[Result, Arg(0)]),
+    ("setuid", &[Result, Arg(0)]),
+    ("setgid", &[Result, Arg(0)]),
+    ("setreuid", &[Result, Arg(0), Arg(1)]),
+    ("setregid", &[Result, Arg(0), Arg(1)]),
+    ("setresuid", &[Result, Arg(0), Arg(1), Arg(2)]),
+    ("setresgid", &[Result, Arg(0), Arg(1), Arg(2)]),
+    ("getuid", &[Result]),
+    ("geteuid", &[Result]),
+    ("getgid", &[Result]),
+    ("getegid", &[Result]),
+    ("getresuid", &[Result, Memory(0, 0, 4), Memory(1, 0, 4), Memory(2, 0, 4)]),
+    ("getresgid", &[Result, Memory(0, 0, 4), Memory(1, 0, 4), Memory(2, 0, 4)]),
+    ("setsid", &[Result]),
+    ("setpgid", &[Result, Arg(0), Arg(1)]),
+    ("capset", &[Result, Capabilities(0), Capabilities(1), Capabilities(2)]),
+    ("prctl", &[Result, Arg(0), Arg(1), Arg(1)]),
+    ("seccomp", &[Result, Arg(0), Arg(1)]),
+    ("keyctl", &[Result, Arg(0), Dynamic(0, 1), Dynamic(0, 2), Dynamic(0, 3), Dynamic(0, 4)]),
+    ("bpf", &[Result, Arg(0)]),
+    ("userfaultfd", &[Result, Arg(0)]),
+    ("memfd_create", &[Result, Arg(0), Arg(1)]),
+    ("pidfd_open", &[Result, Arg(0), Arg(1)]),
+    ("pidfd_getfd", &[Result, Arg(0), Arg(1), Arg(2)]),
+    ("open_by_handle_at", &[Result, Arg(0), OpenFlags(2), PathOfResult, Device, InodeOfResult]),
+    ("init_module", &[Result, Bytes(0, 1), Arg(1), Arg(2)]),
+    ("finit_module", &[Result, Arg(0), Arg(1), Arg(2)]),
+    ("delete_module", &[Result, Arg(0), Arg(1)]),
+    (
+        "io_uring_setup",
+        &[
+            Result,
+            Arg(0),
+            Memory(1, 0, 4),
+            Memory(1, 4, 4),
+            Memory(1, 8, 4),
+            Memory(1, 12, 4),
+            Memory(1, 16, 4),
+            Memory(1, 20, 4),
+        ],
+    ),
+    ("io_uring_enter", &[Result, Arg(0), Arg(1), Arg(2), Arg(3), Memory(4, 0, 4)]),
+    ("io_uring_register", &[Result, Arg(0), Arg(1), Arg(2), Arg(3)]),
+    (
+        "semop",
+        &[
+            Result,
+            Arg(2),
+            Memory(1, 0, 2),
+            Memory(1, 2, 2),
+            Memory(1, 4, 2),
+            Memory(1, 6, 2),
+            Memory(1, 8, 2),
+            Memory(1, 10, 2),
+            Arg(0),
+        ],
+    ),
+    ("semctl", &[Result, Arg(0), Arg(1), Arg(2), Arg(3)]),
+    ("semget", &[Result, Arg(0), Arg(1), Arg(2)]),
+];

@@ -1,0 +1,130 @@
+//! The filter of opens: tables that the rules give, and their way into the probe. `filter.h` is the other side.
+
+use aya::{
+    Ebpf, Pod,
+    maps::{Array, MapData, MapError},
+};
+
+use crate::probe::{ProbeError, map};
+
+/// Kinds of opens that a filter tells apart: bit 0 for reading, 1 for writing, 2 for a directory, 3 success.
+pub const FILTER_KINDS: usize = 16;
+const STATES: usize = 1 << 13;
+const CELLS: usize = 1 << 18;
+const SLOTS: u32 = 2;
+
+/// What opens can match a rule: two automata that read a path together, byte by byte. An open is reported if
+/// the bits of its kind and those of both last states have one in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathFilter {
+    /// The bits of each kind of open: 0 if none is to be reported, all if every one is.
+    pub kinds: [u64; FILTER_KINDS],
+    /// The class of each byte, less than `stride`.
+    pub classes: [u8; 256],
+    /// How many classes there are.
+    pub stride: u32,
+    /// Where the second automaton starts; the first one starts at 0.
+    pub second: u32,
+    /// For each state the next one by class.
+    pub next: Vec<u16>,
+    /// The bits of each state.
+    pub bits: Vec<u64>,
+}
+
+/// What to do with opens that the filter rejects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FilterMode {
+    /// Leave them out and count them.
+    #[default]
+    Drop,
+    /// Hand them over as [`crate::Item::Rejected`], to prove that no rule matches.
+    Mark,
+}
+
+/// The probe's `struct filter`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Raw {
+    kinds: [u64; FILTER_KINDS],
+    bits: [u64; STATES],
+    stride: u32,
+    second: u32,
+    classes: [u8; 256],
+    next: [u16; CELLS],
+}
+
+#[expect(unsafe_code, reason = "map values are written as plain bytes")]
+// SAFETY: only integers, whose sizes leave no padding, and any bytes are valid.
+unsafe impl Pod for Raw {}
+
+/// Puts the items at the start of the slots. Returns whether there is room.
+fn fill<T: Copy>(slots: &mut [T], items: &[T]) -> bool {
+    let room = slots.get_mut(..items.len());
+    room.map(|slots| slots.copy_from_slice(items)).is_some()
+}
+
+impl Raw {
+    const EMPTY: Self = Self {
+        kinds: [0; FILTER_KINDS],
+        bits: [0; STATES],
+        stride: 0,
+        second: 0,
+        classes: [0; 256],
+        next: [0; CELLS],
+    };
+
+    /// `None` if the filter is larger than the probe's tables.
+    fn new(filter: &PathFilter) -> Option<Box<Self>> {
+        let mut raw = Box::new(Self::EMPTY);
+        let PathFilter { kinds, classes, stride, second, .. } = *filter;
+        (raw.kinds, raw.classes, raw.stride, raw.second) = (kinds, classes, stride, second);
+        (fill(&mut raw.bits, &filter.bits) && fill(&mut raw.next, &filter.next)).then_some(raw)
+    }
+}
+
+/// The probe's filter.
+pub(crate) struct Filter {
+    tables: Array<MapData, Raw>,
+    in_use: Array<MapData, u32>,
+    slot: u32,
+}
+
+impl Filter {
+    pub(crate) fn new(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
+        Ok(Self { tables: map(ebpf, "filters")?, in_use: map(ebpf, "filter_use")?, slot: 0 })
+    }
+
+    /// Puts a filter into use, or none. Returns whether it fits. A program that reads the table before is not
+    /// disturbed: the new one goes into the other slot.
+    pub(crate) fn set(&mut self, filter: Option<&PathFilter>, mode: FilterMode) -> Result<bool, MapError> {
+        let raw = filter.and_then(Raw::new);
+        let mut in_use = 0;
+        if let Some(raw) = &raw {
+            let slot = self.slot.wrapping_add(1) % SLOTS;
+            self.tables.set(slot, &**raw, 0)?;
+            self.slot = slot;
+            in_use = slot | if mode == FilterMode::Drop { 2 } else { 4 };
+        }
+        self.in_use.set(0, in_use, 0)?;
+        Ok(raw.is_some() || filter.is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_is_too_large_is_refused() {
+        let filter = |bits| PathFilter {
+            kinds: [1; FILTER_KINDS],
+            classes: [0; 256],
+            stride: 1,
+            second: 0,
+            next: vec![0],
+            bits: vec![1; bits],
+        };
+        assert_eq!(Raw::new(&filter(STATES)).unwrap().bits[STATES - 1], 1);
+        assert!(Raw::new(&filter(STATES + 1)).is_none());
+    }
+}

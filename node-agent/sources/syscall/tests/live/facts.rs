@@ -1,0 +1,70 @@
+//! What events tell of their descriptors.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use saker_events::{
+    descriptor::{End, FdType, Protocol},
+    fd_facts::FdFacts,
+    table::EventRow,
+};
+
+use crate::harness::{Seen, child, probe, watch};
+
+/// The facts of the child's last event of that name.
+fn facts_of(seen: &[Seen], event: &str) -> Seen {
+    let named = |seen: &&Seen| EventRow::of(seen.code).is_some_and(|row| row.name == event);
+    seen.iter().rfind(named).unwrap_or_else(|| panic!("no {event}: {seen:?}")).clone()
+}
+
+fn parse<'a>(seen: &'a Seen, event: &str) -> FdFacts<'a> {
+    let (at, _) = EventRow::of(seen.code).and_then(|row| row.param("fdfacts")).expect("facts");
+    FdFacts::parse(seen.bytes(at)).unwrap_or_else(|| panic!("{event} without facts: {seen:?}"))
+}
+
+#[track_caller]
+fn check(event: &str, act: impl FnOnce() -> i32 + Send, kind: FdType, name: &str) {
+    let Some(mut probe) = probe(&[event]) else { return };
+    let seen = watch(&mut probe, || child(act));
+    let seen = facts_of(&seen, event);
+    let facts = parse(&seen, event);
+    assert_eq!((facts.kind, &*String::from_utf8_lossy(&facts.name)), (kind, name), "{event}");
+}
+
+#[test]
+fn files_directories_and_pipes_are_known_behind_their_numbers() {
+    let open = |name: &std::ffi::CStr| call!(SYS_open, name.as_ptr(), 0);
+    check("dup", || call!(SYS_dup, open(c"/etc/hostname")), FdType::File, "/etc/hostname");
+    check("fchdir", || call!(SYS_fchdir, open(c"/etc")), FdType::Directory, "/etc");
+    let mut fds = [0_i32; 2];
+    let mut dup_pipe = || {
+        call!(SYS_pipe2, fds.as_mut_ptr(), 0);
+        call!(SYS_dup3, fds[0], 77, 0)
+    };
+    check("dup3", &mut dup_pipe, FdType::Pipe, "");
+    check("memfd_create", || call!(SYS_memfd_create, c"x".as_ptr(), 0), FdType::Memfd, "/memfd:x");
+    check("eventfd2", || call!(SYS_eventfd2, 0, 0), FdType::Event, "/[eventfd]")
+}
+
+#[test]
+fn a_connection_is_known_after_dup_whatever_was_closed_before() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
+    let port = listener.local_addr().expect("its address").port();
+    let address = [&[2, 0][..], &port.to_be_bytes(), &[127, 0, 0, 1], &[0; 8]].concat();
+    let Some(mut probe) = probe(&["dup2"]) else { return };
+    let seen = watch(&mut probe, || {
+        child(|| {
+            let fd = call!(SYS_socket, libc::AF_INET, libc::SOCK_STREAM, 0);
+            call!(SYS_connect, fd, address.as_ptr(), 16);
+            call!(SYS_dup2, fd, 0)
+        })
+    });
+    let seen = facts_of(&seen, "dup2");
+    let facts = parse(&seen, "dup2");
+    assert_eq!((facts.kind, facts.protocol, facts.connected), (FdType::Ipv4, Protocol::Tcp, true));
+    let name = String::from_utf8_lossy(&facts.name).into_owned();
+    assert!(
+        name.starts_with("127.0.0.1:") && name.ends_with(&format!("->127.0.0.1:{port}"))
+            || facts.end == Some(End::Server),
+        "{name}"
+    );
+}

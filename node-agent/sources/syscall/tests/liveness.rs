@@ -1,0 +1,56 @@
+//! A probe whose links are gone is noticed. Alone in its process, because it takes the links of all probes there are.
+#![expect(unsafe_code, reason = "takes descriptors away, as an attacker would")]
+#![allow(clippy::print_stderr, reason = "a skipped test says so")]
+
+use std::{
+    fs::{self, File},
+    os::fd::AsRawFd,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use saker_source_syscall::{Item, Probe, Settings, SyscallSet};
+
+const SOON: Duration = Duration::from_secs(5);
+
+/// Puts something else in the place of every link of this process, which detaches the programs.
+fn take_links() -> usize {
+    let null = File::open("/dev/null").expect("/dev/null");
+    let links = fs::read_dir("/proc/self/fd").expect("our descriptors").flatten().filter(|entry| {
+        fs::read_link(entry.path()).is_ok_and(|target| target.to_string_lossy().contains("bpf_link"))
+    });
+    let links: Vec<i32> = links.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for link in &links {
+        // SAFETY: both are open descriptors; the probe only closes its own later, which then is this one.
+        assert_eq!(unsafe { libc::dup2(null.as_raw_fd(), *link) }, *link);
+    }
+    links.len()
+}
+
+/// Runs the probe until `done` or the time is over. Gives the hooks that fell silent.
+fn listen(probe: &mut Probe, time: Duration, done: usize) -> Vec<&'static str> {
+    let (stop, started, mut silent) = (AtomicBool::new(false), Instant::now(), Vec::new());
+    probe.run(&stop, &mut |item| {
+        if let Item::Heard(heard) = item {
+            assert!(!heard.alive, "nothing comes back here");
+            silent.push(heard.hook);
+        }
+        stop.store(silent.len() == done || started.elapsed() > time, Ordering::Relaxed);
+    });
+    silent
+}
+
+#[test]
+fn detached_hooks_are_noticed() {
+    // SAFETY: it has no preconditions.
+    if unsafe { libc::geteuid() } != 0 || !Path::new("/sys/kernel/btf/vmlinux").exists() {
+        eprintln!("skipped: needs root and BTF");
+        return;
+    }
+    let syscalls = SyscallSet::from_names(["connect"]).expect("a call");
+    let mut probe = Probe::load(&Settings { syscalls, ..Settings::default() }).expect("a probe");
+    assert_eq!(listen(&mut probe, SOON, 1), [""; 0], "a probe that works is heard");
+    assert_eq!(take_links(), 4);
+    assert_eq!(listen(&mut probe, SOON, 3), ["sched_process_fork", "sched_process_exit", "sys_exit"]);
+}

@@ -1,0 +1,94 @@
+//! What the agent captures gives the same alerts again.
+
+use std::{fs, fs::File, path::Path, process::Command};
+
+use saker_alert::{Format, Renderer};
+use saker_capture::Reader;
+use saker_engine::{CaptureEngine, Options, RulesHandle};
+use saker_events::load_options;
+use saker_rules::load::{SourceFile, load};
+
+use crate::running::{Running, can_run_live, start};
+
+/// Rules whose alerts tell much of who did it, on a file and on everything that runs below the shell.
+fn rules(marker: &Path) -> String {
+    let who = "%evt.type %proc.cmdline %proc.exe %proc.exepath %proc.cwd %proc.pname %proc.aname[2] %proc.sid %proc.tty \
+        %proc.vpid %proc.ppid %proc.is_exe_writable %user.name %user.uid %group.name %user.loginuid %evt.args";
+    format!(
+        "- rule: File read\n  desc: d\n  condition: evt.type in (open, openat, openat2) and fd.name = {0}\n  output: MINE {who} %fd.name %fd.num %evt.res\n  priority: WARNING\n\
+         - rule: Program run\n  desc: d\n  condition: evt.type = execve and proc.pcmdline contains {0}\n  output: MINE {who}\n  priority: WARNING\n",
+        marker.display()
+    )
+}
+
+/// The alerts that the rules give over a capture.
+fn replay(capture: &Path, rules: String) -> Vec<String> {
+    let loaded = load(&[SourceFile::from_bytes("mine".to_owned(), rules.into_bytes())], &load_options());
+    let options = Options::new("test-node");
+    let mut engine = CaptureEngine::new(RulesHandle::new(loaded.rules.unwrap()), &options);
+    let (renderer, mut lines) = (Renderer::new(Format::default()), Vec::new());
+    let mut reader = Reader::new(File::open(capture).unwrap()).unwrap();
+    while let Some(entry) = reader.next().unwrap() {
+        engine.entry(entry, &mut |alert| lines.push(renderer.line(&alert).to_string()));
+    }
+    lines
+}
+
+fn mine(agent: &Running) -> Vec<String> {
+    agent.stdout.all().into_iter().filter(|line| line.contains("MINE")).collect()
+}
+
+#[test]
+fn a_capture_gives_the_same_alerts_as_the_agent() {
+    if !can_run_live("a_capture_gives_the_same_alerts_as_the_agent") {
+        return;
+    }
+    let dir = tempfile::TempDir::new().unwrap();
+    let marker = dir.path().join("marker");
+    fs::write(&marker, "x").unwrap();
+    std::os::unix::fs::symlink(&marker, dir.path().join("link")).unwrap();
+    fs::write(dir.path().join("mine.yaml"), rules(&marker)).unwrap();
+    let file = dir.path().join("mine.yaml");
+    let arguments = ["--capture-to", "@/live.scap", "--rules", file.to_str().unwrap()];
+    let agent = start(&arguments);
+    agent.log("capturing to ");
+    let script = format!(
+        "cat {0}; cd {1}; cat link; cat ./marker; id; cat {0} x",
+        marker.display(),
+        dir.path().display()
+    );
+    Command::new("sh").args(["-c", &script]).output().unwrap();
+    agent.alert(&format!("cat {} x", marker.display()));
+    let (capture, live) = (agent.path("live.scap"), mine(&agent));
+    agent.signal("INT");
+    agent.log("capture ");
+    let again = replay(&capture, rules(&marker));
+    assert!(live.len() >= 8, "{live:#?}");
+    assert!(live.iter().any(|line| line.contains("evasion_resolved_path=")), "{live:#?}");
+    assert_eq!(live, again);
+}
+
+#[test]
+fn a_capture_ends_at_its_time_and_detection_goes_on() {
+    if !can_run_live("a_capture_ends_at_its_time_and_detection_goes_on") {
+        return;
+    }
+    let agent = start(&["--capture-to", "@/live.scap", "--capture-seconds", "1"]);
+    agent.log("capturing to ");
+    std::thread::sleep(std::time::Duration::from_millis(1200));
+    Command::new("cat").arg("/etc/shadow").output().unwrap();
+    agent.log("its time is over; detection goes on");
+    agent.alert("/etc/shadow");
+    let capture = agent.path("live.scap");
+    assert!(replay(&capture, rules(Path::new("/nowhere"))).is_empty());
+    let (status, log) = agent.interrupt();
+    assert!(status.success() && log.contains(" came after its end"), "{log}");
+}
+
+#[test]
+fn a_capture_that_cannot_be_written_stops_the_start() {
+    let agent = start(&["--capture-to", "@/no/folder/live.scap"]);
+    let (status, log) = agent.end();
+    assert!(!status.success());
+    assert!(log.contains("cannot write the capture ") && log.contains("No such file"), "{log}");
+}

@@ -1,0 +1,104 @@
+//! What the cases do: a program of ours that acts under any name.
+
+use std::{
+    fs,
+    io::Write as _,
+    net::{TcpListener, TcpStream},
+    os::{fd::AsRawFd, unix::process::CommandExt as _},
+    process::{Command, ExitCode},
+    ptr, thread,
+    time::Duration,
+};
+
+/// Does what the arguments say; any other arguments are those of a program that does nothing.
+pub(crate) fn run(arguments: &[String]) -> ExitCode {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["run", program, rest @ ..] => run_and_wait(Command::new(program).args(rest)),
+        ["late", program, rest @ ..] => {
+            thread::sleep(Duration::from_millis(5200));
+            run_here(program, rest);
+        }
+        ["in-terminal", program, rest @ ..] => in_terminal(program, rest),
+        ["as", user, program, rest @ ..] => {
+            drop(Command::new(program).args(rest).uid(user.parse().unwrap_or(65534)).exec());
+        }
+        other => run_here(other.first().copied().unwrap_or_default(), other.get(1..).unwrap_or_default()),
+    }
+    ExitCode::SUCCESS
+}
+
+/// One action in this process. Failures are no matter: the case looks at the alert.
+fn run_here(action: &str, rest: &[&str]) {
+    match (action, rest) {
+        ("read", [file]) => drop(fs::read(file)),
+        ("write", [file]) => drop(fs::OpenOptions::new().write(true).create(true).truncate(false).open(file)),
+        ("truncate", [file]) => drop(fs::OpenOptions::new().write(true).truncate(true).open(file)),
+        ("symlink", [target, link]) => drop(std::os::unix::fs::symlink(target, link)),
+        ("link", [target, link]) => drop(fs::hard_link(target, link)),
+        ("connect", [address]) => connect(address, None),
+        ("connect-and-dup", [address, fd]) => connect(address, fd.parse().ok()),
+        ("run-from-memory", [program]) => run_from_memory(program),
+        (name, _) => system_call(name),
+    }
+}
+
+/// Calls that only need their number; they may fail.
+fn system_call(name: &str) {
+    // SAFETY: no call gets memory of ours.
+    unsafe {
+        match name {
+            "packet-socket" => libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0x300),
+            "datagram-socket" => libc::socket(libc::AF_INET, libc::SOCK_DGRAM, 0),
+            "load-module" => i32::from(libc::syscall(libc::SYS_finit_module, -1, c"".as_ptr(), 0) == 0),
+            "unload-module" => i32::from(libc::syscall(libc::SYS_delete_module, c"no_such".as_ptr(), 0) == 0),
+            "attach" => i32::from(libc::ptrace(libc::PTRACE_ATTACH, 1 << 22, 0, 0) == 0),
+            "detach" => i32::from(libc::ptrace(libc::PTRACE_DETACH, 1 << 22, 0, 0) == 0),
+            "trace-me" => i32::from(libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) == 0),
+            _ => 0,
+        }
+    };
+}
+
+fn run_and_wait(command: &mut Command) {
+    drop(command.status());
+}
+
+/// Listens on the address and connects to it, so that no other machine is needed.
+fn connect(address: &str, duplicate: Option<i32>) {
+    let Ok(_listener) = TcpListener::bind(address) else { return };
+    let Ok(stream) = TcpStream::connect(address) else { return };
+    if let Some(fd) = duplicate {
+        // SAFETY: both are descriptors of this process, which ends now.
+        unsafe { libc::dup2(stream.as_raw_fd(), fd) };
+    }
+}
+
+fn run_from_memory(program: &str) {
+    // SAFETY: a name that lives on.
+    let fd = unsafe { libc::memfd_create(c"case".as_ptr(), 0) };
+    let path = format!("/proc/self/fd/{fd}");
+    let copied =
+        fs::read(program).and_then(|bytes| fs::OpenOptions::new().write(true).open(&path)?.write_all(&bytes));
+    if copied.is_ok() {
+        drop(Command::new(path).exec());
+    }
+}
+
+/// Runs a program as the first of a session with a terminal.
+fn in_terminal(program: &str, rest: &[&str]) {
+    let (mut control, mut terminal) = (0, 0);
+    // SAFETY: two places for descriptors; no settings are given.
+    unsafe { libc::openpty(&raw mut control, &raw mut terminal, ptr::null_mut(), ptr::null(), ptr::null()) };
+    let mut command = Command::new(program);
+    command.args(rest);
+    // SAFETY: both calls may be made between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            libc::setsid();
+            libc::ioctl(terminal, libc::TIOCSCTTY, 0);
+            Ok(())
+        });
+    }
+    run_and_wait(&mut command);
+}

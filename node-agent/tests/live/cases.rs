@@ -1,0 +1,173 @@
+//! The table of cases and its judge.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::running::{Running, can_run_live, start_in};
+
+const CASES: &str = include_str!("../cases/stable_rules.yaml");
+/// In the environment of every process of a case, and so in its alerts.
+const MARK: &str = "SAKER_CASE";
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One row of the table.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    rule: String,
+    /// Why it cannot fire here.
+    skip: Option<String>,
+    #[serde(default)]
+    fires: String,
+    #[serde(default)]
+    quiet: String,
+    #[serde(default)]
+    container: bool,
+    #[serde(default)]
+    expected: BTreeMap<String, Value>,
+}
+
+/// Whether the first argument asks for an action, not for tests.
+pub(crate) fn is_action(argument: &str) -> bool {
+    !argument.starts_with('-') && !argument.is_empty()
+}
+
+/// Runs every case and reports as the usual test runner does.
+pub(crate) fn run() -> ExitCode {
+    let fixtures = env::var("SAKER_FIXTURES").map(PathBuf::from).unwrap_or_default();
+    let rules = fixtures.join("rules/falco_rules.yaml");
+    if !can_run_live("live") {
+        return ExitCode::SUCCESS;
+    }
+    if !rules.is_file() {
+        eprintln!("live: skipped: needs upstream's rules in SAKER_FIXTURES");
+        return ExitCode::SUCCESS;
+    }
+    let cases: Vec<Case> = serde_saphyr::from_str(CASES).expect("the table of cases");
+    let lab = Lab::new(&rules);
+    report(
+        cases.iter().filter(|case| case.skip.is_none()).map(|case| (case, lab.judge(case))).collect(),
+        &cases,
+    )
+}
+
+fn report(verdicts: Vec<(&Case, Result<(), String>)>, cases: &[Case]) -> ExitCode {
+    let failed = verdicts.iter().filter(|(_, verdict)| verdict.is_err()).count();
+    for (case, verdict) in &verdicts {
+        match verdict {
+            Ok(()) => println!("test {} ... ok", case.rule),
+            Err(reason) => println!("test {} ... FAILED\n    {reason}", case.rule),
+        }
+    }
+    for case in cases {
+        if let Some(reason) = &case.skip {
+            eprintln!("live: {}: skipped: {reason}", case.rule);
+        }
+    }
+    let (passed, skipped) = (verdicts.len() - failed, cases.len() - verdicts.len());
+    let result = if failed == 0 { "ok" } else { "FAILED" };
+    println!(
+        "\ntest result: {result}. {passed} passed; {failed} failed; {skipped} ignored; 0 measured; 0 filtered out"
+    );
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A running agent and what the scripts need.
+struct Lab {
+    agent: Running,
+    cgroup: Option<PathBuf>,
+}
+
+impl Lab {
+    fn new(rules: &Path) -> Self {
+        let dir = tempfile::TempDir::new().expect("a directory");
+        open_to_all(dir.path());
+        let config = format!(
+            "rules_files: [{}]\nstate_dir: {}/state\nwebserver: {{listen_port: 0}}\njson_output: true\nrule_matching: all\n\
+             append_output: [{{extra_fields: [\"proc.env[{MARK}]\", fd.name, fd.type, evt.res]}}]\n",
+            rules.display(),
+            dir.path().display(),
+        );
+        fs::write(dir.path().join("saker.yaml"), config).expect("a configuration");
+        let agent = start_in(dir, &[]);
+        agent.log("processes were there before");
+        Self { agent, cgroup: container_cgroup() }
+    }
+
+    /// Fires the rule once with the fields that the table says, and not at all by the neighbour.
+    fn judge(&self, case: &Case) -> Result<(), String> {
+        let mark = |kind| format!("{} {kind}", case.rule);
+        self.act(case, &case.quiet, &mark("quiet"));
+        self.act(case, &case.fires, &mark("fires"));
+        let started = Instant::now();
+        let alert = loop {
+            match self.alert(&case.rule, &mark("fires")) {
+                Some(alert) => break alert,
+                None if started.elapsed() > PATIENCE => return Err("no alert".to_owned()),
+                None => thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        // Both scripts went through the same queues in their order.
+        if let Some(alert) = self.alert(&case.rule, &mark("quiet")) {
+            return Err(format!("the neighbour fires it too: {alert}"));
+        }
+        let wrong =
+            case.expected.iter().find(|(field, value)| alert["output_fields"][field.as_str()] != **value);
+        wrong.map_or(Ok(()), |(field, value)| Err(format!("{field} is not {value}: {alert}")))
+    }
+
+    fn alert(&self, rule: &str, mark: &str) -> Option<Value> {
+        let lines = self.agent.stdout.all();
+        let mut alerts = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let marked = format!("proc.env[{MARK}]");
+        alerts.find(|alert| alert["rule"] == rule && alert["output_fields"][&marked] == mark)
+    }
+
+    fn act(&self, case: &Case, script: &str, mark: &str) {
+        let dir = tempfile::TempDir::new().expect("a directory");
+        open_to_all(dir.path());
+        let enter = match &self.cgroup {
+            Some(cgroup) if case.container => format!("echo $$ > {}/cgroup.procs; ", cgroup.display()),
+            _ => String::new(),
+        };
+        let script = format!("name() {{ ln -s $ACT $DIR/$1; }}; {enter}{script}");
+        let act = env::current_exe().expect("the path of this program");
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &script]).env("ACT", act).env("DIR", dir.path()).env(MARK, mark);
+        // What a script says is of no interest; what it did is.
+        drop(command.output());
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if let Some(cgroup) = &self.cgroup {
+            // It is empty by now, or stays.
+            let _ = fs::remove_dir(cgroup);
+        }
+    }
+}
+
+fn open_to_all(dir: &Path) {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(dir, mode).expect("a directory of ours");
+}
+
+/// A cgroup with the name that docker gives.
+fn container_cgroup() -> Option<PathBuf> {
+    let id = format!("{:064x}", u128::from(std::process::id()) | 0xface_0000_0000);
+    let roots = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup"];
+    roots
+        .iter()
+        .map(|root| Path::new(root).join("docker").join(&id))
+        .find(|path| fs::create_dir_all(path).is_ok())
+}
