@@ -7,13 +7,15 @@ mod common;
 use std::{fmt::Write, fs, path::PathBuf};
 
 use common::{Files, root, saker, saker_in};
-use serde_json::Value;
+use saker_capture::ListedProcess;
+use saker_events::{Event, write};
+use serde_json::{Value, json};
 
 const RULESETS: [(&str, &str); 2] =
     [("System calls", "saker_syscall_rules.yaml"), ("Kubernetes audit events", "saker_audit_rules.yaml")];
 
 /// Every command, as one types it.
-const COMMANDS: [&[&str]; 13] = [
+const COMMANDS: [&[&str]; 14] = [
     &[],
     &["rules"],
     &["rules", "validate"],
@@ -25,6 +27,7 @@ const COMMANDS: [&[&str]; 13] = [
     &["audit", "policy"],
     &["audit", "setup"],
     &["replay"],
+    &["record"],
     &["fields"],
     &["doctor"],
 ];
@@ -86,6 +89,45 @@ fn every_command_is_documented() {
 #[test]
 fn commands_print_what_the_guide_shows() {
     check("writing-rules.md", |written| Guide::default().replay(written));
+}
+
+#[test]
+fn replays_print_what_the_captures_page_shows() {
+    check("captures.md", |written| {
+        let (guide, whole) = (Guide::default(), incident().expect("memory"));
+        fs::write(guide.files.path("cut.scap"), &whole[..whole.len() - 9]).expect("a file");
+        fs::write(guide.files.path("incident.scap"), whole).expect("a file");
+        guide.replay(written)
+    });
+}
+
+/// A capture of `cat` below `sh`, which reads the shadow file, and reads it again.
+fn incident() -> std::io::Result<Vec<u8>> {
+    let thread = |pid: i64, ptid, comm: &str, args: &[u8]| ListedProcess {
+        tid: pid,
+        pid,
+        ptid,
+        vtid: pid,
+        vpid: pid,
+        comm: comm.into(),
+        exe: comm.into(),
+        args: args.to_vec(),
+        cwd: b"/root".to_vec(),
+        uid: 0,
+        gid: 0,
+        ..ListedProcess::default()
+    };
+    let mut capture = saker_capture::Writer::new(Vec::new());
+    capture.section()?;
+    capture.processes(&[thread(40, 1, "sh", b""), thread(41, 40, "cat", b"/etc/shadow\0")])?;
+    for (second, fd) in [(0, 3), (1, 4)] {
+        let row = write::row("openat").expect("an event");
+        let named = json!({"fd": fd, "dirfd": -100, "name": "/etc/shadow", "flags": 1});
+        let params = write::params(row, named.as_object().expect("an object")).expect("parameters");
+        let bytes = write::event(1_700_000_000_000_000_000 + second * 1_000_000_000, 41, row.code, &params);
+        assert!(capture.event(&Event::parse(&bytes).expect("an event"), false)?);
+    }
+    Ok(capture.into_inner())
 }
 
 /// A text whose `yaml` blocks are files and whose `console` blocks are commands with their output.

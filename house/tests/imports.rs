@@ -52,7 +52,7 @@ const OURS: &[(&str, &[&str])] = &[
     ),
     ("saker-house", &[]),
     ("saker-e2e", &[]),
-    ("saker-bench", &[]),
+    ("saker-bench", &["saker-engine", "saker-events", "saker-rules"]),
 ];
 
 /// Crates of others that only some of ours may use directly.

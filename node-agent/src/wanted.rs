@@ -1,8 +1,16 @@
 //! What the rules in force need of the probe.
 
+use std::collections::BTreeSet;
+
 use saker_engine::prefilter::PathTable;
-use saker_events::{SYSCALL_SOURCE, schema};
-use saker_rules::{load::Loaded, ruleset::RuleSet};
+use saker_events::{
+    SYSCALL_SOURCE,
+    table::{EVENTS, event_flags, event_types},
+};
+use saker_rules::{
+    load::Loaded,
+    ruleset::{Rule, RuleSet},
+};
 use saker_source_syscall::{PathFilter, SyscallSet};
 
 /// The calls that rules are about, and the opens among them that can match.
@@ -29,16 +37,59 @@ impl Wanted {
 
 /// The calls of these rules that the probe can report; the load report names rules that need others.
 fn syscalls(rules: &RuleSet) -> SyscallSet {
-    let schema = schema();
-    let needed = rules.needed_event_types(SYSCALL_SOURCE);
-    let names = needed.iter().filter_map(|id| schema.event_types().get(usize::from(id.0)));
-    let names: Vec<_> =
-        names.map(|e| e.name).filter(|name| SyscallSet::from_names([*name]).is_ok()).collect();
-    SyscallSet::from_names(names).unwrap_or_default()
+    let enabled = rules.rules().iter().filter(|rule| rule.info.enabled && rule.info.source == SYSCALL_SOURCE);
+    let names: BTreeSet<_> = enabled.flat_map(event_names).collect();
+    let captured = names.into_iter().filter(|name| SyscallSet::from_names([*name]).is_ok());
+    SyscallSet::from_names(captured).unwrap_or_default()
+}
+
+/// The events that a rule is about. A rule that does not say which, or only which not, is not about data that flows
+/// and threads that wait: as with Falco (`falco -i`), such calls are reported to rules that name them.
+fn event_names(rule: &Rule) -> impl Iterator<Item = &'static str> {
+    let types = event_types();
+    let named = rule.event_types.len() <= types.len() / 2;
+    let names = rule.event_types.iter().filter_map(|id| types.get(usize::from(id.0))).map(|ty| ty.name);
+    names.filter(move |name| named || !is_high_volume(name))
+}
+
+fn is_high_volume(name: &str) -> bool {
+    let flows = event_flags::READS_FROM_FD | event_flags::WRITES_TO_FD | event_flags::WAITS;
+    name == "futex" || EVENTS.iter().any(|row| row.name == name && row.any(flows))
 }
 
 fn path_filter(table: PathTable) -> PathFilter {
     let PathTable { classes, stride, next, bits, second, kinds } = table;
     let stride = u32::try_from(stride).unwrap_or(0);
     PathFilter { kinds, classes, stride, second: second.into(), next, bits }
+}
+
+#[cfg(test)]
+mod tests {
+    use saker_events::load_options;
+    use saker_rules::load::{SourceFile, load};
+
+    use super::*;
+
+    /// Whether a rule of this condition makes the probe report the call.
+    fn wants(condition: &str, call: &str) -> bool {
+        let text = format!("- rule: r\n  desc: d\n  condition: {condition}\n  output: o\n  priority: INFO\n");
+        let loaded = load(&[SourceFile::new("r.yaml", text)], &load_options());
+        let rules = loaded.rules.as_ref().unwrap();
+        syscalls(rules).names().any(|name| name == call)
+    }
+
+    #[test]
+    fn calls_that_flow_are_reported_to_rules_that_name_them() {
+        for (condition, call, expected) in [
+            ("evt.type=read and proc.name=x", "read", true),
+            ("proc.name=x", "read", false),
+            ("evt.type!=open and proc.name=x", "sendto", false),
+            ("proc.name=x", "ptrace", true),
+            ("proc.name=x", "madvise", true),
+            ("evt.type=pread", "pread64", true),
+            ("evt.type=setuid", "setuid32", true),
+        ] {
+            assert_eq!(wants(condition, call), expected, "{condition}: {call}");
+        }
+    }
 }

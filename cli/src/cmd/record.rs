@@ -91,7 +91,7 @@ struct Recording {
 impl Recording {
     fn item(&mut self, item: &Item) {
         match item {
-            Item::Event(event) => {
+            Item::Event(event) | Item::Rejected(event) => {
                 if let Some(ended) = self.recorder.event(event) {
                     self.ended = Some(ended);
                     self.stop.store(true, Relaxed);
@@ -99,7 +99,7 @@ impl Recording {
             }
             Item::Gap { lost, .. } => self.recorder.lost(*lost),
             Item::Idle if self.is_over() => self.stop.store(true, Relaxed),
-            Item::Idle => {}
+            Item::Idle | Item::Heard(_) => {}
         }
     }
 

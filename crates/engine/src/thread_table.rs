@@ -4,6 +4,7 @@
 //! that are replaced when they end, and a table of descriptors for each process. Live events are different: see
 //! [`crate::process_table`].
 
+mod bounds;
 mod clone;
 mod effects;
 mod exec;
@@ -31,9 +32,9 @@ use self::{fds::Fds, files::Opening, kinship::Group};
 use crate::params::Params;
 
 /// Threads kept at most.
-pub const MAX_THREADS: usize = 131_072;
+pub const MAX_THREADS: usize = 65_536;
 /// Descriptors kept at most, of all processes together.
-pub const MAX_FDS: usize = 524_288;
+pub const MAX_FDS: usize = 262_144;
 /// Descriptors of one process kept at most.
 pub const MAX_FDS_OF_PROCESS: usize = 131_072;
 
@@ -46,6 +47,8 @@ pub struct Counters {
     pub refused_fds: u64,
     /// Events by threads that the capture never told of.
     pub unknown: u64,
+    /// How often everything was forgotten because texts took too much memory.
+    pub forgotten: u64,
 }
 
 /// One thread with what is known around it.
@@ -130,6 +133,8 @@ pub struct ThreadTable {
     /// The thread of the event at hand.
     current: Option<i64>,
     fds: usize,
+    /// Bytes of texts and descriptors, about.
+    spent: usize,
     counters: Counters,
 }
 
@@ -150,6 +155,7 @@ impl Default for ThreadTable {
             used: NO_FD,
             current: None,
             fds: 0,
+            spent: 0,
             counters: Counters::default(),
         }
     }
@@ -199,6 +205,9 @@ impl ThreadTable {
             self.meet(event, row);
         }
         effects::apply(self, Params { event, row });
+        if row.any(event_flags::MODIFIES_STATE) {
+            self.charge(event.data_bytes());
+        }
         let last = self.current.and_then(|tid| self.threads.get(&tid));
         self.used.number = last.map_or(-1, |t| t.last_fd);
     }

@@ -18,7 +18,7 @@ use saker_rules::{
     value::Value,
 };
 use serde::Deserialize;
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 const TS: u64 = 1_700_000_000_000_000_000;
 const MILLISECOND: u64 = 1_000_000;
@@ -108,7 +108,7 @@ fn cases() {
     assert!(count > 30, "only {count} cases");
 }
 
-fn told(tid: i64, evt: &str, params: Json) -> Vec<u8> {
+fn told(tid: i64, evt: &str, params: &Json) -> Vec<u8> {
     let params = params.as_object().cloned().unwrap_or_default();
     Told { tid, ms: 0, evt: evt.to_owned(), enter: false, params }.bytes()
 }
@@ -116,19 +116,31 @@ fn told(tid: i64, evt: &str, params: Json) -> Vec<u8> {
 #[test]
 fn hostile_numbers_of_threads_and_descriptors_are_bounded() {
     let mut table = ThreadTable::default();
-    let open = serde_json::json!({"fd": 3, "dirfd": -100, "name": "/etc/passwd", "flags": 1});
+    let open = json!({"fd": 3, "dirfd": -100, "name": "/etc/passwd", "flags": 1});
     for tid in 0..=i64::try_from(MAX_THREADS).unwrap() {
-        table.event(&Event::parse(&told(tid, "openat", open.clone())).unwrap());
+        table.event(&Event::parse(&told(tid, "openat", &open)).unwrap());
     }
     assert_eq!(table.len(), MAX_THREADS);
     assert_eq!(table.counters().refused_threads, 1);
     for fd in 0..i64::try_from(MAX_FDS).unwrap() {
-        let socket = serde_json::json!({"fd": fd, "domain": 2, "type": 1, "proto": 0});
-        table.event(&Event::parse(&told(7, "socket", socket)).unwrap());
+        let socket = json!({"fd": fd, "domain": 2, "type": 1, "proto": 0});
+        table.event(&Event::parse(&told(7, "socket", &socket)).unwrap());
     }
     assert!(table.counters().refused_fds > 0);
     let open = table.by_tid(7).and_then(|p| table.descriptors(p));
     assert!(open.unwrap() < MAX_FDS, "{open:?}");
+}
+
+#[test]
+fn texts_without_end_are_bounded() {
+    let mut table = ThreadTable::default();
+    let env = "x".repeat(60_000);
+    for tid in 0..2000 {
+        let exec = json!({"res": 0, "exe": "x", "comm": "x", "pid": tid, "ptid": 0, "env": [env]});
+        table.event(&Event::parse(&told(tid, "execve", &exec)).unwrap());
+    }
+    assert!(table.counters().forgotten > 0);
+    assert!(table.len() < 1000, "{}", table.len());
 }
 
 #[test]

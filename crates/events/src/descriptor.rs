@@ -137,6 +137,15 @@ pub struct Socket {
     pub listening: bool,
 }
 
+/// A layer of an overlay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layer {
+    /// The writable one.
+    Upper,
+    /// One that is only read.
+    Lower,
+}
+
 /// What stands behind a descriptor.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Descriptor {
@@ -160,10 +169,8 @@ pub struct Descriptor {
     pub end: Option<End>,
     /// Whether a socket is connected.
     pub connected: bool,
-    /// Whether the file is in the writable layer of an overlay.
-    pub upper_layer: bool,
-    /// Whether the file is in a read-only layer of an overlay.
-    pub lower_layer: bool,
+    /// The layer of an overlay that holds the file.
+    pub layer: Option<Layer>,
 }
 
 impl Descriptor {

@@ -4,7 +4,7 @@ use std::{borrow::Cow, net::SocketAddr};
 
 use crate::{
     Event,
-    descriptor::{Descriptor, End, FdType, Protocol, Socket, Used},
+    descriptor::{Descriptor, End, FdType, Layer, Protocol, Socket, Used},
     fd_facts::FdFacts,
     param,
     param::Tuple,
@@ -39,10 +39,8 @@ pub struct Fd<'a> {
     pub dev: u32,
     /// Inode; 0 if unknown.
     pub ino: u64,
-    /// Whether the file is in the writable layer of an overlay.
-    pub upper_layer: bool,
-    /// Whether the file is in a read-only layer of an overlay.
-    pub lower_layer: bool,
+    /// The layer of an overlay that holds the file.
+    pub layer: Option<Layer>,
 }
 
 /// The bit of `file_flags`.
@@ -84,8 +82,7 @@ impl<'a> Fd<'a> {
             name_changed: false,
             dev: 0,
             ino: 0,
-            upper_layer: false,
-            lower_layer: false,
+            layer: None,
         }
     }
 
@@ -110,8 +107,7 @@ impl<'a> Fd<'a> {
             name_changed: false,
             dev: descriptor.dev,
             ino: descriptor.ino,
-            upper_layer: descriptor.upper_layer,
-            lower_layer: descriptor.lower_layer,
+            layer: descriptor.layer,
         }
     }
 
@@ -156,7 +152,6 @@ impl<'a> Fd<'a> {
         let raw = text_of(event, row, "name");
         let flags = number_of(event, row, "flags").unwrap_or(0);
         let kind = if flags & O_DIRECTORY != 0 { FdType::Directory } else { FdType::File };
-        let (upper_layer, lower_layer) = layers(event, row);
         Some(Self {
             num: num.max(-1),
             kind: (num >= 0).then_some(kind),
@@ -166,8 +161,7 @@ impl<'a> Fd<'a> {
             name_changed: num >= 0,
             dev: number_of(event, row, "dev").and_then(|dev| u32::try_from(dev).ok()).unwrap_or(0),
             ino: number_of(event, row, "ino").unwrap_or(0),
-            upper_layer,
-            lower_layer,
+            layer: layer(event, row),
             ..Self::numbered(num)
         })
     }
@@ -301,15 +295,17 @@ fn path_given<'a>(record: &SyscallRecord<'a>) -> Option<&'a [u8]> {
     opens.then(|| text_of(&record.event, record.row, "name"))
 }
 
-/// Whether the file that an event opened is in the upper or in a lower layer of an overlay; the flags of `creat`
-/// are a table of their own.
-pub fn layers(event: &Event, row: &EventRow) -> (bool, bool) {
+/// The layer of an overlay that holds the file that an event opened; the flags of `creat` are a table of their own.
+pub fn layer(event: &Event, row: &EventRow) -> Option<Layer> {
     let flags = number_of(event, row, "flags").unwrap_or(0);
     let creat = number_of(event, row, "creat_flags").unwrap_or(0);
     let set = |of_open, of_creat| {
         flags & symbol_value(FILE_FLAGS, of_open) != 0 || creat & symbol_value(CREAT_FLAGS, of_creat) != 0
     };
-    (set("FD_UPPER_LAYER", "FD_UPPER_LAYER_CREAT"), set("FD_LOWER_LAYER", "FD_LOWER_LAYER_CREAT"))
+    if set("FD_UPPER_LAYER", "FD_UPPER_LAYER_CREAT") {
+        return Some(Layer::Upper);
+    }
+    set("FD_LOWER_LAYER", "FD_LOWER_LAYER_CREAT").then_some(Layer::Lower)
 }
 
 /// A call's path made absolute: from the directory that the probe read from the kernel, or else from the

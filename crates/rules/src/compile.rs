@@ -270,7 +270,10 @@ impl Compiler<'_, '_> {
             _ => Against::Test(self.counted_test(check, &left)?),
         };
         self.note_unavailable(known);
-        let atom = Atom::new(left.read, left.combine, right);
+        let mut atom = Atom::new(left.read, left.combine, right);
+        if self.typed {
+            atom.types = event_types::decided(check, self.fields.schema).map(Box::new);
+        }
         Ok(Node::Atom(Box::new((check.to_string(), atom))))
     }
 

@@ -3,6 +3,7 @@
 use crate::{
     ast::Op,
     check::FieldRef,
+    event_types::EventTypeSet,
     ops::{self, Combine, Test},
     schema::Record,
     transform::Read,
@@ -17,6 +18,8 @@ pub(crate) struct Atom {
     pub(crate) right: Against,
     /// The fields of both sides.
     pub(crate) slots: Vec<usize>,
+    /// The event types on which it holds, if they decide it.
+    pub(crate) types: Option<Box<EventTypeSet>>,
 }
 
 /// What the left side is compared with.
@@ -28,7 +31,7 @@ pub(crate) enum Against {
 
 impl Atom {
     pub(crate) fn new(left: Read, combine: Combine, right: Against) -> Self {
-        let mut atom = Self { left, combine, right, slots: Vec::new() };
+        let mut atom = Self { left, combine, right, slots: Vec::new(), types: None };
         let mut slots = Vec::new();
         atom.renumber(&mut |slot| slots.push(*slot));
         atom.slots = slots;
@@ -50,6 +53,20 @@ impl Atom {
         atom.renumber(&mut |slot| to(slot));
         atom.slots.iter_mut().for_each(to);
         atom
+    }
+
+    /// What its evaluation takes, in comparisons of a number.
+    pub(crate) fn cost(&self) -> usize {
+        let read = match (&self.left, self.combine) {
+            (Read::Field(_), Combine::List) => 8,
+            (Read::Field(_), _) => 0,
+            _ => 8,
+        };
+        let right = match &self.right {
+            Against::Test(test) => test.cost(),
+            Against::Side(..) => 8,
+        };
+        right.saturating_add(read)
     }
 
     pub(crate) fn holds(&self, cache: &mut Cache<'_>) -> bool {

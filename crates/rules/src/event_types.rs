@@ -173,6 +173,14 @@ impl Outcomes {
     }
 }
 
+/// The event types on which a comparison of `evt.type` holds; `None` for any other.
+pub(crate) fn decided(check: &Check, schema: &Schema) -> Option<EventTypeSet> {
+    match &check.left {
+        Operand::Field { name, arg: None, .. } if name == TYPE_FIELD => types(check, schema),
+        _ => None,
+    }
+}
+
 /// The set of a leaf that restricts event types; `None` for a neutral one.
 fn leaf(check: &Check, schema: &Schema) -> Option<EventTypeSet> {
     let Operand::Field { name, arg: None, .. } = &check.left else { return None };

@@ -18,6 +18,16 @@ pub(crate) enum Literal {
     Dynamic(Vec<u8>),
 }
 
+impl Literal {
+    /// The text, if it is one.
+    pub(crate) fn text(&self) -> Option<&[u8]> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
 /// Resolves the escapes of a quoted text; the error says what is wrong.
 pub(crate) fn unescape(text: &str, quote: u8) -> Result<Vec<u8>, String> {
     let mut out = Vec::with_capacity(text.len());

@@ -1,18 +1,21 @@
-//! Compiled rules, indexed by source and event type. Equal comparisons of all rules of a source are one
-//! node, and a node is evaluated at most once for each event.
+//! Compiled rules, indexed by source and event type: what they compare is in [`crate::program`], in which order in
+//! [`crate::tree`].
 
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use crate::{
-    check::FieldRef,
-    compile::{Condition, Node},
-    evaluate::{Atom, Cache, Memory},
+    compile::Condition,
     event_types::EventTypeSet,
-    schema::{Record, Schema, SourceId},
+    program::{Program, ProgramBuilder, Results, Run},
+    schema::{EventTypeId, Record, Schema, SourceId},
     template::{Template, TemplateField},
+    tree::{Branch, Found, Trees},
 };
+
+/// Rules of all classes of event types at most; with more, there is one tree for all types.
+const MAX_CLASS_RULES: usize = 100_000;
 
 /// What is known of a rule besides its condition and output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,53 +82,26 @@ pub struct RuleSet {
     schema: Arc<Schema>,
     rules: Vec<Rule>,
     /// One for each source of the schema.
-    programs: Vec<Program>,
+    sources: Vec<Source>,
 }
 
 /// Working memory of one thread; allocations are kept from event to event.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    fields: Memory<'static>,
-    /// For each node the event (its generation) that it was evaluated for, and the result.
-    results: Vec<(u32, bool)>,
-    generation: u32,
+    results: Results,
+    matched: Vec<usize>,
 }
 
-/// The conditions of one source.
+/// The rules of one source.
 #[derive(Debug, Default)]
-struct Program {
-    fields: Vec<FieldRef>,
-    nodes: Vec<Step>,
-    /// For each event type the rules that can match, in order; a single row for a source without types.
-    by_type: Vec<Vec<usize>>,
+struct Source {
+    program: Program,
+    /// For classes of event types that the rules do not tell apart.
+    trees: Vec<Branch>,
+    /// For each event type its tree; a single row for a source without types.
+    by_type: Vec<usize>,
     typed: bool,
-}
-
-#[derive(Debug)]
-enum Step {
-    And(Vec<usize>),
-    Or(Vec<usize>),
-    Not(usize),
-    Atom(Atom),
-}
-
-/// What tells a node from others of the same source.
-#[derive(Debug, PartialEq, Eq, Hash)]
-enum Key {
-    And(Vec<usize>),
-    Or(Vec<usize>),
-    Not(usize),
-    Atom(String),
-}
-
-#[derive(Debug, Default)]
-struct ProgramBuilder {
-    fields: Vec<FieldRef>,
-    known_fields: FxHashMap<FieldRef, usize>,
-    nodes: Vec<Step>,
-    known: FxHashMap<Key, usize>,
-    /// The nodes of macros by their place in memory, which is kept for this.
-    parts: FxHashMap<*const Condition, (Arc<Condition>, usize)>,
+    gates: usize,
 }
 
 impl RuleSetBuilder {
@@ -152,93 +128,71 @@ impl RuleSetBuilder {
     /// The rule set.
     pub fn build(self) -> RuleSet {
         let Self { schema, rules, programs } = self;
-        let finished = (0..=u8::MAX).zip(programs).map(|(source, program)| {
-            let source = SourceId(source);
-            let typed = schema.sources().get(usize::from(source.0)).is_some_and(|s| s.typed);
-            let by_type =
-                if typed { rules_by_type(&schema, &rules, source) } else { vec![rules_of(&rules, source)] };
-            Program { fields: program.fields, nodes: program.nodes, by_type, typed }
+        let sources = (0..=u8::MAX).zip(programs).map(|(id, program)| {
+            let id = SourceId(id);
+            let typed = schema.sources().get(usize::from(id.0)).is_some_and(|s| s.typed);
+            let enabled: Vec<_> =
+                rules.iter().enumerate().filter(|(_, r)| r.info.enabled && r.info.source == id).collect();
+            Source::new(program.build(), &enabled, typed.then_some(&*schema))
         });
-        let programs = finished.collect();
-        RuleSet { schema, rules, programs }
+        let sources = sources.collect();
+        RuleSet { schema, rules, sources }
     }
 }
 
-/// The places of the enabled rules of a source.
-fn rules_of(rules: &[Rule], source: SourceId) -> Vec<usize> {
-    let enabled = rules.iter().enumerate().filter(|(_, r)| r.info.enabled && r.info.source == source);
-    enabled.map(|(at, _)| at).collect()
-}
-
-fn rules_by_type(schema: &Schema, rules: &[Rule], source: SourceId) -> Vec<Vec<usize>> {
-    let mut rows = vec![Vec::new(); schema.event_types().len()];
-    for at in rules_of(rules, source) {
-        let types = rules.get(at).into_iter().flat_map(|r| r.event_types.iter());
-        for id in types {
-            if let Some(row) = rows.get_mut(usize::from(id.0)) {
-                row.push(at);
-            }
-        }
-    }
-    rows
-}
-
-impl ProgramBuilder {
-    fn slot(&mut self, field: &FieldRef) -> usize {
-        let next = self.fields.len();
-        let slot = *self.known_fields.entry(field.clone()).or_insert(next);
-        if slot == next {
-            self.fields.push(field.clone());
-        }
-        slot
-    }
-
-    fn condition(&mut self, condition: &Condition) -> usize {
-        let slots: Vec<usize> = condition.own_fields.iter().map(|f| self.slot(f)).collect();
-        self.insert(&condition.root, &slots)
-    }
-
-    fn part(&mut self, part: &Arc<Condition>) -> usize {
-        if let Some((_, known)) = self.parts.get(&Arc::as_ptr(part)) {
-            return *known;
-        }
-        let node = self.condition(part);
-        self.parts.insert(Arc::as_ptr(part), (Arc::clone(part), node));
-        node
-    }
-
-    /// The node equal to this one, new if there is none.
-    fn insert(&mut self, node: &Node, slots: &[usize]) -> usize {
-        let (key, step) = match node {
-            Node::Part(part) => return self.part(part),
-            Node::And(members) => {
-                let members = self.insert_all(members, slots);
-                (Key::And(members.clone()), Step::And(members))
-            }
-            Node::Or(members) => {
-                let members = self.insert_all(members, slots);
-                (Key::Or(members.clone()), Step::Or(members))
-            }
-            Node::Not(inner) => {
-                let inner = self.insert(inner, slots);
-                (Key::Not(inner), Step::Not(inner))
-            }
-            Node::Atom(atom) => (Key::Atom(atom.0.clone()), Step::Atom(atom.1.moved(slots))),
+impl Source {
+    /// `types` has the event types of a source that has any.
+    fn new(program: Program, rules: &[(usize, &Rule)], types: Option<&Schema>) -> Self {
+        let all: Vec<_> = rules.iter().map(|(at, rule)| (*at, rule.root)).collect();
+        let mut trees = Trees::new(&program);
+        let (by_type, branches) = match types {
+            None => (vec![0], vec![trees.tree(&all, None)]),
+            Some(schema) => match Classes::of(rules, &program, schema) {
+                Some(classes) => {
+                    let branches = classes.rules.iter().map(|(ty, rules)| trees.tree(rules, Some(*ty)));
+                    let branches = branches.collect();
+                    (classes.by_type, branches)
+                }
+                None => (vec![0; schema.event_types().len()], vec![trees.tree(&all, None)]),
+            },
         };
-        let next = self.nodes.len();
-        let at = *self.known.entry(key).or_insert(next);
-        if at == next {
-            self.nodes.push(step);
-        }
-        at
+        let gates = trees.gates;
+        Self { program, trees: branches, by_type, typed: types.is_some(), gates }
     }
 
-    fn insert_all(&mut self, nodes: &[Node], slots: &[usize]) -> Vec<usize> {
-        let mut places = Vec::with_capacity(nodes.len());
-        for node in nodes {
-            places.push(self.insert(node, slots));
+    fn tree(&self, record: &dyn Record) -> Option<&Branch> {
+        let row = if self.typed { usize::from(record.event_type().0) } else { 0 };
+        self.trees.get(*self.by_type.get(row)?)
+    }
+}
+
+/// Event types for which the same rules are possible and all comparisons of `evt.type` give the same.
+struct Classes {
+    by_type: Vec<usize>,
+    /// For each class one of its types, and the rules with the nodes of their conditions.
+    rules: Vec<(EventTypeId, Vec<(usize, usize)>)>,
+}
+
+impl Classes {
+    /// `None` if there are too many for trees of their own.
+    fn of(rules: &[(usize, &Rule)], program: &Program, schema: &Schema) -> Option<Self> {
+        let decided: Vec<_> = program.decided().collect();
+        let mut known: FxHashMap<(Vec<(usize, usize)>, Vec<bool>), usize> = FxHashMap::default();
+        let (mut classes, mut room) = (Self { by_type: Vec::new(), rules: Vec::new() }, MAX_CLASS_RULES);
+        for (id, _) in (0..=u16::MAX).zip(schema.event_types()) {
+            let id = EventTypeId(id);
+            let possible = rules.iter().filter(|(_, rule)| rule.event_types.contains(id));
+            let possible: Vec<_> = possible.map(|(at, rule)| (*at, rule.root)).collect();
+            let results = decided.iter().map(|types| types.contains(id)).collect();
+            let next = classes.rules.len();
+            let class = *known.entry((possible.clone(), results)).or_insert(next);
+            if class == next {
+                room = room.checked_sub(possible.len())?;
+                classes.rules.push((id, possible));
+            }
+            classes.by_type.push(class);
         }
-        places
+        Some(classes)
     }
 }
 
@@ -261,7 +215,7 @@ impl RuleSet {
 
     /// How many different comparisons and combinations of them the rules of all sources have.
     pub fn nodes(&self) -> usize {
-        self.programs.iter().map(|p| p.nodes.len()).sum()
+        self.sources.iter().map(|s| s.program.nodes.len()).sum()
     }
 
     /// Calls `on_match` for the first or for every enabled rule that the event matches, in order.
@@ -271,73 +225,16 @@ impl RuleSet {
         record: &dyn Record,
         matching: Matching,
         scratch: &mut Scratch,
-        mut on_match: impl FnMut(&Rule),
+        on_match: impl FnMut(&Rule),
     ) {
-        let Some(program) = self.programs.get(usize::from(source.0)) else { return };
-        let candidates = program.candidates(record);
-        if candidates.is_empty() {
-            return;
-        }
-        let mut run = Run::new(program, record, scratch);
-        for rule in candidates.iter().filter_map(|at| self.rules.get(*at)) {
-            if run.holds(rule.root) {
-                on_match(rule);
-                if matching == Matching::First {
-                    break;
-                }
-            }
-        }
+        let Some(source) = self.sources.get(usize::from(source.0)) else { return };
+        let Some(tree) = source.tree(record).filter(|tree| !tree.is_empty()) else { return };
+        let Scratch { results, matched } = scratch;
+        matched.clear();
+        let mut run = Run::new(&source.program, source.gates, record, results);
+        tree.find(&mut run, &mut Found { rules: matched, first_only: matching == Matching::First });
         run.finish();
-    }
-}
-
-impl Program {
-    fn candidates(&self, record: &dyn Record) -> &[usize] {
-        let row = if self.typed { usize::from(record.event_type().0) } else { 0 };
-        self.by_type.get(row).map_or(&[], Vec::as_slice)
-    }
-}
-
-/// The evaluation of one event.
-struct Run<'r, 's> {
-    program: &'r Program,
-    cache: Cache<'r>,
-    scratch: &'s mut Scratch,
-}
-
-impl<'r, 's> Run<'r, 's> {
-    fn new(program: &'r Program, record: &'r dyn Record, scratch: &'s mut Scratch) -> Self {
-        let memory = std::mem::take(&mut scratch.fields);
-        let cache = Cache::new(record, &program.fields, memory);
-        scratch.generation = scratch.generation.wrapping_add(1);
-        if scratch.generation == 0 || scratch.results.len() < program.nodes.len() {
-            scratch.results = vec![(0, false); program.nodes.len()];
-            scratch.generation = 1;
-        }
-        Self { program, cache, scratch }
-    }
-
-    fn finish(self) {
-        self.scratch.fields = self.cache.into_memory().recycle();
-    }
-
-    fn holds(&mut self, node: usize) -> bool {
-        let generation = self.scratch.generation;
-        if let Some((known, result)) = self.scratch.results.get(node)
-            && *known == generation
-        {
-            return *result;
-        }
-        let result = match self.program.nodes.get(node) {
-            Some(Step::And(members)) => members.iter().all(|m| self.holds(*m)),
-            Some(Step::Or(members)) => members.iter().any(|m| self.holds(*m)),
-            Some(Step::Not(inner)) => !self.holds(*inner),
-            Some(Step::Atom(atom)) => atom.holds(&mut self.cache),
-            None => false,
-        };
-        if let Some(place) = self.scratch.results.get_mut(node) {
-            *place = (generation, result);
-        }
-        result
+        matched.sort_unstable();
+        matched.iter().filter_map(|at| self.rules.get(*at)).for_each(on_match);
     }
 }

@@ -29,7 +29,7 @@ fn replay(capture: &Path, rules: String) -> Vec<String> {
     let (renderer, mut lines) = (Renderer::new(Format::default()), Vec::new());
     let mut reader = Reader::new(File::open(capture).unwrap()).unwrap();
     while let Some(entry) = reader.next().unwrap() {
-        engine.entry(entry, &mut |alert| lines.push(renderer.line(&alert).to_string()));
+        engine.entry(entry, &mut |alert| lines.push(renderer.line(&alert).clone()));
     }
     lines
 }

@@ -1,6 +1,7 @@
 //! What the cases do: a program of ours that acts under any name.
 
 use std::{
+    ffi::CString,
     fs,
     io::Write as _,
     net::{TcpListener, TcpStream},
@@ -39,7 +40,41 @@ fn run_here(action: &str, rest: &[&str]) {
         ("connect", [address]) => connect(address, None),
         ("connect-and-dup", [address, fd]) => connect(address, fd.parse().ok()),
         ("run-from-memory", [program]) => run_from_memory(program),
+        (call @ ("open" | "openat" | "openat2"), [file]) => open(call, libc::AT_FDCWD, file),
+        ("at", [directory, call, name]) => with_directory(directory, |fd| open(call, fd, name)),
+        ("after-fchdir", [directory, call, name]) => with_directory(directory, |fd| {
+            // SAFETY: a descriptor of ours.
+            unsafe { libc::fchdir(fd) };
+            open(call, libc::AT_FDCWD, name);
+        }),
+        ("after-chroot", [directory, call, name]) => {
+            drop(std::os::unix::fs::chroot(directory));
+            open(call, libc::AT_FDCWD, name);
+        }
+        ("in-thread", [call, name]) => {
+            thread::scope(|scope| drop(scope.spawn(|| open(call, libc::AT_FDCWD, name)).join()));
+        }
         (name, _) => system_call(name),
+    }
+}
+
+/// Opens for reading with this very call.
+fn open(call: &str, directory: i32, name: &str) {
+    let Ok(name) = CString::new(name) else { return };
+    let how = [0_u64; 3];
+    // SAFETY: the name and the 24 bytes of `how` live longer than the call.
+    unsafe {
+        match call {
+            "open" => libc::syscall(libc::SYS_open, name.as_ptr(), 0),
+            "openat2" => libc::syscall(libc::SYS_openat2, directory, name.as_ptr(), how.as_ptr(), 24),
+            _ => libc::syscall(libc::SYS_openat, directory, name.as_ptr(), 0),
+        }
+    };
+}
+
+fn with_directory(path: &str, act: impl FnOnce(i32)) {
+    if let Ok(directory) = fs::File::open(path) {
+        act(directory.as_raw_fd());
     }
 }
 

@@ -14,16 +14,24 @@ use serde_json::Value;
 
 use crate::running::{Running, can_run_live, start_in};
 
-const CASES: &str = include_str!("../cases/stable_rules.yaml");
+/// Upstream's rules one by one, and ways around one of them.
+const TABLES: [&str; 2] =
+    [include_str!("../cases/stable_rules.yaml"), include_str!("../cases/bypasses.yaml")];
 /// In the environment of every process of a case, and so in its alerts.
 const MARK: &str = "SAKER_CASE";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One row of the table.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
     rule: String,
+    /// What is tried, where a rule has several cases.
+    #[serde(default)]
+    shape: String,
+    /// Runs once per call, which scripts name `$CALL`.
+    #[serde(default)]
+    calls: Vec<String>,
     /// Why it cannot fire here.
     skip: Option<String>,
     #[serde(default)]
@@ -52,7 +60,7 @@ pub(crate) fn run() -> ExitCode {
         eprintln!("live: skipped: needs upstream's rules in SAKER_FIXTURES");
         return ExitCode::SUCCESS;
     }
-    let cases: Vec<Case> = serde_saphyr::from_str(CASES).expect("the table of cases");
+    let cases: Vec<Case> = TABLES.iter().flat_map(|table| read(table)).collect();
     let lab = Lab::new(&rules);
     report(
         cases.iter().filter(|case| case.skip.is_none()).map(|case| (case, lab.judge(case))).collect(),
@@ -60,17 +68,31 @@ pub(crate) fn run() -> ExitCode {
     )
 }
 
+/// The cases of a table, one for each of their calls.
+fn read(table: &str) -> Vec<Case> {
+    let cases: Vec<Case> = serde_saphyr::from_str(table).expect("a table of cases");
+    let per_call = |case: Case| -> Vec<Case> {
+        let with = |call: &String| Case {
+            shape: format!("{} by {call}", case.shape),
+            fires: format!("CALL={call}; {}", case.fires),
+            ..case.clone()
+        };
+        if case.calls.is_empty() { vec![case] } else { case.calls.iter().map(with).collect() }
+    };
+    cases.into_iter().flat_map(per_call).collect()
+}
+
 fn report(verdicts: Vec<(&Case, Result<(), String>)>, cases: &[Case]) -> ExitCode {
     let failed = verdicts.iter().filter(|(_, verdict)| verdict.is_err()).count();
     for (case, verdict) in &verdicts {
         match verdict {
-            Ok(()) => println!("test {} ... ok", case.rule),
-            Err(reason) => println!("test {} ... FAILED\n    {reason}", case.rule),
+            Ok(()) => println!("test {} {} ... ok", case.rule, case.shape),
+            Err(reason) => println!("test {} {} ... FAILED\n    {reason}", case.rule, case.shape),
         }
     }
     for case in cases {
         if let Some(reason) = &case.skip {
-            eprintln!("live: {}: skipped: {reason}", case.rule);
+            eprintln!("live: {} {}: skipped: {reason}", case.rule, case.shape);
         }
     }
     let (passed, skipped) = (verdicts.len() - failed, cases.len() - verdicts.len());
@@ -105,7 +127,7 @@ impl Lab {
 
     /// Fires the rule once with the fields that the table says, and not at all by the neighbour.
     fn judge(&self, case: &Case) -> Result<(), String> {
-        let mark = |kind| format!("{} {kind}", case.rule);
+        let mark = |kind| format!("{} {} {kind}", case.rule, case.shape);
         self.act(case, &case.quiet, &mark("quiet"));
         self.act(case, &case.fires, &mark("fires"));
         let started = Instant::now();

@@ -4,6 +4,7 @@ use saker_rules::ast::Operand;
 
 /// What decides, beside the path. Each of the calls that open a file is of some of these kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "four facts that do not depend on each other")]
 pub struct Open {
     /// It asked to read.
     pub read: bool,

@@ -94,7 +94,6 @@ impl Weakening<'_> {
             Expr::Body(body, _) => self.visit(&body.tree, wanted),
             Expr::And(members) => self.join(wanted, members, wanted),
             Expr::Or(members) => self.join(!wanted, members, wanted),
-            Expr::Body(body, _) => self.visit(&body.tree, wanted),
             Expr::Macro(_) => Formula::True,
             Expr::Check(check) => self.check(check, wanted),
         }

@@ -1,6 +1,8 @@
 //! What each event does to the table: one line per kind of event (scap-format.md §6).
 
-use saker_events::{descriptor::FdType, table::code::*};
+use saker_events::descriptor::FdType;
+#[allow(clippy::wildcard_imports, reason = "the table below names most codes that there are")]
+use saker_events::table::code::*;
 
 use super::{ThreadTable, clone, exec, exit, files, ids, sockets, users};
 use crate::params::Params;

@@ -27,6 +27,10 @@ impl Fds {
         self.0.get_mut(&number)
     }
 
+    pub(super) fn values(&self) -> impl Iterator<Item = &KeptFd> {
+        self.0.values()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

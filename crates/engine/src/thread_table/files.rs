@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use saker_events::{
     descriptor::{Descriptor, FdType},
-    fd::{AT_FDCWD, O_DIRECTORY, UNKNOWN, layers},
+    fd::{AT_FDCWD, O_DIRECTORY, UNKNOWN, layer},
     path,
     table::{FCNTL_COMMANDS, code, symbol_value},
 };
@@ -75,15 +75,13 @@ pub(super) fn opened(table: &mut ThreadTable, params: Params) {
     let begun = table.threads.get(&tid).map(|t| &t.opening);
     let begun =
         begun.filter(|b| b.code != 0 && b.code == params.event.code.wrapping_sub(1) && !b.text.is_empty());
-    let (raw, flags, dirfd) = match begun {
-        Some(begun) => (begun.text.as_slice(), begun.flags | told & O_F_CREATED, begun.dirfd),
-        None => {
-            let dirfd = at.dirfd.map_or(Some(AT_FDCWD), |at| params.signed_at(at));
-            (params.text_at(at.name), told, dirfd.unwrap_or(-1))
-        }
+    let (raw, flags, dirfd) = if let Some(begun) = begun {
+        (begun.text.as_slice(), begun.flags | told & O_F_CREATED, begun.dirfd)
+    } else {
+        let dirfd = at.dirfd.map_or(Some(AT_FDCWD), |at| params.signed_at(at));
+        (params.text_at(at.name), told, dirfd.unwrap_or(-1))
     };
     let name = path::join(&table.base_of(tid, dirfd, raw), raw).into();
-    let (upper_layer, lower_layer) = layers(params.event, params.row);
     let file = Descriptor {
         kind: if flags & O_DIRECTORY == 0 { FdType::File } else { FdType::Directory },
         name,
@@ -91,8 +89,7 @@ pub(super) fn opened(table: &mut ThreadTable, params: Params) {
         flags,
         dev: params.at(at.dev).and_then(|dev| u32::try_from(dev).ok()).unwrap_or(0),
         ino: params.at(at.ino).unwrap_or(0),
-        upper_layer,
-        lower_layer,
+        layer: layer(params.event, params.row),
         ..Descriptor::default()
     };
     table.make_fd(number, file, flags & O_CLOEXEC != 0);

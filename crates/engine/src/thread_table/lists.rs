@@ -46,6 +46,9 @@ impl ThreadTable {
     pub fn set_processes(&mut self, list: Vec<ListedProcess>) {
         let parents: Vec<(i64, i64)> = list.iter().map(|p| (p.tid, p.ptid)).collect();
         for listed in list {
+            self.charge(
+                listed.args.len().saturating_add(listed.env.len()).saturating_add(listed.cgroups.len()),
+            );
             self.insert(Thread::new(process(listed)));
         }
         for (tid, ptid) in parents {
@@ -67,6 +70,7 @@ impl ThreadTable {
             }
             let close_on_exec = matches!(listed.kind, FdKind::File { open_flags, .. } if u64::from(open_flags) & O_CLOEXEC != 0);
             let file = Arc::new(descriptor(listed.kind, listed.ino));
+            self.charge(file.name.len());
             if file.kind == FdType::Ipv4 {
                 self.listed.sockets.push((tid, listed.fd));
             }

@@ -105,16 +105,16 @@ pub(super) fn connected(table: &mut ThreadTable, params: Params) {
         Some(tuple @ Tuple::Unix(..)) => change(table, params, |file| {
             connect(file, FdType::Unix, tuple.into_text());
         }),
-        _ => connected_by_address(table, params, called),
+        _ => connected_by_address(table, params, called.as_ref()),
     }
 }
 
 /// A connection of which only the address is known that was called.
-fn connected_by_address(table: &mut ThreadTable, params: Params, called: Option<Address>) {
+fn connected_by_address(table: &mut ThreadTable, params: Params, called: Option<&Address>) {
     match called {
         Some(Address::Ip(destination)) => change(table, params, |file| {
-            let source = unconnected(ip_type(destination)).source;
-            call(file, source, destination);
+            let source = unconnected(ip_type(*destination)).source;
+            call(file, source, *destination);
         }),
         Some(Address::Unix(_)) => change(table, params, |file| connect(file, FdType::Unix, b"NULL".to_vec())),
         _ => change(table, params, |file| file.connected = true),

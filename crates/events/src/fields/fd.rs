@@ -4,7 +4,7 @@ use super::prelude::*;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::{
-    descriptor::{End, Socket},
+    descriptor::{End, Layer, Socket},
     fd::Fd,
 };
 
@@ -54,8 +54,8 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("fd.ino", Int64, SYSCALL, S(|r, _| int(known(r)?.ino.cast_signed())), "Inode of the file"),
     row("fd.nameraw", CharBuf, SYSCALL, S(|r, _| owned(r.fd()?.name_raw())), "Path of a file as the caller gave it"),
     row("fd.types", CharBuf, SYSCALL, NONE, "Types of all open file descriptors, or of one").list().takes(Index).flags(NO_RHS),
-    row("fd.is_upper_layer", Bool, SYSCALL, S(|r, _| boolean(known(r)?.upper_layer)), "Whether the file is in the writable layer of an overlay"),
-    row("fd.is_lower_layer", Bool, SYSCALL, S(|r, _| boolean(known(r)?.lower_layer)), "Whether the file is in a read-only layer of an overlay"),
+    row("fd.is_upper_layer", Bool, SYSCALL, S(|r, _| boolean(known(r)?.layer == Some(Layer::Upper))), "Whether the file is in the writable layer of an overlay"),
+    row("fd.is_lower_layer", Bool, SYSCALL, S(|r, _| boolean(known(r)?.layer == Some(Layer::Lower))), "Whether the file is in a read-only layer of an overlay"),
 ];
 
 /// The descriptor, if it is open: failed calls have a name but nothing behind it.

@@ -11,12 +11,12 @@ use crate::{
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[FieldRow] = &[
-    row("fdlist.nums", CharBuf, SYSCALL, S(|r, _| each(r, |fd, _| Some(fd.to_string().into_bytes()))), "Numbers of the file descriptors, with commas"),
-    row("fdlist.names", CharBuf, SYSCALL, S(|r, _| each(r, name)), "Names of the file descriptors, with commas"),
-    row("fdlist.cips", CharBuf, SYSCALL, S(|r, _| each(r, |_, d| ip(socket(d)?.source))), "Client addresses of the sockets, with commas"),
-    row("fdlist.sips", CharBuf, SYSCALL, S(|r, _| each(r, |_, d| ip(socket(d)?.destination))), "Server addresses of the sockets, with commas"),
-    row("fdlist.cports", CharBuf, SYSCALL, S(|r, _| each(r, |_, d| port(socket(d)?.source))), "Client ports of the sockets, with commas"),
-    row("fdlist.sports", CharBuf, SYSCALL, S(|r, _| each(r, |_, d| port(socket(d)?.destination))), "Server ports of the sockets, with commas"),
+    row("fdlist.nums", CharBuf, SYSCALL, S(|r, _| each(r, |fd, _| Some(fd.to_string().into_bytes()))), "Numbers of the file descriptors, with commas").flags(UNAVAILABLE),
+    row("fdlist.names", CharBuf, SYSCALL, S(|r, _| each(r, name)), "Names of the file descriptors, with commas").flags(UNAVAILABLE),
+    row("fdlist.cips", CharBuf, SYSCALL, S(|r, _| each(r, |_, d| ip(socket(d)?.source))), "Client addresses of the sockets, with commas").flags(UNAVAILABLE),
+    row("fdlist.sips", CharBuf, SYSCALL, S(|r, _| each(r, |_, d| ip(socket(d)?.destination))), "Server addresses of the sockets, with commas").flags(UNAVAILABLE),
+    row("fdlist.cports", CharBuf, SYSCALL, S(|r, _| each(r, |_, d| port(socket(d)?.source))), "Client ports of the sockets, with commas").flags(UNAVAILABLE),
+    row("fdlist.sports", CharBuf, SYSCALL, S(|r, _| each(r, |_, d| port(socket(d)?.destination))), "Server ports of the sockets, with commas").flags(UNAVAILABLE),
 ];
 
 /// A fact of every descriptor in the list that has it, with commas.

@@ -8,7 +8,9 @@ pub(super) use saker_rules::{
         FieldArg,
         Quantifier::{Any, Endpoints},
         SourceMask,
-        field_flags::{DEPRECATED, DOTTED_ARG, FILTER_ONLY, HIDDEN, NO_RHS, NO_TRANSFORMER, SUGGESTED},
+        field_flags::{
+            DEPRECATED, DOTTED_ARG, FILTER_ONLY, HIDDEN, NO_RHS, NO_TRANSFORMER, SUGGESTED, UNAVAILABLE,
+        },
     },
     value::{
         FieldType::{

@@ -103,6 +103,22 @@ impl Test {
         }
     }
 
+    /// What it takes, in comparisons of a number.
+    pub(crate) fn cost(&self) -> usize {
+        match self {
+            Self::Exists => 1,
+            Self::Equal(literal) | Self::Differ(literal) | Self::Order(_, literal) => {
+                if literal.text().is_some() { 2 } else { 1 }
+            }
+            Self::StartsWith(_) | Self::EndsWith(_) => 2,
+            Self::In(_) | Self::Intersects(_) => 3,
+            Self::Contains(_) | Self::IContains(_) => 6,
+            Self::PMatch(_) | Self::Glob(_) => 16,
+            Self::Regex(_) => 64,
+            Self::Modified(_, tests) => tests.iter().map(Self::cost).fold(0, usize::saturating_add),
+        }
+    }
+
     /// Whether the test holds for a field's value.
     pub(crate) fn holds(&self, value: &Value<'_>, combine: Combine) -> bool {
         if let Self::Modified(modifier, tests) = self {

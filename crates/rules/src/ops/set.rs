@@ -34,6 +34,12 @@ impl Set {
         set
     }
 
+    /// Its literals, if all are texts.
+    pub(crate) fn texts(&self) -> Option<Vec<&[u8]>> {
+        let only = self.numbers.is_empty() && self.addresses.is_empty() && self.others.is_empty();
+        only.then(|| self.texts.iter().map(Vec::as_slice).collect())
+    }
+
     pub(crate) fn contains(&self, value: &Value<'_>) -> bool {
         let hashed = match value {
             Value::Ip(address) => self.addresses.contains(address),

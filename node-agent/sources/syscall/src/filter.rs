@@ -64,6 +64,7 @@ fn fill<T: Copy>(slots: &mut [T], items: &[T]) -> bool {
 }
 
 impl Raw {
+    #[expect(clippy::large_stack_arrays, reason = "made once per set of rules, and boxed at once")]
     const EMPTY: Self = Self {
         kinds: [0; FILTER_KINDS],
         bits: [0; STATES],
@@ -101,7 +102,7 @@ impl Filter {
         let mut in_use = 0;
         if let Some(raw) = &raw {
             let slot = self.slot.wrapping_add(1) % SLOTS;
-            self.tables.set(slot, &**raw, 0)?;
+            self.tables.set(slot, **raw, 0)?;
             self.slot = slot;
             in_use = slot | if mode == FilterMode::Drop { 2 } else { 4 };
         }

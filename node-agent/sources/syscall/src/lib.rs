@@ -10,6 +10,8 @@
 //! | event | parameters |
 //! |---|---|
 //! | open, creat, openat, openat2 | `resolved`: path of what was really opened, as the process sees it, from the kernel's own objects; `dirpath`: path of the directory that a relative name starts from, if a descriptor names it |
+//! | calls with a path | `dirpath`, for two paths `olddirpath` and `newdirpath`: path of the directory that a relative name starts from |
+//! | calls with or for a descriptor | `fdfacts`: what it stands for, from the kernel's own table (`saker_events::fd_facts`) |
 //! | execve, execveat, and the processes of [`Probe::scan`] | `sid`, `vtid`, `vpid` (PID), `pidns_init_start_ts` (nanoseconds since boot) |
 //!
 //! A path that is too long for the probe (128 components, 4096 bytes) keeps its end and begins without a slash.

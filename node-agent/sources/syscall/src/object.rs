@@ -1,9 +1,11 @@
 //! The compiled probe and its loading.
 
+use std::thread;
+
 use aya::{
     Btf, Ebpf, EbpfLoader, Pod, include_bytes_aligned,
     maps::{Array, MapError},
-    programs::ProgramError,
+    programs::{Program, ProgramError},
 };
 
 use crate::{
@@ -13,7 +15,10 @@ use crate::{
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/saker.bpf.o"));
 
-/// Creates the maps; the programs are loaded one by one.
+/// The program that iterates over processes.
+const ITERATOR: &str = "scan";
+
+/// Creates the maps; the programs are loaded apart.
 pub(crate) fn open(btf: &Btf, ring_bytes: RingBytes) -> Result<Ebpf, ProbeError> {
     raise_memlock();
     let (agent, page_kib) = (std::process::id(), page_kib());
@@ -46,10 +51,41 @@ fn fill_map<T: Pod>(
     rows.into_iter().try_for_each(|(at, row)| map.set(at, row, 0)).map_err(refused)
 }
 
-/// Loads a program for a BTF tracepoint of the same name.
-pub(crate) fn load_tracepoint(ebpf: &mut Ebpf, btf: &Btf, name: &'static str) -> Result<(), ProbeError> {
+/// Loads the programs for BTF tracepoints of the same names, and apart from them the iterator over processes. Side by
+/// side, because the kernel's verifier takes most of the time of a start.
+pub(crate) fn load(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    names: &[&'static str],
+) -> (Result<(), ProbeError>, Result<(), ProbeError>) {
+    let mut tracepoints = Ok(());
+    let mut iterator = Err(ProbeError::Absent(ITERATOR));
+    thread::scope(|scope| {
+        let named = ebpf.programs_mut().filter_map(|(found, program)| {
+            let name = names.iter().chain([&ITERATOR]).find(|name| **name == found)?;
+            Some((*name, program))
+        });
+        let threads: Vec<_> =
+            named.map(|(name, program)| (name, scope.spawn(move || load_one(program, btf, name)))).collect();
+        for (name, thread) in threads {
+            let result = thread.join().unwrap_or(Err(ProbeError::Absent(name)));
+            match result {
+                result if name == ITERATOR => iterator = result,
+                Err(error) => tracepoints = Err(error),
+                Ok(()) => {}
+            }
+        }
+    });
+    (tracepoints, iterator)
+}
+
+fn load_one(program: &mut Program, btf: &Btf, name: &'static str) -> Result<(), ProbeError> {
     let refused = |error: ProgramError| ProbeError::Program { name, error: Box::new(error) };
-    tracepoint(ebpf, name)?.load(name, btf).map_err(refused)
+    match program {
+        Program::BtfTracePoint(program) => program.load(name, btf).map_err(refused),
+        Program::Iter(program) => program.load("task", btf).map_err(refused),
+        _ => Err(ProbeError::Absent(name)),
+    }
 }
 
 /// The program of that name.
@@ -61,16 +97,10 @@ pub(crate) fn tracepoint<'a>(
     program.try_into().map_err(|error| ProbeError::Program { name, error: Box::new(error) })
 }
 
-/// Loads the iterator over processes.
-pub(crate) fn load_iterator(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), ProbeError> {
-    let refused = |error: ProgramError| ProbeError::Program { name: "scan", error: Box::new(error) };
-    iterator(ebpf)?.load("task", btf).map_err(refused)
-}
-
 /// The iterator over processes.
 pub(crate) fn iterator(ebpf: &mut Ebpf) -> Result<&mut aya::programs::Iter, ProbeError> {
-    let program = ebpf.program_mut("scan").ok_or(ProbeError::Absent("scan"))?;
-    program.try_into().map_err(|error| ProbeError::Program { name: "scan", error: Box::new(error) })
+    let program = ebpf.program_mut(ITERATOR).ok_or(ProbeError::Absent(ITERATOR))?;
+    program.try_into().map_err(|error| ProbeError::Program { name: ITERATOR, error: Box::new(error) })
 }
 
 /// KiB per page.

@@ -6,7 +6,7 @@ use aya::Btf;
 
 use crate::{
     object,
-    probe::{ALWAYS, ProbeError, RingBytes, SYS_EXIT},
+    probe::{ProbeError, RingBytes, TRACEPOINTS},
 };
 
 /// BTF programs on tracepoints came with 5.5, ring buffers with 5.8.
@@ -143,9 +143,7 @@ fn trial() -> Vec<Check> {
         Ok(opened) => opened,
         Err(error) => return vec![loads("eBPF maps", true, Err(error))],
     };
-    let mut tracepoints = ALWAYS.into_iter().chain([SYS_EXIT]);
-    let tracepoints = tracepoints.try_for_each(|name| object::load_tracepoint(&mut ebpf, &btf, name));
-    let iterator = object::load_iterator(&mut ebpf, &btf);
+    let (tracepoints, iterator) = object::load(&mut ebpf, &btf, &TRACEPOINTS);
     vec![
         loads("eBPF maps", true, Ok(())),
         loads("BTF tracepoints", true, tracepoints),

@@ -21,6 +21,8 @@ use crate::{
 pub(crate) const ALWAYS: [&str; 3] = ["sched_process_fork", "sched_process_exec", "sched_process_exit"];
 /// Attached while system calls are wanted: it costs every call of every process about 0.1 µs.
 pub(crate) const SYS_EXIT: &str = "sys_exit";
+/// All of them.
+pub(crate) const TRACEPOINTS: [&str; 4] = [ALWAYS[0], ALWAYS[1], ALWAYS[2], SYS_EXIT];
 const SCAN: &str = "scan";
 const TICK: Duration = Duration::from_secs(1);
 
@@ -141,11 +143,8 @@ impl Probe {
         let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Btf(Box::new(error)))?;
         let mut ebpf = object::open(&btf, settings.ring_bytes)?;
         object::fill(&mut ebpf)?;
-        object::load_tracepoint(&mut ebpf, &btf, SYS_EXIT)?;
-        for name in ALWAYS {
-            object::load_tracepoint(&mut ebpf, &btf, name)?;
-        }
-        let scan = object::load_iterator(&mut ebpf, &btf);
+        let (tracepoints, scan) = object::load(&mut ebpf, &btf, &TRACEPOINTS);
+        tracepoints?;
         drop(btf);
         object::give_back_memory();
         let mut probe = Self::with_maps(ebpf)?;

@@ -30,6 +30,7 @@ impl Lane {
 
 /// What the probe says about a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "one bit each in the probe's flags")]
 pub struct Prefix {
     /// Counts from 1 per CPU and lane over sent and lost records.
     pub seq: u64,

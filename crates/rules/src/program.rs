@@ -1,0 +1,256 @@
+//! The conditions of one source as nodes: equal comparisons and combinations of all rules are one node, which is
+//! evaluated at most once for each event.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use crate::{
+    check::FieldRef,
+    compile::{Condition, Node},
+    evaluate::{Atom, Cache, Memory},
+    event_types::EventTypeSet,
+    gate::Lookup,
+    schema::Record,
+};
+
+/// Fields and nodes; a node's members stand before it.
+#[derive(Debug, Default)]
+pub(crate) struct Program {
+    pub(crate) fields: Vec<FieldRef>,
+    pub(crate) nodes: Vec<Shared>,
+}
+
+/// A node.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) step: Step,
+    /// What its evaluation takes, in plain comparisons.
+    pub(crate) cost: usize,
+    /// Whether event types decide about a part of it.
+    pub(crate) typed: bool,
+    /// More than one node or rule needs it: its result is kept for the event.
+    kept: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum Step {
+    And(Vec<usize>),
+    Or(Vec<usize>),
+    Not(usize),
+    Atom(Atom),
+}
+
+/// What tells a node from others of the same source.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Key {
+    And(Vec<usize>),
+    Or(Vec<usize>),
+    Not(usize),
+    Atom(String),
+}
+
+/// Puts conditions into a program.
+#[derive(Debug, Default)]
+pub(crate) struct ProgramBuilder {
+    program: Program,
+    known_fields: FxHashMap<FieldRef, usize>,
+    known: FxHashMap<Key, usize>,
+    /// The nodes of macros by their place in memory, which is kept for this.
+    parts: FxHashMap<*const Condition, (Arc<Condition>, usize)>,
+}
+
+impl ProgramBuilder {
+    /// The node of a condition.
+    pub(crate) fn condition(&mut self, condition: &Condition) -> usize {
+        let slots: Vec<usize> = condition.own_fields.iter().map(|f| self.slot(f)).collect();
+        self.insert(&condition.root, &slots)
+    }
+
+    /// The program.
+    pub(crate) fn build(self) -> Program {
+        self.program
+    }
+
+    fn slot(&mut self, field: &FieldRef) -> usize {
+        let next = self.program.fields.len();
+        let slot = *self.known_fields.entry(field.clone()).or_insert(next);
+        if slot == next {
+            self.program.fields.push(field.clone());
+        }
+        slot
+    }
+
+    fn part(&mut self, part: &Arc<Condition>) -> usize {
+        if let Some((_, known)) = self.parts.get(&Arc::as_ptr(part)) {
+            return *known;
+        }
+        let node = self.condition(part);
+        self.parts.insert(Arc::as_ptr(part), (Arc::clone(part), node));
+        node
+    }
+
+    /// The node equal to this one, new if there is none.
+    fn insert(&mut self, node: &Node, slots: &[usize]) -> usize {
+        match node {
+            Node::Part(part) => self.part(part),
+            Node::And(members) => {
+                let members = self.insert_all(members, slots);
+                self.node(Key::And(members.clone()), || Step::And(members))
+            }
+            Node::Or(members) => {
+                let members = self.insert_all(members, slots);
+                self.node(Key::Or(members.clone()), || Step::Or(members))
+            }
+            Node::Not(inner) => {
+                let inner = self.insert(inner, slots);
+                self.node(Key::Not(inner), || Step::Not(inner))
+            }
+            Node::Atom(atom) => self.node(Key::Atom(atom.0.clone()), || Step::Atom(atom.1.moved(slots))),
+        }
+    }
+
+    /// The cheap ones first: no member changes what another gives.
+    fn insert_all(&mut self, nodes: &[Node], slots: &[usize]) -> Vec<usize> {
+        let mut places = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            places.push(self.insert(node, slots));
+        }
+        places.sort_by_key(|node| self.program.cost(*node));
+        places
+    }
+
+    fn node(&mut self, key: Key, step: impl FnOnce() -> Step) -> usize {
+        let next = self.program.nodes.len();
+        let at = *self.known.entry(key).or_insert(next);
+        if at == next {
+            let step = step();
+            let (cost, typed) = (self.program.cost_of(&step), self.program.is_typed(&step));
+            self.program.nodes.push(Shared { step, cost, typed, kept: false });
+        } else if let Some(node) = self.program.nodes.get_mut(at) {
+            node.kept = true;
+        }
+        at
+    }
+}
+
+impl Program {
+    /// The event types of the comparisons of `evt.type`.
+    pub(crate) fn decided(&self) -> impl Iterator<Item = &EventTypeSet> {
+        self.nodes.iter().filter_map(|node| match &node.step {
+            Step::Atom(atom) => atom.types.as_deref(),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn step(&self, node: usize) -> Option<&Step> {
+        self.nodes.get(node).map(|n| &n.step)
+    }
+
+    pub(crate) fn cost(&self, node: usize) -> usize {
+        self.nodes.get(node).map_or(0, |n| n.cost)
+    }
+
+    fn is_typed(&self, step: &Step) -> bool {
+        let typed = |node: &usize| self.nodes.get(*node).is_some_and(|n| n.typed);
+        match step {
+            Step::And(members) | Step::Or(members) => members.iter().any(typed),
+            Step::Not(inner) => typed(inner),
+            Step::Atom(atom) => atom.types.is_some(),
+        }
+    }
+
+    fn cost_of(&self, step: &Step) -> usize {
+        match step {
+            Step::And(members) | Step::Or(members) => {
+                members.iter().fold(0_usize, |sum, member| sum.saturating_add(self.cost(*member)))
+            }
+            Step::Not(inner) => self.cost(*inner),
+            Step::Atom(atom) => atom.cost(),
+        }
+    }
+}
+
+/// Working memory of one thread; allocations are kept from event to event.
+#[derive(Debug, Default)]
+pub(crate) struct Results {
+    fields: Memory<'static>,
+    /// For each node the event (its generation) that it was evaluated for, and the result.
+    known: Vec<(u32, bool)>,
+    /// For each gate the event that opened it last.
+    opened: Vec<u32>,
+    generation: u32,
+}
+
+/// The evaluation of one event.
+pub(crate) struct Run<'r, 's> {
+    program: &'r Program,
+    pub(crate) cache: Cache<'r>,
+    results: &'s mut Results,
+}
+
+impl<'r, 's> Run<'r, 's> {
+    /// `gates` is how many the trees of the program have.
+    pub(crate) fn new(
+        program: &'r Program,
+        gates: usize,
+        record: &'r dyn Record,
+        results: &'s mut Results,
+    ) -> Self {
+        let memory = std::mem::take(&mut results.fields);
+        let cache = Cache::new(record, &program.fields, memory);
+        results.generation = results.generation.wrapping_add(1);
+        let grown = results.known.len() < program.nodes.len() || results.opened.len() < gates;
+        if results.generation == 0 || grown {
+            results.known = vec![(0, false); program.nodes.len().max(results.known.len())];
+            results.opened = vec![0; gates.max(results.opened.len())];
+            results.generation = 1;
+        }
+        Self { program, cache, results }
+    }
+
+    /// The gates that this event opens now and did not open before.
+    pub(crate) fn opened(&mut self, lookup: &Lookup) -> SmallVec<[usize; 8]> {
+        let mut new = SmallVec::new();
+        self.cache.load(lookup.slot());
+        let Some(value) = self.cache.get(lookup.slot()) else { return new };
+        let (opened, generation) = (&mut self.results.opened, self.results.generation);
+        lookup.open(value, &mut |gate| {
+            if let Some(last) = opened.get_mut(gate).filter(|last| **last != generation) {
+                *last = generation;
+                new.push(gate);
+            }
+        });
+        new
+    }
+
+    pub(crate) fn finish(self) {
+        self.results.fields = self.cache.into_memory().recycle();
+    }
+
+    pub(crate) fn holds(&mut self, node: usize) -> bool {
+        let Some(Shared { step, kept, .. }) = self.program.nodes.get(node) else { return false };
+        if !kept {
+            return self.evaluate(step);
+        }
+        let generation = self.results.generation;
+        if let Some((_, result)) = self.results.known.get(node).filter(|known| known.0 == generation) {
+            return *result;
+        }
+        let result = self.evaluate(step);
+        if let Some(place) = self.results.known.get_mut(node) {
+            *place = (generation, result);
+        }
+        result
+    }
+
+    fn evaluate(&mut self, step: &'r Step) -> bool {
+        match step {
+            Step::And(members) => members.iter().all(|m| self.holds(*m)),
+            Step::Or(members) => members.iter().any(|m| self.holds(*m)),
+            Step::Not(inner) => !self.holds(*inner),
+            Step::Atom(atom) => atom.holds(&mut self.cache),
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! The rules of a class of event types, arranged by what they have in common: a condition that fails rules out all
+//! rules that need it, and texts of many rules are looked up at once.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
+use crate::{
+    gate::{Gate, Key, Kind, Lookup},
+    program::{Program, Run, Step},
+    schema::EventTypeId,
+};
+
+/// Levels at most; what is left then is evaluated rule by rule.
+const MAX_LEVELS: usize = 8;
+
+/// Rules that need at least as many of the same field's texts are looked up at once.
+const MIN_LOOKUP: usize = 3;
+
+/// Bytes of all texts of the gates of a source at most; without room for them, rules are evaluated one by one.
+const MAX_GATE_BYTES: usize = 1 << 20;
+
+/// Rules, and what all of them have in common was found to hold.
+#[derive(Debug, Default)]
+pub(crate) struct Branch {
+    /// The first of its rules.
+    first: usize,
+    /// Rules with what is left to hold.
+    rules: Vec<(usize, Vec<usize>)>,
+    /// What several rules need.
+    tests: Vec<(usize, Branch)>,
+    lookups: Vec<Lookup>,
+    /// What is behind gates, by their numbers.
+    gated: FxHashMap<usize, Branch>,
+}
+
+/// The rules that an event matches.
+pub(crate) struct Found<'f> {
+    pub(crate) rules: &'f mut Vec<usize>,
+    /// Only the first counts.
+    pub(crate) first_only: bool,
+}
+
+impl Found<'_> {
+    fn wants(&self, rule: usize) -> bool {
+        !self.first_only || self.rules.first().is_none_or(|found| rule < *found)
+    }
+
+    fn add(&mut self, rule: usize) {
+        if self.first_only {
+            self.rules.clear();
+        }
+        self.rules.push(rule);
+    }
+}
+
+impl Branch {
+    /// Whether there is no rule.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rules.is_empty() && self.tests.is_empty() && self.gated.is_empty()
+    }
+
+    /// Adds the rules that the event matches, in any order.
+    pub(crate) fn find(&self, run: &mut Run<'_, '_>, found: &mut Found<'_>) {
+        for (rule, rest) in &self.rules {
+            if found.wants(*rule) && rest.iter().all(|node| run.holds(*node)) {
+                found.add(*rule);
+            }
+        }
+        for (node, below) in &self.tests {
+            if found.wants(below.first) && run.holds(*node) {
+                below.find(run, found);
+            }
+        }
+        for lookup in &self.lookups {
+            for below in run.opened(lookup).iter().filter_map(|gate| self.gated.get(gate)) {
+                if found.wants(below.first) {
+                    below.find(run, found);
+                }
+            }
+        }
+    }
+}
+
+/// A rule, and what has to hold for it.
+#[derive(Debug, Clone)]
+struct Entry {
+    rule: usize,
+    needs: Vec<usize>,
+}
+
+/// What several rules may have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Group {
+    Texts(Kind, usize),
+    Node(usize),
+}
+
+/// Makes the trees of one source.
+pub(crate) struct Trees<'p> {
+    program: &'p Program,
+    /// The gates of nodes, as far as they were asked for.
+    known: FxHashMap<usize, Option<Gate<'p>>>,
+    /// Gates so far.
+    pub(crate) gates: usize,
+    /// Bytes that texts may still take.
+    room: usize,
+}
+
+impl<'p> Trees<'p> {
+    /// No tree yet.
+    pub(crate) fn new(program: &'p Program) -> Self {
+        Self { program, known: FxHashMap::default(), gates: 0, room: MAX_GATE_BYTES }
+    }
+
+    /// The tree of these rules, each with the node of its condition, on events of a type; `None` stands for any.
+    pub(crate) fn tree(&mut self, rules: &[(usize, usize)], ty: Option<EventTypeId>) -> Branch {
+        let mut constants = Constants { program: self.program, ty, known: FxHashMap::default() };
+        let mut entries = Vec::new();
+        for (rule, root) in rules {
+            let mut needs = Vec::new();
+            if constants.needs(*root, &mut needs) {
+                needs.sort_by_key(|node| (self.program.cost(*node), *node));
+                needs.dedup();
+                entries.push(Entry { rule: *rule, needs });
+            }
+        }
+        self.branch(entries, 0)
+    }
+
+    fn branch(&mut self, entries: Vec<Entry>, level: usize) -> Branch {
+        let first = entries.iter().map(|entry| entry.rule).min().unwrap_or(usize::MAX);
+        let mut branch = Branch { first, ..Branch::default() };
+        if entries.len() < 2 || level >= MAX_LEVELS {
+            branch.rules = entries.into_iter().map(|entry| (entry.rule, entry.needs)).collect();
+            return branch;
+        }
+        for (group, members) in self.groups(entries) {
+            match group {
+                Some(Group::Node(node)) => {
+                    let below = members.into_iter().map(|(entry, node)| entry.without(node)).collect();
+                    branch.tests.push((node, self.branch(below, level.saturating_add(1))));
+                }
+                Some(Group::Texts(..)) => self.gated(members, level, &mut branch),
+                None => branch.rules.extend(members.into_iter().map(|(entry, _)| (entry.rule, entry.needs))),
+            }
+        }
+        branch.tests.sort_by_key(|(_, below)| below.first);
+        branch
+    }
+
+    /// Every rule goes to the group that rules out most; `None` for those that have nothing in common with others.
+    fn groups(&mut self, entries: Vec<Entry>) -> BTreeMap<Option<Group>, Vec<(Entry, usize)>> {
+        let mut sizes: FxHashMap<Group, usize> = FxHashMap::default();
+        for node in entries.iter().flat_map(|entry| &entry.needs) {
+            for group in self.groups_of(*node) {
+                let size = sizes.entry(group).or_default();
+                *size = size.saturating_add(1);
+            }
+        }
+        let mut groups: BTreeMap<Option<Group>, Vec<(Entry, usize)>> = BTreeMap::new();
+        for entry in entries {
+            let mut best = (0, None, 0);
+            for node in &entry.needs {
+                for group in self.groups_of(*node) {
+                    let score = self.score(group, sizes.get(&group).copied().unwrap_or(0));
+                    if score > best.0 {
+                        best = (score, Some(group), *node);
+                    }
+                }
+            }
+            groups.entry(best.1).or_default().push((entry, best.2));
+        }
+        groups
+    }
+
+    fn groups_of(&mut self, node: usize) -> impl Iterator<Item = Group> + use<> {
+        let gate = self.gate(node).and_then(|gate| gate.keys.first()).map(|key| Group::Texts(key.0, key.1));
+        [Some(Group::Node(node)), gate].into_iter().flatten()
+    }
+
+    fn gate(&mut self, node: usize) -> Option<&Gate<'p>> {
+        let program = self.program;
+        self.known.entry(node).or_insert_with(|| Gate::of(program, node, &mut 0)).as_ref()
+    }
+
+    /// How much it helps to decide about so many rules at once.
+    fn score(&self, group: Group, size: usize) -> usize {
+        let weight = match group {
+            Group::Texts(..) if size < MIN_LOOKUP || self.room == 0 => 0,
+            Group::Texts(Kind::Equal, _) => 32,
+            Group::Texts(Kind::Prefix, _) => 28,
+            Group::Texts(Kind::Inside, _) => 24,
+            Group::Node(_) if size < 2 => 0,
+            Group::Node(node) => match (self.program.step(node), self.program.cost(node)) {
+                (Some(Step::Not(_)) | None, _) => 1,
+                (_, 0..=1) => 16,
+                (_, 2..=8) => 12,
+                _ => 6,
+            },
+        };
+        size.saturating_mul(weight)
+    }
+
+    /// Puts rules behind gates, those with the same gate behind one.
+    fn gated(&mut self, members: Vec<(Entry, usize)>, level: usize, branch: &mut Branch) {
+        let mut by_node: BTreeMap<usize, Vec<Entry>> = BTreeMap::new();
+        for (entry, node) in members {
+            by_node.entry(node).or_default().push(entry);
+        }
+        let mut texts: BTreeMap<(Kind, usize), Vec<(&'p [u8], usize)>> = BTreeMap::new();
+        for (node, entries) in by_node {
+            let Some(gate) = self.gate(node) else { continue };
+            let (keys, exact) = (gate.keys.clone(), gate.exact);
+            let number = self.gates;
+            self.gates = self.gates.saturating_add(1);
+            self.spend(&keys);
+            for (kind, slot, text) in keys {
+                texts.entry((kind, slot)).or_default().push((text, number));
+            }
+            let below = entries.into_iter().map(|e| if exact { e.without(node) } else { e }).collect();
+            branch.gated.insert(number, self.branch(below, level.saturating_add(1)));
+        }
+        let lookups = texts.iter().map(|((kind, slot), texts)| Lookup::new(*kind, *slot, texts));
+        branch.lookups.extend(lookups.flatten());
+    }
+
+    fn spend(&mut self, keys: &[Key<'_>]) {
+        let bytes = keys.iter().fold(0_usize, |sum, key| sum.saturating_add(key.2.len()).saturating_add(32));
+        self.room = self.room.saturating_sub(bytes);
+    }
+}
+
+impl Entry {
+    fn without(mut self, node: usize) -> Self {
+        self.needs.retain(|need| *need != node);
+        self
+    }
+}
+
+/// What the type of an event decides.
+struct Constants<'p> {
+    program: &'p Program,
+    ty: Option<EventTypeId>,
+    known: FxHashMap<usize, Option<bool>>,
+}
+
+impl Constants<'_> {
+    /// Collects what has to hold beside the event's type; `false` if the type alone rules the condition out.
+    fn needs(&mut self, node: usize, needs: &mut Vec<usize>) -> bool {
+        if let Some(holds) = self.of(node) {
+            return holds;
+        }
+        let program = self.program;
+        match program.step(node) {
+            Some(Step::And(members)) => members.iter().all(|member| self.needs(*member, needs)),
+            Some(Step::Or(members)) => {
+                let mut possible = members.iter().filter(|member| self.of(**member) != Some(false));
+                match (possible.next(), possible.next()) {
+                    (Some(only), None) => self.needs(*only, needs),
+                    _ => {
+                        needs.push(node);
+                        true
+                    }
+                }
+            }
+            _ => {
+                needs.push(node);
+                true
+            }
+        }
+    }
+
+    /// The result, if the event's type decides it.
+    fn of(&mut self, node: usize) -> Option<bool> {
+        let (program, ty) = (self.program, self.ty?);
+        program.nodes.get(node).filter(|n| n.typed)?;
+        if let Some(known) = self.known.get(&node) {
+            return *known;
+        }
+        let result = match program.step(node)? {
+            Step::And(members) => self.all(members, true),
+            Step::Or(members) => self.all(members, false),
+            Step::Not(inner) => self.of(*inner).map(|holds| !holds),
+            Step::Atom(atom) => atom.types.as_ref().map(|types| types.contains(ty)),
+        };
+        self.known.insert(node, result);
+        result
+    }
+
+    /// `wanted` if all members give it; the opposite if one does.
+    fn all(&mut self, members: &[usize], wanted: bool) -> Option<bool> {
+        let mut all = Some(wanted);
+        for member in members {
+            match self.of(*member) {
+                Some(holds) if holds != wanted => return Some(!wanted),
+                Some(_) => {}
+                None => all = None,
+            }
+        }
+        all
+    }
+}
