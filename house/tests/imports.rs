@@ -17,6 +17,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("saker-engine", &["saker-alert", "saker-capture", "saker-events", "saker-rules"]),
     ("saker-source-syscall", &["saker-events"]),
     ("saker-source-k8s-audit", &["saker-events"]),
+    ("saker-containers", &["saker-events"]),
     ("saker-operator", &["saker-crds", "saker-events", "saker-rules", "saker-rulesets"]),
     (
         "saker-agent",
@@ -24,6 +25,7 @@ const OURS: &[(&str, &[&str])] = &[
             "saker-alert",
             "saker-audit-setup",
             "saker-capture",
+            "saker-containers",
             "saker-crds",
             "saker-engine",
             "saker-events",
@@ -57,6 +59,7 @@ const OURS: &[(&str, &[&str])] = &[
 const FENCED: &[(&str, &[&str])] = &[
     ("aya", &["saker-source-syscall"]),
     ("kube", &["saker-operator", "saker-crds", "saker-agent"]),
+    ("tonic", &["saker-containers"]),
     ("warp", &["saker-agent", "saker-operator", "saker-source-k8s-audit"]),
     ("reqwest", &["saker-outputs", "saker-operator"]),
 ];

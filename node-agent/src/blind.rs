@@ -1,6 +1,6 @@
 //! Rules that are loaded and can never match here: they are named, never silently false.
 
-use saker_events::{SYSCALL_SOURCE, schema};
+use saker_events::{SYSCALL_SOURCE, fields, schema};
 use saker_rules::{
     load::Loaded,
     ruleset::{Rule, RuleSet},
@@ -10,8 +10,8 @@ use saker_source_syscall::SyscallSet;
 /// Events that the probe reports whatever calls are wanted.
 const ALWAYS: [&str; 7] = ["clone", "clone3", "fork", "vfork", "execve", "execveat", "procexit"];
 
-/// Each blind rule with the reason.
-pub fn rules(loaded: &Loaded, rules: &RuleSet) -> Vec<(String, String)> {
+/// Each blind rule with the reason; `runtimes` says whether a container runtime can be asked.
+pub fn rules(loaded: &Loaded, rules: &RuleSet, runtimes: bool) -> Vec<(String, String)> {
     let fields =
         loaded.blind.iter().map(|(rule, field)| (rule.clone(), format!("no source fills {field} yet")));
     let enabled = rules.rules().iter().filter(|rule| rule.info.enabled && rule.info.source == SYSCALL_SOURCE);
@@ -19,7 +19,14 @@ pub fn rules(loaded: &Loaded, rules: &RuleSet) -> Vec<(String, String)> {
         let reason = "the probe captures none of the events that it is about yet";
         (rule.info.name.clone(), reason.to_owned())
     });
-    fields.chain(unseen).collect()
+    let unanswered = if runtimes { Vec::new() } else { loaded.readers(fields::is_metadata) };
+    let unanswered = unanswered.into_iter().map(|(rule, field)| {
+        (
+            rule,
+            format!("{field} is what a container runtime tells, and none was found: see container_engines"),
+        )
+    });
+    fields.chain(unseen).chain(unanswered).collect()
 }
 
 /// Whether the probe captures any event of the rule.

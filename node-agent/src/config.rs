@@ -1,5 +1,6 @@
 //! The configuration: `saker.yaml` with Falco's key names where the meaning is the same.
 
+mod container_engines;
 pub mod document;
 mod expand;
 mod legacy;
@@ -12,6 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use container_engines::ContainerEngines;
 use legacy::{Ignored, Unavailable};
 pub use problem::ConfigError;
 use saker_alert::{Format, Priority};
@@ -86,6 +88,8 @@ pub struct Config {
 
     /// Where syscall events come from.
     pub engine: Engine,
+    /// The container runtimes that are asked for names, images and pods.
+    pub container_engines: ContainerEngines,
     /// What to do when events are lost.
     pub syscall_event_drops: SyscallEventDrops,
     /// The HTTP server.
@@ -155,6 +159,7 @@ impl Default for Config {
             program_output: Unavailable,
             outputs_queue: OutputsQueue::default(),
             engine: Engine::default(),
+            container_engines: ContainerEngines::default(),
             syscall_event_drops: SyscallEventDrops::default(),
             webserver: Webserver::default(),
             k8s_audit: K8sAudit::default(),

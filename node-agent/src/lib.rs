@@ -16,6 +16,7 @@ mod blind;
 mod bundle;
 mod capture;
 mod config;
+mod containers;
 mod drops;
 mod log;
 mod metrics;

@@ -19,7 +19,7 @@ use saker_source_k8s_audit::{Counters, LEVELS, OUTCOMES, Reason, STAGES};
 use crate::status::{Source, SourceState, Status};
 
 /// Name, help, type of a family.
-type Spec = (&'static str, &'static str, MetricType);
+pub type Spec = (&'static str, &'static str, MetricType);
 
 const VERSION: Spec = ("falcosecurity_falco_version_info", "Version of the agent", MetricType::GAUGE);
 const KERNEL: Spec = ("falcosecurity_falco_kernel_release_info", "Release of the kernel", MetricType::GAUGE);
@@ -128,7 +128,7 @@ pub fn render(status: &Status, extra: Extra) -> String {
     families.sources(status);
     families.outputs(status);
     families.process(status);
-    for (spec, labels, value) in extra {
+    for (spec, labels, value) in extra.into_iter().chain(status.containers.metrics()) {
         families.add(spec, &borrowed(&labels), float(value));
     }
     let families: Vec<_> = families.0.into_values().collect();

@@ -39,6 +39,8 @@ pub enum Update {
     Files,
     /// The cluster has other rules.
     Bundle(Bundle),
+    /// A container runtime came or went.
+    Runtimes,
 }
 
 /// Rules from their files to the engine.
@@ -82,12 +84,13 @@ impl Reloader {
     /// Puts the rules in force again after a change, or leaves the old ones.
     pub fn update(&mut self, update: Update, status: &Status) {
         let of_cluster = matches!(update, Update::Bundle(_));
+        let same_files = matches!(update, Update::Files);
         if let Update::Bundle(bundle) = update {
             self.bundle = Some(bundle);
         }
         let files = self.source.read(self.bundle.as_ref());
         // A bundle may hold what runs already; then its hash is what is new.
-        if files == self.seen && !of_cluster {
+        if files == self.seen && same_files {
             return;
         }
         self.seen = files;
@@ -127,7 +130,7 @@ impl Reloader {
         info.bundle = self.bundle.as_ref().map(|bundle| bundle.hash.clone());
         info.loaded = loaded_rules(&rules);
         info.rejected = rejected(loaded);
-        info.blind = blind::rules(loaded, &rules);
+        info.blind = blind::rules(loaded, &rules, status.containers.available());
         info.files =
             self.seen.iter().map(|file| (file.name.clone(), sha256(file.content.as_bytes()))).collect();
         info.since = Some(SystemTime::now());

@@ -13,8 +13,9 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use clap::Parser;
 use saker_alert::Renderer;
+use saker_containers::Containers;
 use saker_engine::{AuditEngine, Matching, Options, RulesHandle, SyscallEngine, hostname};
-use saker_events::schema;
+use saker_events::{container::Lookup, schema};
 use saker_outputs::Outputs;
 use saker_rules::{bundle::Bundle, ruleset::RuleSetBuilder};
 use saker_source_k8s_audit::Access;
@@ -35,7 +36,7 @@ use crate::{
     bundle::{self, Cache},
     capture::Capture,
     config::{Config, EngineKind, Kubernetes, RuleMatching, document},
-    log,
+    containers, log,
     reload::{self, Reloader, Update},
     rules_source::RulesSource,
     status::Status,
@@ -114,12 +115,19 @@ impl Agent {
         let outputs =
             Outputs::start(&config.outputs(), &Renderer::new(config.format()), config.queue_capacity())?;
         let status = Arc::new(Status::new(hostname(), Alerts::new(outputs)));
+        let containers = wants.syscall.then(|| containers::start(config));
+        if let Some(containers) = &containers {
+            status.containers.set(containers);
+        }
         let rules = RulesHandle::new(RuleSetBuilder::new(schema()).build());
         let cache = Cache::new(&config.state_dir);
         let bundle = if config.kubernetes.enabled { cache.load() } else { None };
         let reloader = first_rules(config, source, bundle, &rules, &status)?;
 
-        let syscall = || start_syscalls(config, reloader.wanted(), &rules, args, &status);
+        let lookup = containers.clone().map(|containers| Arc::new(containers) as Arc<dyn Lookup>);
+        let options = Options { containers: lookup, ..engine_options(config) };
+        let engine = || SyscallEngine::new(rules.clone(), &options);
+        let syscall = || start_syscalls(config, reloader.wanted(), engine(), args, &status);
         let syscall = wants.syscall.then(syscall).transpose()?;
         let engine = || AuditEngine::new(rules.clone(), &engine_options(config));
         let audit = wants.k8s_audit.then(|| Audit::start(engine(), Arc::clone(&status))).transpose()?;
@@ -145,6 +153,7 @@ impl Agent {
         };
         let updates = reload::start(reloader, Arc::clone(&status), config.watch_config_files, want)?;
         follow_cluster(config, cache, &status, &updates)?;
+        follow_runtimes(containers.as_ref(), &updates);
         if wants.syscall {
             tracing::info!("try it: sudo sh -c 'cat /etc/shadow'");
         }
@@ -244,6 +253,14 @@ fn follow_cluster(
     Ok(())
 }
 
+/// Rules are blind or not by what can be asked.
+fn follow_runtimes(containers: Option<&Containers>, updates: &Sender<Update>) {
+    let Some(containers) = containers else { return };
+    let updates = updates.clone();
+    // An error says that the agent ends.
+    containers::watch(containers, move || drop(updates.send(Update::Runtimes)));
+}
+
 /// The rules to start with; what is wrong with some of them does not keep the others from running.
 fn first_rules(
     config: &Config,
@@ -266,7 +283,7 @@ fn first_rules(
 fn start_syscalls(
     config: &Config,
     wanted: Wanted,
-    rules: &RulesHandle,
+    engine: SyscallEngine,
     args: &Args,
     status: &Arc<Status>,
 ) -> anyhow::Result<(Arc<Control>, JoinHandle<()>)> {
@@ -278,7 +295,6 @@ fn start_syscalls(
     let mut probe = Probe::load(&settings).map_err(|error| anyhow!("{error}{WITHOUT_SYSCALLS}"))?;
     probe.set_filter(wanted.filter.as_ref(), filter)?;
     tell_hooks(&probe);
-    let engine = SyscallEngine::new(rules.clone(), &engine_options(config));
     let drops = config.syscall_event_drops.clone();
     syscalls::start(probe, wanted, filter, engine, capture, drops, Arc::clone(status))
         .context("cannot start the syscall thread")

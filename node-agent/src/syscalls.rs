@@ -214,8 +214,17 @@ impl Handler {
             }
             Item::Gap { lane, lost, .. } => self.lost(*lane, *lost),
             Item::Heard(heard) => self.heard(*heard),
-            Item::Idle => self.interrupt_if_due(),
+            Item::Idle => {
+                self.release(now());
+                self.interrupt_if_due();
+            }
         }
+    }
+
+    /// Evaluates what waited long enough for metadata at this time.
+    fn release(&mut self, now: u64) {
+        let alerts = &self.status.alerts;
+        self.engine.release(now, &mut |alert| alerts.send(alert));
     }
 
     /// A silent hook makes the source fail, until all are heard again.
@@ -241,6 +250,8 @@ impl Handler {
     fn event(&mut self, event: &Event<'_>) -> u64 {
         self.events = self.events.saturating_add(1);
         self.record(event);
+        // Alerts of events that waited are not this one's.
+        self.release(event.ts);
         let (alerts, mut count) = (&self.status.alerts, 0_u64);
         self.engine.event(event, &mut |alert| {
             count = count.saturating_add(1);
@@ -284,6 +295,7 @@ impl Handler {
         if let Some(users) = self.users.changed() {
             self.engine.set_users(Arc::new(users));
         }
+        self.status.containers.note(&self.engine);
         self.status.syscall.add_events(std::mem::take(&mut self.events));
         if let Some(report) = self.drops.check(self.looked, self.status.syscall.events()) {
             self.tell(&report);
@@ -291,6 +303,7 @@ impl Handler {
     }
 
     fn finish(&mut self) {
+        self.release(u64::MAX);
         if let Some(report) = self.drops.finish(Instant::now(), self.status.syscall.events()) {
             self.tell(&report);
         }

@@ -21,9 +21,14 @@ pub(crate) struct Alerts {
 }
 
 impl Alerts {
-    /// The alert of a rule that an event matched; counts the match.
+    /// Hands over an alert and counts the match.
+    pub(crate) fn send(&self, alert: Alert, sink: &mut dyn FnMut(Alert)) {
+        self.hits.add(&alert.rule);
+        sink(alert);
+    }
+
+    /// The alert of a rule that an event matched.
     pub(crate) fn alert(&self, rule: &Rule, record: &dyn Record, header: &Header) -> Alert {
-        self.hits.add(&rule.info.name);
         let mut message = String::new();
         rule.output.render(record, &mut message);
         Alert {

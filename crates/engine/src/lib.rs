@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Event ─ ProcessTable::before ─▶ SyscallRecord ─ RuleSet::evaluate ─▶ Alert ─ ProcessTable::after
+//!                                                  ╰─▶ Waiting, while a container's metadata is on its way
 //! AuditEvent ────────────────────▶ AuditRecord  ─ RuleSet::evaluate ─▶ Alert
 //! ```
 
@@ -19,6 +20,7 @@
 mod alerts;
 mod audit;
 pub mod case;
+pub mod containers;
 mod hits;
 pub mod internal;
 mod options;
@@ -28,6 +30,7 @@ pub mod process_table;
 mod rules;
 mod syscall;
 pub mod thread_table;
+pub mod waiting;
 
 pub use audit::AuditEngine;
 pub use hits::Hits;

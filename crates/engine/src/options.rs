@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use saker_events::users::Users;
+use saker_events::{container::Lookup, users::Users};
 use saker_rules::ruleset::Matching;
 
 use crate::{hits::Hits, process_table::DEFAULT_CAPACITY};
@@ -22,6 +22,8 @@ pub struct Options {
     pub max_processes: usize,
     /// Names of users and groups.
     pub users: Arc<Users>,
+    /// Finds out about containers; without it events wait for nothing.
+    pub containers: Option<Arc<dyn Lookup>>,
     /// Counts matches; share one among all engines.
     pub hits: Arc<Hits>,
 }
@@ -36,6 +38,7 @@ impl Options {
             boot_time: 0,
             max_processes: DEFAULT_CAPACITY,
             users: Arc::default(),
+            containers: None,
             hits: Arc::default(),
         }
     }

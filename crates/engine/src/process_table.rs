@@ -11,9 +11,12 @@ use std::{collections::VecDeque, sync::Arc};
 use rustc_hash::FxHashMap;
 use saker_events::{
     Event, Origin,
+    container::Lookup,
     process::{Image, Process, ProcessKey, Processes},
 };
 use smallvec::SmallVec;
+
+use crate::containers::{self, Containers};
 
 /// Living and ended processes kept, unless told otherwise.
 pub const DEFAULT_CAPACITY: usize = 262_144;
@@ -50,6 +53,7 @@ pub struct ProcessTable {
     /// When the machine started, nanoseconds since the Unix epoch.
     boot_time: u64,
     counters: Counters,
+    containers: Containers,
 }
 
 impl ProcessTable {
@@ -62,7 +66,15 @@ impl ProcessTable {
             capacity,
             boot_time,
             counters: Counters::default(),
+            containers: Containers::new(None),
         }
+    }
+
+    /// Containers seen from now on are looked up by this.
+    #[must_use]
+    pub fn with_lookup(mut self, lookup: Option<Arc<dyn Lookup>>) -> Self {
+        self.containers = Containers::new(lookup);
+        self
     }
 
     /// Living and ended processes.
@@ -78,6 +90,11 @@ impl ProcessTable {
     /// What happened so far.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// What the bounds of the table of containers did so far.
+    pub fn containers(&self) -> containers::Counters {
+        self.containers.counters()
     }
 
     /// The process that made an event. Captures name threads only: there the newest process of that id counts.

@@ -6,7 +6,8 @@ use saker_alert::Alert;
 use saker_capture::Entry;
 use saker_events::{
     Event, SYSCALL_SOURCE,
-    process::{Process, ProcessKey, Processes},
+    container::Container,
+    process::{Process, ProcessKey, Processes, lineage},
     record::{Header, SyscallRecord},
     table::{EventRow, Source, code},
     users::Users,
@@ -16,10 +17,12 @@ use smallvec::SmallVec;
 
 use crate::{
     alerts::Alerts,
+    containers,
     options::Options,
     process_table::{Counters, ProcessTable},
     rules::RulesHandle,
     thread_table::ThreadTable,
+    waiting::{self, Held, Then, Waiting},
 };
 
 /// The output field with the path as the kernel resolved it, where it differs from `fd.name`.
@@ -31,6 +34,7 @@ pub struct SyscallEngine {
     processes: ProcessTable,
     users: Arc<Users>,
     evaluator: Evaluator,
+    waiting: Waiting,
 }
 
 /// Evaluates the events of a capture, in their order, with everything that it says of the machine.
@@ -56,9 +60,11 @@ impl SyscallEngine {
     /// An engine that knows no process yet.
     pub fn new(rules: RulesHandle, options: &Options) -> Self {
         Self {
-            processes: ProcessTable::new(options.max_processes, options.boot_time),
+            processes: ProcessTable::new(options.max_processes, options.boot_time)
+                .with_lookup(options.containers.clone()),
             users: Arc::clone(&options.users),
             evaluator: Evaluator::new(rules, options),
+            waiting: Waiting::default(),
         }
     }
 
@@ -70,14 +76,33 @@ impl SyscallEngine {
 
     /// Evaluates the rules on an event and hands over what they say.
     pub fn event(&mut self, event: &Event, sink: &mut dyn FnMut(Alert)) {
+        self.release(event.ts, sink);
         self.processes.before(event);
         let known = self.processes.of_event(event);
         let origin = event.origin.filter(|_| known.is_none());
         let unknown = origin.map(|o| Process::unknown(ProcessKey { pid: o.tgid, start: o.start }));
         let around =
             Around { process: known.or(unknown.as_ref()), processes: &self.processes, users: &self.users };
-        self.evaluator.event(event, &around, sink);
+        let container = around.process.and_then(|process| process.container.as_ref());
+        let waits = |c: &&Arc<Container>| c.is_pending() || self.waiting.has(c);
+        if let Some(container) = container.filter(waits) {
+            let others_wait = self.waiting.has(container);
+            let held = self.evaluator.event_or_wait(event, &around, others_wait, sink);
+            let crowded_out = held.and_then(|held| self.waiting.hold(container, held));
+            if let Some(held) = crowded_out {
+                self.evaluator.waited(&held, &self.processes, &self.users, sink);
+            }
+        } else {
+            self.evaluator.event(event, &around, sink);
+        }
         self.processes.after(event);
+    }
+
+    /// Evaluates what need not wait any longer for metadata at this time, nanoseconds since the Unix epoch.
+    pub fn release(&mut self, now: u64, sink: &mut dyn FnMut(Alert)) {
+        while let Some(held) = self.waiting.ready(now) {
+            self.evaluator.waited(&held, &self.processes, &self.users, sink);
+        }
     }
 
     /// Replaces the names of users and groups.
@@ -93,6 +118,16 @@ impl SyscallEngine {
     /// What the bounds of the process table did so far.
     pub fn counters(&self) -> Counters {
         self.processes.counters()
+    }
+
+    /// What became of events that waited for metadata.
+    pub fn waiting(&self) -> waiting::Counters {
+        self.waiting.counters()
+    }
+
+    /// What the bounds of the table of containers did so far.
+    pub fn containers(&self) -> containers::Counters {
+        self.processes.containers()
     }
 }
 
@@ -176,7 +211,7 @@ impl Evaluator {
         };
         let rules = self.rules.load();
         let pass = Pass { rules: &rules, matching: self.matching, alerts: &self.alerts };
-        pass.views(&record, &mut self.scratch, sink);
+        pass.views(&record, &mut self.scratch, &mut |alert| self.alerts.send(alert, sink));
     }
 
     fn advance(&mut self, event: &Event) {
@@ -190,6 +225,52 @@ impl Evaluator {
             header.first_ts = event.ts;
         }
     }
+
+    /// Evaluates an event of a container whose metadata may be missing. If a rule asked for it, or if alerts would
+    /// pass those of an event that waits, nothing is told, and the event is to wait.
+    fn event_or_wait(
+        &mut self,
+        event: &Event,
+        around: &Around,
+        others_wait: bool,
+        sink: &mut dyn FnMut(Alert),
+    ) -> Option<Held> {
+        self.advance(event);
+        let record =
+            SyscallRecord::new(&self.header, *event, around.process, around.processes, around.users)?;
+        let rules = self.rules.load();
+        let pass = Pass { rules: &rules, matching: self.matching, alerts: &self.alerts };
+        let mut alerts = Vec::new();
+        let lacks = pass.views(&record, &mut self.scratch, &mut |alert| alerts.push(alert));
+        if lacks || (others_wait && !alerts.is_empty()) {
+            return Some(hold(&record));
+        }
+        for alert in alerts {
+            self.alerts.send(alert, sink);
+        }
+        None
+    }
+
+    /// Evaluates an event that waited, with what is known by now.
+    fn waited(&mut self, held: &Held, now: &dyn Processes, users: &Users, sink: &mut dyn FnMut(Alert)) {
+        let Held { event, header, lineage } = held;
+        let then = Then { lineage, now };
+        let Some(record) = SyscallRecord::new(header, event.get(), lineage.first(), &then, users) else {
+            return;
+        };
+        let rules = self.rules.load();
+        let pass = Pass { rules: &rules, matching: self.matching, alerts: &self.alerts };
+        pass.views(&record, &mut self.scratch, &mut |alert| self.alerts.send(alert, sink));
+    }
+}
+
+/// A copy of an event with the processes that its rules may ask for.
+fn hold(record: &SyscallRecord) -> Held {
+    Held {
+        event: record.event.to_owned(),
+        header: record.header.clone(),
+        lineage: lineage(record.process(), record.processes).cloned().collect(),
+    }
 }
 
 /// The evaluation of one event.
@@ -201,8 +282,8 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     /// Evaluates both views of an event. A rule that holds in either alerts once, with both paths; if only the
-    /// resolved path made it hold, the message says so.
-    fn views(&self, record: &SyscallRecord, scratch: &mut Scratch, sink: &mut dyn FnMut(Alert)) {
+    /// resolved path made it hold, the message says so. Returns whether metadata was asked for that is on its way.
+    fn views(&self, record: &SyscallRecord, scratch: &mut Scratch, sink: &mut dyn FnMut(Alert)) -> bool {
         let resolved = record.resolved_view();
         let path = resolved.as_ref().and_then(SyscallRecord::resolved_path).map(String::from_utf8_lossy);
         let mut told: SmallVec<[*const Rule; 4]> = SmallVec::new();
@@ -214,7 +295,7 @@ impl Pass<'_> {
             }
             sink(alert);
         });
-        let (Some(view), Some(path)) = (&resolved, &path) else { return };
+        let (Some(view), Some(path)) = (&resolved, &path) else { return record.lacks_metadata() };
         self.rules.evaluate(SYSCALL_SOURCE, view, self.matching, scratch, |rule| {
             if told.contains(&std::ptr::from_ref(rule)) {
                 return;
@@ -225,5 +306,6 @@ impl Pass<'_> {
             alert.output_fields.insert(RESOLVED_PATH.to_owned(), path.as_ref().into());
             sink(alert);
         });
+        record.lacks_metadata() || view.lacks_metadata()
     }
 }

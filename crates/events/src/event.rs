@@ -37,6 +37,32 @@ pub struct Event<'a> {
     data: &'a [u8],
 }
 
+/// An event that outlives the ring it came from.
+#[derive(Debug, Clone)]
+pub struct OwnedEvent {
+    /// All but the parameters.
+    event: Event<'static>,
+    lengths: Box<[u8]>,
+    data: Box<[u8]>,
+}
+
+impl OwnedEvent {
+    /// The event.
+    pub fn get(&self) -> Event<'_> {
+        Event { lengths: &self.lengths, data: &self.data, ..self.event }
+    }
+
+    /// Bytes of its parameters.
+    pub fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Whether it has no parameters.
+    pub fn is_empty(&self) -> bool {
+        self.data.is_empty()
+    }
+}
+
 /// Bytes that are no event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedEvent {
@@ -80,6 +106,12 @@ impl<'a> Event<'a> {
             Some(missing) if missing > 0 => Err(MalformedEvent::Short { have: data.len(), missing }),
             _ => Ok(event),
         }
+    }
+
+    /// A copy of the event with its parameters.
+    pub fn to_owned(&self) -> OwnedEvent {
+        let event = Event { lengths: &[], data: &[], ..*self };
+        OwnedEvent { event, lengths: self.lengths.into(), data: self.data.into() }
     }
 
     /// How many parameters the record holds; the table's row may know fewer or more.

@@ -57,6 +57,11 @@ pub fn by_id(id: FieldId) -> Option<&'static FieldRow> {
     rows().get(usize::from(id.0))
 }
 
+/// Whether a container runtime must answer for the field to have a value.
+pub fn is_metadata(id: FieldId) -> bool {
+    by_id(id).is_some_and(|row| matches!(row.get, Getter::Metadata(_)))
+}
+
 /// Bit of the source `syscall` in a row's sources.
 pub const SYSCALL: SourceMask = 1;
 /// Bit of the source `k8s_audit`.
@@ -65,13 +70,18 @@ pub const K8S_AUDIT: SourceMask = 2;
 /// Takes a field's value out of an audit event.
 pub type AuditGetter = for<'a> fn(&'a AuditRecord, Option<&FieldArg>) -> Option<Value<'a>>;
 
+/// Takes a field's value out of a syscall event and what is known around it.
+pub type SyscallGetter = for<'a> fn(&'a SyscallRecord<'_>, Option<&FieldArg>) -> Option<Value<'a>>;
+
 /// Where a field's value comes from.
 #[derive(Clone, Copy)]
 pub enum Getter {
     /// From what every event has.
     Header(for<'a> fn(&'a Header, Option<&FieldArg>) -> Option<Value<'a>>),
     /// From a syscall event and the process that made it.
-    Syscall(for<'a> fn(&'a SyscallRecord<'_>, Option<&FieldArg>) -> Option<Value<'a>>),
+    Syscall(SyscallGetter),
+    /// From the runtime of the container that the process is in.
+    Metadata(SyscallGetter),
     /// From a Kubernetes audit event.
     Audit(AuditGetter),
     /// From nowhere yet; rules that need it are reported blind.

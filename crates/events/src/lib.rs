@@ -28,5 +28,5 @@ pub mod table;
 pub mod users;
 pub mod write;
 
-pub use event::{Event, MalformedEvent, Origin};
+pub use event::{Event, MalformedEvent, Origin, OwnedEvent};
 pub use schema::{K8S_AUDIT_SOURCE, SYSCALL_SOURCE, load_options, schema};

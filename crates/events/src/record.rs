@@ -1,6 +1,9 @@
 //! Records: events in the form that compiled rules read, with what is known around them.
 
-use std::{borrow::Cow, cell::OnceCell};
+use std::{
+    borrow::Cow,
+    cell::{Cell, OnceCell},
+};
 
 use saker_rules::{
     schema::{EventTypeId, FieldArg, FieldId, Record},
@@ -9,6 +12,7 @@ use saker_rules::{
 
 use crate::{
     Event,
+    container::Metadata,
     descriptor::{Descriptor, FdType, Socket},
     fd::{AT_FDCWD, Fd, Role, UNKNOWN, number_of, path_param, text_of},
     fields::{self, Getter},
@@ -74,6 +78,7 @@ pub struct SyscallRecord<'a> {
     process: Option<&'a Process>,
     /// Found out when a rule asks.
     fd: OnceCell<Option<Fd<'a>>>,
+    lacks_metadata: Cell<bool>,
 }
 
 impl<'a> SyscallRecord<'a> {
@@ -86,12 +91,30 @@ impl<'a> SyscallRecord<'a> {
         users: &'a Users,
     ) -> Option<Self> {
         let row = EventRow::of(event.code)?;
-        Some(Self { header, event, row, processes, users, process, fd: OnceCell::new() })
+        let (fd, lacks_metadata) = (OnceCell::new(), Cell::new(false));
+        Some(Self { header, event, row, processes, users, process, fd, lacks_metadata })
     }
 
     /// The process that made the event, if anything is known of it.
     pub fn process(&self) -> Option<&'a Process> {
         self.process
+    }
+
+    /// What the runtime tells of the process's container.
+    pub fn metadata(&self) -> Option<&'a Metadata> {
+        let container = self.process?.container.as_ref()?;
+        // Asked before the answer is looked at: what comes in between is no lack.
+        let pending = container.is_pending();
+        let metadata = container.metadata();
+        if pending && metadata.is_none() {
+            self.lacks_metadata.set(true);
+        }
+        metadata
+    }
+
+    /// Whether somebody asked for [`Self::metadata`] while it was on its way.
+    pub fn lacks_metadata(&self) -> bool {
+        self.lacks_metadata.get()
     }
 
     /// The process's parent.
@@ -298,7 +321,7 @@ impl Record for SyscallRecord<'_> {
     fn field<'a>(&'a self, field: FieldId, arg: Option<&FieldArg>) -> Option<Value<'a>> {
         match fields::by_id(field)?.get {
             Getter::Header(get) => get(self.header, arg),
-            Getter::Syscall(get) => get(self, arg),
+            Getter::Syscall(get) | Getter::Metadata(get) => get(self, arg),
             Getter::Audit(_) | Getter::Unavailable => None,
         }
     }
@@ -314,7 +337,7 @@ impl Record for AuditRecord {
         match fields::by_id(field)?.get {
             Getter::Header(get) => get(&self.header, arg),
             Getter::Audit(get) => get(self, arg),
-            Getter::Syscall(_) | Getter::Unavailable => None,
+            Getter::Syscall(_) | Getter::Metadata(_) | Getter::Unavailable => None,
         }
     }
 }

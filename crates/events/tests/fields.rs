@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, sync::Arc};
 use proptest::prelude::*;
 use saker_events::{
     Event, SYSCALL_SOURCE,
-    container::Container,
+    container::{Container, Engine, Metadata, Mount, Pod},
     process::{Image, Process, ProcessKey, Processes},
     record::{Header, SyscallRecord},
     schema,
@@ -56,6 +56,8 @@ struct ProcessCase {
     flags: u64,
     started: u64,
     caps: u64,
+    /// Whether the container's runtime has told [`metadata`].
+    told: bool,
 }
 
 fn list(items: &[String]) -> Vec<u8> {
@@ -80,6 +82,9 @@ impl ProcessCase {
         process.comm = self.comm.as_bytes().into();
         process.cwd = self.cwd.as_bytes().into();
         process.container = Container::of(&cgroups).map(Arc::new);
+        if let Some(container) = process.container.as_ref().filter(|_| self.told) {
+            container.set_metadata(metadata());
+        }
         process.cgroups = cgroups.into();
         process.uid = self.uid;
         process.gid = self.uid;
@@ -88,6 +93,42 @@ impl ProcessCase {
         process.vtid = self.pid.into();
         process.caps.effective = self.caps;
         process
+    }
+}
+
+/// All that a runtime can tell.
+fn metadata() -> Metadata {
+    let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let mount = |source: &str, dest: &str, writable| Mount {
+        source: source.to_owned(),
+        dest: dest.to_owned(),
+        writable,
+        propagation: "rslave".to_owned(),
+        ..Mount::default()
+    };
+    Metadata {
+        full_id: "3ad7b26ded6d8e7b23da7d48fe889434573036c27ae5a74837233de441c3601e".to_owned(),
+        engine: Some(Engine::Docker),
+        name: "web".to_owned(),
+        image: "docker.io/library/nginx:1.27".to_owned(),
+        image_id: "6f7e2741b66b".to_owned(),
+        image_digest: "sha256:00ff".to_owned(),
+        privileged: Some(true),
+        mounts: vec![mount("/etc/web", "/config", false), mount("/var/log", "/log", true)],
+        labels: [label("app", "web"), label("a.b/c", "d")].into_iter().collect(),
+        host_pid: Some(false),
+        host_network: Some(true),
+        host_ipc: None,
+        healthcheck: "/bin/true".to_owned(),
+        ip: "10.244.0.7".to_owned(),
+        cni_json: r#"{"a":1}"#.to_owned(),
+        pod: Some(Pod {
+            name: "web-0".to_owned(),
+            namespace: "shop".to_owned(),
+            uid: "3e41dc6b-08a8-44db-bc2a-3724b18ab19a".to_owned(),
+            sandbox_id: "63060edc2d3aa803ab559f2393776b151f99fc5b05035b21db66b3b62246ad6a".to_owned(),
+            labels: [label("tier", "front")].into_iter().collect(),
+        }),
     }
 }
 

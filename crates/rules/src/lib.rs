@@ -58,3 +58,4 @@ pub mod value;
 mod yaml;
 
 pub use check::FieldRef;
+pub use ops::glob::Glob;

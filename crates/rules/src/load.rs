@@ -31,7 +31,7 @@ use crate::{
     place::Place,
     requirements::Version,
     ruleset::RuleSet,
-    schema::{Schema, SourceId},
+    schema::{FieldId, Schema, SourceId},
     select::{self, Selection},
     yaml::{self, Node},
 };
@@ -173,6 +173,11 @@ impl Loaded {
     pub fn conditions(&self, source: SourceId) -> impl Iterator<Item = &Expr> {
         let rules = self.catalog.running.iter().filter_map(|at| self.catalog.rules.get(*at));
         rules.filter(move |rule| rule.source == source).map(|rule| &rule.tree)
+    }
+
+    /// Rules whose condition needs a field of this kind, with the field.
+    pub fn readers(&self, kind: impl Fn(FieldId) -> bool) -> Vec<(String, String)> {
+        self.catalog.readers(&self.schema, kind)
     }
 
     /// Whether no file has an error.

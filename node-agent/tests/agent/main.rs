@@ -3,6 +3,8 @@
 mod audit;
 mod audit_abuse;
 mod capture;
+mod containers;
+mod cri;
 mod live;
 mod privileges;
 mod running;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use saker_events::{
     Event,
+    container::Container,
     fd::starts_at_cwd,
     process::{Process, ProcessKey, Processes},
     table::{CLONE_FLAGS, EventRow, code, symbol_value},
@@ -11,6 +12,12 @@ use saker_events::{
 
 use super::{Entry, ProcessTable, inherited, key};
 use crate::params::{Params, set, set_common, set_cwd, set_identity};
+
+/// The cgroups of a process and the container that they name.
+struct Place {
+    cgroups: Arc<[u8]>,
+    container: Option<Arc<Container>>,
+}
 
 impl ProcessTable {
     /// Takes note of an event before rules see it: forks, execs, changes of directory, ids and sessions.
@@ -51,13 +58,19 @@ impl ProcessTable {
         }
         let Some(key) = new_key(params) else { return };
         let Some(ptid) = params.signed("ptid") else { return };
-        let Some(entry) = self.entry_or(key, |table| table.child(params, key, ptid)) else { return };
+        let before = self.started_by(ptid, key).map(|parent| Arc::clone(&parent.cgroups));
+        let place = self.place(params, before);
+        let Some(entry) = self.entry_or(key, |table| table.child(params, key, ptid, place)) else { return };
         entry.process.ptid = ptid;
     }
 
+    fn started_by(&self, ptid: i64, child: ProcessKey) -> Option<&Process> {
+        u32::try_from(ptid).ok().and_then(|pid| self.at(pid, child.start))
+    }
+
     /// A new process: what it inherits from its parent, and what its record says.
-    fn child(&self, params: Params, key: ProcessKey, ptid: i64) -> Process {
-        let parent = u32::try_from(ptid).ok().and_then(|pid| self.at(pid, key.start));
+    fn child(&self, params: Params, key: ProcessKey, ptid: i64, place: Option<Place>) -> Process {
+        let parent = self.started_by(ptid, key);
         let mut child = parent.cloned().unwrap_or_else(|| Process::unknown(key));
         child.key = key;
         child.pid = key.pid.into();
@@ -67,6 +80,7 @@ impl ProcessTable {
         child.memory = params.memory();
         child.vpid = params.signed("vpid").unwrap_or(child.pid);
         child.vtid = child.vpid;
+        set_place(&mut child, place);
         set_common(&mut child, params, self.boot_time);
         child
     }
@@ -76,18 +90,28 @@ impl ProcessTable {
         let Some(key) = self.key_of(params.event).or_else(|| new_key(params)) else { return };
         let started = self.started(params, key);
         let boot_time = self.boot_time;
+        let before = self.entry(key).map(|entry| Arc::clone(&entry.process.cgroups));
+        let place = self.place(params, before);
         let Some(entry) = self.entry_or(key, |_| Process { started, ..Process::unknown(key) }) else {
             return;
         };
         let Entry { process, .. } = entry;
         process.image = Arc::new(params.image());
         process.memory = params.memory();
+        set_place(process, place);
         set_common(process, params, boot_time);
         set_identity(process, params);
         // Who is its parent now may have adopted it: what the fork or an earlier record said stays.
         if process.ptid <= 0 {
             set(&mut process.ptid, params.signed("ptid"));
         }
+    }
+
+    /// Where a record says that its process is, if that differs from what was known.
+    fn place(&mut self, params: Params, before: Option<Arc<[u8]>>) -> Option<Place> {
+        let cgroups = params.list("cgroups");
+        let same = cgroups.is_empty() || before.is_some_and(|before| *before == *cgroups);
+        (!same).then(|| Place { cgroups: cgroups.into(), container: self.containers.of(cgroups) })
     }
 
     /// Nanoseconds since the Unix epoch.
@@ -132,4 +156,12 @@ impl ProcessTable {
 fn new_key(params: Params) -> Option<ProcessKey> {
     let pid = params.signed("pid").and_then(|pid| u32::try_from(pid).ok());
     params.event.origin.map(key).or(pid.map(|pid| ProcessKey { pid, start: params.event.ts }))
+}
+
+/// What is set here is no news to [`set_common`].
+fn set_place(process: &mut Process, place: Option<Place>) {
+    if let Some(Place { cgroups, container }) = place {
+        process.cgroups = cgroups;
+        process.container = container;
+    }
 }

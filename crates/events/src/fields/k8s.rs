@@ -1,19 +1,20 @@
-//! `k8s.*`: the pod that the process is in.
+//! `k8s.*`: the pod that the process is in, as the container runtime tells it.
 
 use super::prelude::*;
+use crate::container::{Pod, short};
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[FieldRow] = &[
-    row("k8s.pod.name", CharBuf, SYSCALL, NONE, "Name of the pod").flags(SUGGESTED),
-    row("k8s.ns.name", CharBuf, SYSCALL, NONE, "Namespace of the pod").flags(SUGGESTED),
-    row("k8s.pod.id", CharBuf, SYSCALL, NONE, "The pod's UID; the older name of `k8s.pod.uid`"),
-    row("k8s.pod.uid", CharBuf, SYSCALL, NONE, "The pod's UID"),
-    row("k8s.pod.sandbox_id", CharBuf, SYSCALL, NONE, "First 12 characters of the id of the pod's sandbox container"),
-    row("k8s.pod.full_sandbox_id", CharBuf, SYSCALL, NONE, "Whole id of the pod's sandbox container"),
-    row("k8s.pod.label", CharBuf, SYSCALL, NONE, "One label of the pod").needs(Key).flags(DOTTED_ARG),
-    row("k8s.pod.labels", CharBuf, SYSCALL, NONE, "All labels of the pod as `key:value`, with commas"),
-    row("k8s.pod.ip", CharBuf, SYSCALL, NONE, "The pod's first IPv4 address"),
-    row("k8s.pod.cni.json", CharBuf, SYSCALL, NONE, "What the network plugin reported, as JSON"),
+    row("k8s.pod.name", CharBuf, SYSCALL, M(|r, _| some(&pod(r)?.name)), "Name of the pod").flags(SUGGESTED),
+    row("k8s.ns.name", CharBuf, SYSCALL, M(|r, _| some(&pod(r)?.namespace)), "Namespace of the pod").flags(SUGGESTED),
+    row("k8s.pod.id", CharBuf, SYSCALL, M(|r, _| some(&pod(r)?.uid)), "The pod's UID; the older name of `k8s.pod.uid`"),
+    row("k8s.pod.uid", CharBuf, SYSCALL, M(|r, _| some(&pod(r)?.uid)), "The pod's UID"),
+    row("k8s.pod.sandbox_id", CharBuf, SYSCALL, M(|r, _| some(short(&pod(r)?.sandbox_id))), "First 12 characters of the id of the pod's sandbox container"),
+    row("k8s.pod.full_sandbox_id", CharBuf, SYSCALL, M(|r, _| some(&pod(r)?.sandbox_id)), "Whole id of the pod's sandbox container"),
+    row("k8s.pod.label", CharBuf, SYSCALL, M(|r, a| text(pod(r)?.labels.get(&a?.text)?)), "One label of the pod").needs(Key).flags(DOTTED_ARG),
+    row("k8s.pod.labels", CharBuf, SYSCALL, M(|r, _| labels(&pod(r)?.labels)), "All labels of the pod as `key:value`, with commas"),
+    row("k8s.pod.ip", CharBuf, SYSCALL, M(|r, _| some(&pod(r).and(r.metadata())?.ip)), "The pod's first IPv4 address"),
+    row("k8s.pod.cni.json", CharBuf, SYSCALL, M(|r, _| some(&pod(r).and(r.metadata())?.cni_json)), "What the network plugin reported, as JSON"),
     row("k8s.rc.name", CharBuf, SYSCALL, NONE, "Name of the replication controller; use `k8smeta.rc.name`").flags(DEPRECATED),
     row("k8s.rc.id", CharBuf, SYSCALL, NONE, "UID of the replication controller; use `k8smeta.rc.uid`").flags(DEPRECATED),
     row("k8s.rc.label", CharBuf, SYSCALL, NONE, "One label of the replication controller; use `k8smeta.rc.label`").needs(Key).flags(DEPRECATED | DOTTED_ARG),
@@ -34,3 +35,7 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("k8s.deployment.label", CharBuf, SYSCALL, NONE, "One label of the deployment; use `k8smeta.deployment.label`").needs(Key).flags(DEPRECATED | DOTTED_ARG),
     row("k8s.deployment.labels", CharBuf, SYSCALL, NONE, "All labels of the deployment; use `k8smeta.deployment.labels`").flags(DEPRECATED),
 ];
+
+fn pod<'a>(r: &SyscallRecord<'a>) -> Option<&'a Pod> {
+    r.metadata()?.pod.as_ref()
+}

@@ -23,15 +23,26 @@ pub(super) use saker_rules::{
 
 pub(super) use super::{
     FieldRow,
-    Getter::{Header as H, Syscall as S, Unavailable as NONE},
+    Getter::{Header as H, Metadata as M, Syscall as S, Unavailable as NONE},
     K8S_AUDIT, SYSCALL, row,
 };
+use crate::container::Labels;
 pub(super) use crate::{fd::Role, record::SyscallRecord};
 
 const SECOND: u64 = 1_000_000_000;
 
 pub(super) fn text(text: &(impl AsRef<[u8]> + ?Sized)) -> Option<Value<'_>> {
     Some(Value::text(text))
+}
+
+/// An empty text stands for "unknown".
+pub(super) fn some(known: &str) -> Option<Value<'_>> {
+    text(known).filter(|_| !known.is_empty())
+}
+
+/// All labels as one text.
+pub(super) fn labels<'a>(labels: &Labels) -> Option<Value<'a>> {
+    if labels.is_empty() { None } else { owned(labels.text()) }
 }
 
 pub(super) fn owned<'a>(text: impl Into<Vec<u8>>) -> Option<Value<'a>> {

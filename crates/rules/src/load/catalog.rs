@@ -8,7 +8,7 @@ use crate::{
     compile::Condition,
     requirements::{PluginRequirement, Version},
     ruleset::{ExtraField, RuleInfo, RuleSet, RuleSetBuilder},
-    schema::{Schema, SourceId},
+    schema::{FieldId, Schema, SourceId},
     select::Candidate,
     template::Template,
 };
@@ -100,6 +100,17 @@ impl Catalog {
             blind.extend(fields.map(|field| (rule.rule.name.clone(), field.name.to_owned())));
         }
         blind
+    }
+
+    /// Rules whose condition needs a field of this kind, with the field.
+    pub(super) fn readers(&self, schema: &Schema, kind: impl Fn(FieldId) -> bool) -> Vec<(String, String)> {
+        let mut readers = Vec::new();
+        for rule in &self.rules {
+            let fields = rule.condition.fields().into_iter().filter(|(id, _)| kind(*id));
+            let fields = fields.filter_map(|(id, _)| schema.field(*id));
+            readers.extend(fields.map(|field| (rule.rule.name.clone(), field.name.to_owned())));
+        }
+        readers
     }
 
     /// The rules at these positions, in this order.

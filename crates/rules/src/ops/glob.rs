@@ -2,7 +2,7 @@
 
 /// A compiled pattern.
 #[derive(Debug, Clone)]
-pub(crate) struct Glob {
+pub struct Glob {
     parts: Vec<Part>,
     /// Upper and lower case are the same.
     fold: bool,
@@ -23,7 +23,7 @@ enum Part {
 
 impl Glob {
     /// Compiles a pattern; every text is one.
-    pub(crate) fn new(pattern: &[u8], fold: bool) -> Self {
+    pub fn new(pattern: &[u8], fold: bool) -> Self {
         let folded = if fold { pattern.to_ascii_lowercase() } else { pattern.to_vec() };
         let mut rest = folded.as_slice();
         let mut parts = Vec::new();
@@ -44,7 +44,7 @@ impl Glob {
 
     /// Whether the whole text matches. Only the last `*` is ever tried again, so the work is at most
     /// length of pattern times length of text.
-    pub(crate) fn matches(&self, text: &[u8]) -> bool {
+    pub fn matches(&self, text: &[u8]) -> bool {
         let (mut part, mut at) = (0_usize, 0_usize);
         let mut star: Option<(usize, usize)> = None;
         while let Some(byte) = text.get(at) {

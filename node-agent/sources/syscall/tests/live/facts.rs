@@ -42,7 +42,7 @@ fn files_directories_and_pipes_are_known_behind_their_numbers() {
     };
     check("dup3", &mut dup_pipe, FdType::Pipe, "");
     check("memfd_create", || call!(SYS_memfd_create, c"x".as_ptr(), 0), FdType::Memfd, "/memfd:x");
-    check("eventfd2", || call!(SYS_eventfd2, 0, 0), FdType::Event, "/[eventfd]")
+    check("eventfd2", || call!(SYS_eventfd2, 0, 0), FdType::Event, "/[eventfd]");
 }
 
 #[test]
