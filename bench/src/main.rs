@@ -9,13 +9,11 @@ mod rules;
 mod workload;
 
 fn main() -> anyhow::Result<()> {
-    let mut args = std::env::args_os().skip(1);
-    match (args.next().as_deref().and_then(|what| what.to_str()), args.next()) {
-        (Some("agent"), Some(program)) => report::print(program.as_ref()),
-        (Some("audit"), Some(program)) => audit::print(program.as_ref()),
-        (Some("rules"), Some(folder)) => rules::print(folder.as_ref()),
-        _ => anyhow::bail!(
-            "usage: saker-bench agent PROGRAM | saker-bench audit PROGRAM | saker-bench rules FOLDER"
-        ),
+    let args: Vec<_> = std::env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["agent", program] => report::print(program.as_ref()),
+        ["audit", program] => audit::print(program.as_ref()),
+        ["rules", folder] => rules::print(folder.as_ref()),
+        _ => anyhow::bail!("usage: saker-bench agent|audit PROGRAM | saker-bench rules FOLDER"),
     }
 }

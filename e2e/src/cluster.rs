@@ -90,11 +90,13 @@ impl Cluster {
         self.folder.join("admin.kubeconfig")
     }
 
+    /// A file beside the control plane's own: certificates, kubeconfigs, ports.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
     fn tool(&self, name: &str) -> Command {
-        let cache = std::env::var_os("SAKER_CACHE").unwrap_or_else(|| "/var/cache/saker".into());
-        let mut command = Command::new(Path::new(&cache).join("bin").join(name));
-        command.env("KUBECONFIG", self.admin());
-        command
+        tool(name, &self.admin())
     }
 }
 
@@ -103,7 +105,15 @@ pub fn checkout(path: &str) -> String {
     format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"))
 }
 
-fn run(command: &mut Command, input: &str) -> anyhow::Result<String> {
+/// A program of Kubernetes, with this kubeconfig.
+pub(crate) fn tool(name: &str, kubeconfig: &Path) -> Command {
+    let cache = std::env::var_os("SAKER_CACHE").unwrap_or_else(|| "/var/cache/saker".into());
+    let mut command = Command::new(Path::new(&cache).join("bin").join(name));
+    command.env("KUBECONFIG", kubeconfig);
+    command
+}
+
+pub(crate) fn run(command: &mut Command, input: &str) -> anyhow::Result<String> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
     child.stdin.take().context("a pipe")?.write_all(input.as_bytes())?;

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod fleet;
+mod node;
 mod process;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
 
 pub use cluster::{Cluster, checkout};
 pub use fleet::Fleet;
+pub use node::{Node, rules_files};
 pub use process::Process;
 
 /// Long enough for a machine under load; the time it took is printed.

@@ -15,9 +15,6 @@ use saker_events::load_options;
 
 use crate::{Verdict, input, ready};
 
-/// How long a changed API server may take, seconds.
-const PATIENCE: Duration = Duration::from_secs(90);
-
 /// Make the API server of this machine send its audit events to the agent
 ///
 /// Finds out which distribution runs here, and prints what it needs: the audit policy that the rules ask for, the
@@ -32,7 +29,7 @@ pub struct Args {
     /// Say what is missing; the exit code is 1 if something is
     #[arg(long, group = "action")]
     check: bool,
-    /// Write it. A changed kube-apiserver that does not become ready within 90 s gets its manifest back
+    /// Write it. A changed kube-apiserver that does not become ready in time gets its manifest back
     #[arg(long, group = "action")]
     apply: bool,
     /// Take back what --apply wrote
@@ -54,6 +51,9 @@ pub struct Args {
     /// Rules files in their order, instead of the default rules
     #[arg(long, value_name = "FILE", num_args = 1..)]
     rules: Vec<PathBuf>,
+    /// How long a changed kube-apiserver may take to become ready
+    #[arg(long, value_name = "SECONDS", default_value_t = 90)]
+    timeout: u64,
     /// The machine's files lie below this directory
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
@@ -66,7 +66,7 @@ impl Args {
         let plan = Plan::make(&self.root, policy, &self.endpoint()?)?;
         match (self.check, self.apply, self.undo) {
             (true, ..) => check(&self.root, &plan, out),
-            (_, true, _) => apply(&self.root, &plan, out),
+            (_, true, _) => apply(&self.root, &plan, Duration::from_secs(self.timeout), out),
             (_, _, true) => {
                 plan.undo(&self.root)?;
                 writeln!(
@@ -117,8 +117,8 @@ fn check(root: &Path, plan: &Plan, out: &mut dyn Write) -> anyhow::Result<Verdic
         let state = if missing.contains(&file) { "missing or different" } else { "ok" };
         writeln!(out, "{}: {state}", file.path)?;
     }
-    let running = apiserver::arguments(root);
-    let sends = plan.is_webhook_of(&running);
+    let running = apiserver::running(root);
+    let sends = plan.is_webhook_of_any(&running);
     writeln!(
         out,
         "the running API server: {}",
@@ -131,12 +131,12 @@ fn check(root: &Path, plan: &Plan, out: &mut dyn Write) -> anyhow::Result<Verdic
     Ok(Verdict::of(missing.is_empty() && (sends || plan.manifest().is_none())))
 }
 
-fn apply(root: &Path, plan: &Plan, out: &mut dyn Write) -> anyhow::Result<Verdict> {
+fn apply(root: &Path, plan: &Plan, patience: Duration, out: &mut dyn Write) -> anyhow::Result<Verdict> {
     if !plan.is_applicable() {
         bail!("{} takes its settings elsewhere; run without --apply to see them", plan.distribution);
     }
     let arguments = plan.manifest().map_or(Ok(Vec::new()), |file| manifest::arguments(&file.content))?;
-    plan.apply(root, &mut || wait(root, plan, &arguments))?;
+    plan.apply(root, &mut || wait(root, plan, &arguments, patience))?;
     for file in &plan.files {
         writeln!(out, "wrote {}", file.path)?;
     }
@@ -145,10 +145,10 @@ fn apply(root: &Path, plan: &Plan, out: &mut dyn Write) -> anyhow::Result<Verdic
 }
 
 /// Waits for an API server that runs with the new settings and is ready.
-fn wait(root: &Path, plan: &Plan, arguments: &[String]) -> bool {
+fn wait(root: &Path, plan: &Plan, arguments: &[String], patience: Duration) -> bool {
     let start = Instant::now();
-    while start.elapsed() < PATIENCE {
-        if plan.is_webhook_of(&apiserver::arguments(root)) && ready::is_ready(root, arguments) {
+    while start.elapsed() < patience {
+        if plan.is_webhook_of_any(&apiserver::running(root)) && ready::is_ready(root, arguments) {
             return true;
         }
         thread::sleep(Duration::from_millis(200));

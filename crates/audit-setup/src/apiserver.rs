@@ -5,9 +5,9 @@ use std::{fs, path::Path};
 /// Names of programs that are or contain an API server.
 const PROGRAMS: [&str; 3] = ["kube-apiserver", "k3s", "rke2"];
 
-/// The arguments of the API server that runs on the machine whose files lie below `root`, the program first; none if
-/// there is none or it may not be looked at.
-pub fn arguments(root: &Path) -> Vec<String> {
+/// The arguments of each API server that runs on the machine whose files lie below `root`, the program first. None if
+/// there is none or it may not be looked at; several where a container of another cluster runs beside.
+pub fn running(root: &Path) -> Vec<Vec<String>> {
     let processes = fs::read_dir(root.join("proc")).into_iter().flatten().flatten();
     let mut found: Vec<_> = processes
         .filter_map(|process| fs::read(process.path().join("cmdline")).ok())
@@ -15,7 +15,7 @@ pub fn arguments(root: &Path) -> Vec<String> {
         .filter(|arguments| rank(arguments).is_some())
         .collect();
     found.sort_by_key(|arguments| rank(arguments));
-    found.into_iter().next().unwrap_or_default()
+    found
 }
 
 fn words(cmdline: &[u8]) -> Vec<String> {

@@ -21,11 +21,11 @@ pub(crate) const WEBHOOK_FLAG: &str = "audit-webhook-config-file";
 const MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 
 /// How the webhook works (Kubernetes documentation, "Auditing"): in the background, because an agent that is down must
-/// not stop the cluster, and with events no larger than the agent takes.
-const FLAGS: [(&str, &str); 5] = [
+/// not stop the cluster, and with events no larger than the agent takes. The backoff stays at its default of 10 s: a
+/// batch is tried five times, so an agent may be away for a minute before anything is lost.
+const FLAGS: [(&str, &str); 4] = [
     ("audit-webhook-mode", "batch"),
     ("audit-webhook-batch-max-wait", "1s"),
-    ("audit-webhook-initial-backoff", "2s"),
     ("audit-webhook-truncate-enabled", "true"),
     ("audit-webhook-truncate-max-event-size", "262144"),
 ];
@@ -57,7 +57,7 @@ pub struct PlannedFile {
 impl Plan {
     /// The plan for the machine whose files lie below `root`.
     pub fn make(root: &Path, policy: String, endpoint: &Endpoint) -> Result<Self, SetupError> {
-        let running = apiserver::arguments(root);
+        let running = apiserver::running(root).into_iter().next().unwrap_or_default();
         let distribution = Distribution::detect(root, &running);
         let manifest = if uses_static_pod(distribution) { Some(read(root, MANIFEST)?) } else { None };
         let present = manifest.as_deref().map_or(Ok(running), manifest::arguments)?;
@@ -92,11 +92,14 @@ impl Plan {
         !matches!(self.distribution, Distribution::Talos | Distribution::Minikube | Distribution::Other)
     }
 
-    /// Whether an API server with these arguments sends its events by this plan's webhook. A container's root may
-    /// lie anywhere in the machine's.
-    pub fn is_webhook_of(&self, arguments: &[String]) -> bool {
+    /// Whether one of these API servers sends its events by this plan's webhook. A container's root may lie anywhere
+    /// in the machine's.
+    pub fn is_webhook_of_any(&self, running: &[Vec<String>]) -> bool {
         let webhook = format!("{}/{KUBECONFIG}", self.distribution.folder());
-        flag(arguments, WEBHOOK_FLAG).is_some_and(|path| path.ends_with(&webhook))
+        running
+            .iter()
+            .filter_map(|arguments| flag(arguments, WEBHOOK_FLAG))
+            .any(|path| path.ends_with(&webhook))
     }
 
     /// The static pod that is changed.

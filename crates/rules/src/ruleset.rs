@@ -177,13 +177,13 @@ impl Classes {
     /// `None` if there are too many for trees of their own.
     fn of(rules: &[(usize, &Rule)], program: &Program, schema: &Schema) -> Option<Self> {
         let decided: Vec<_> = program.decided().collect();
-        let mut known: FxHashMap<(Vec<(usize, usize)>, Vec<bool>), usize> = FxHashMap::default();
+        let mut known = FxHashMap::default();
         let (mut classes, mut room) = (Self { by_type: Vec::new(), rules: Vec::new() }, MAX_CLASS_RULES);
         for (id, _) in (0..=u16::MAX).zip(schema.event_types()) {
             let id = EventTypeId(id);
             let possible = rules.iter().filter(|(_, rule)| rule.event_types.contains(id));
             let possible: Vec<_> = possible.map(|(at, rule)| (*at, rule.root)).collect();
-            let results = decided.iter().map(|types| types.contains(id)).collect();
+            let results: Vec<_> = decided.iter().map(|types| types.contains(id)).collect();
             let next = classes.rules.len();
             let class = *known.entry((possible.clone(), results)).or_insert(next);
             if class == next {

@@ -96,6 +96,9 @@ enum Group {
     Node(usize),
 }
 
+/// Texts, each with the number of the gate that it opens.
+type Texts<'p> = Vec<(&'p [u8], usize)>;
+
 /// Makes the trees of one source.
 pub(crate) struct Trees<'p> {
     program: &'p Program,
@@ -208,7 +211,7 @@ impl<'p> Trees<'p> {
         for (entry, node) in members {
             by_node.entry(node).or_default().push(entry);
         }
-        let mut texts: BTreeMap<(Kind, usize), Vec<(&'p [u8], usize)>> = BTreeMap::new();
+        let mut texts: BTreeMap<(Kind, usize), Texts<'p>> = BTreeMap::new();
         for (node, entries) in by_node {
             let Some(gate) = self.gate(node) else { continue };
             let (keys, exact) = (gate.keys.clone(), gate.exact);
@@ -252,23 +255,17 @@ impl Constants<'_> {
             return holds;
         }
         let program = self.program;
-        match program.step(node) {
-            Some(Step::And(members)) => members.iter().all(|member| self.needs(*member, needs)),
-            Some(Step::Or(members)) => {
-                let mut possible = members.iter().filter(|member| self.of(**member) != Some(false));
-                match (possible.next(), possible.next()) {
-                    (Some(only), None) => self.needs(*only, needs),
-                    _ => {
-                        needs.push(node);
-                        true
-                    }
-                }
-            }
-            _ => {
-                needs.push(node);
-                true
+        if let Some(Step::And(members)) = program.step(node) {
+            return members.iter().all(|member| self.needs(*member, needs));
+        }
+        if let Some(Step::Or(members)) = program.step(node) {
+            let mut possible = members.iter().filter(|member| self.of(**member) != Some(false));
+            if let (Some(only), None) = (possible.next(), possible.next()) {
+                return self.needs(*only, needs);
             }
         }
+        needs.push(node);
+        true
     }
 
     /// The result, if the event's type decides it.

@@ -6,16 +6,19 @@ use saker_alert::{Format, Renderer};
 use saker_capture::Reader;
 use saker_engine::{CaptureEngine, Options, RulesHandle};
 use saker_events::load_options;
-use saker_rules::load::{SourceFile, load};
+use saker_rules::{
+    append_output::AppendOutput,
+    load::{LoadOptions, SourceFile, load},
+};
 
 use crate::running::{Running, can_run_live, start};
 
 /// Rules whose alerts tell much of who did it, on a file and on everything that runs below the shell.
 fn rules(marker: &Path) -> String {
     let who = "%evt.type %proc.cmdline %proc.exe %proc.exepath %proc.cwd %proc.pname %proc.aname[2] %proc.sid %proc.tty \
-        %proc.vpid %proc.ppid %proc.is_exe_writable %user.name %user.uid %group.name %user.loginuid %evt.args";
+        %proc.vpid %proc.ppid %proc.is_exe_writable %user.name %user.uid %group.name %user.loginuid";
     format!(
-        "- rule: File read\n  desc: d\n  condition: evt.type in (open, openat, openat2) and fd.name = {0}\n  output: MINE {who} %fd.name %fd.num %evt.res\n  priority: WARNING\n\
+        "- rule: File read\n  desc: d\n  condition: evt.type in (open, openat, openat2) and fd.name = {0}\n  output: MINE {who} %evt.args %fd.name %fd.num %evt.res\n  priority: WARNING\n\
          - rule: Program run\n  desc: d\n  condition: evt.type = execve and proc.pcmdline contains {0}\n  output: MINE {who}\n  priority: WARNING\n",
         marker.display()
     )
@@ -23,7 +26,10 @@ fn rules(marker: &Path) -> String {
 
 /// The alerts that the rules give over a capture.
 fn replay(capture: &Path, rules: String) -> Vec<String> {
-    let loaded = load(&[SourceFile::from_bytes("mine".to_owned(), rules.into_bytes())], &load_options());
+    // The agent appends what suggests itself, unless it is told otherwise.
+    let append_output = vec![AppendOutput { suggested_output: true, ..AppendOutput::default() }];
+    let load_options = LoadOptions { append_output, ..load_options() };
+    let loaded = load(&[SourceFile::from_bytes("mine".to_owned(), rules.into_bytes())], &load_options);
     let options = Options::new("test-node");
     let mut engine = CaptureEngine::new(RulesHandle::new(loaded.rules.unwrap()), &options);
     let (renderer, mut lines) = (Renderer::new(Format::default()), Vec::new());
@@ -58,7 +64,7 @@ fn a_capture_gives_the_same_alerts_as_the_agent() {
         dir.path().display()
     );
     Command::new("sh").args(["-c", &script]).output().unwrap();
-    agent.alert(&format!("cat {} x", marker.display()));
+    agent.alert(&format!("openat cat {} x", marker.display()));
     let (capture, live) = (agent.path("live.scap"), mine(&agent));
     agent.signal("INT");
     agent.log("capture ");

@@ -62,10 +62,8 @@ pub(crate) fn run() -> ExitCode {
     }
     let cases: Vec<Case> = TABLES.iter().flat_map(|table| read(table)).collect();
     let lab = Lab::new(&rules);
-    report(
-        cases.iter().filter(|case| case.skip.is_none()).map(|case| (case, lab.judge(case))).collect(),
-        &cases,
-    )
+    let run = cases.iter().filter(|case| case.skip.is_none());
+    report(&run.map(|case| (case, lab.judge(case))).collect::<Vec<_>>(), &cases)
 }
 
 /// The cases of a table, one for each of their calls.
@@ -82,9 +80,9 @@ fn read(table: &str) -> Vec<Case> {
     cases.into_iter().flat_map(per_call).collect()
 }
 
-fn report(verdicts: Vec<(&Case, Result<(), String>)>, cases: &[Case]) -> ExitCode {
+fn report(verdicts: &[(&Case, Result<(), String>)], cases: &[Case]) -> ExitCode {
     let failed = verdicts.iter().filter(|(_, verdict)| verdict.is_err()).count();
-    for (case, verdict) in &verdicts {
+    for (case, verdict) in verdicts {
         match verdict {
             Ok(()) => println!("test {} {} ... ok", case.rule, case.shape),
             Err(reason) => println!("test {} {} ... FAILED\n    {reason}", case.rule, case.shape),

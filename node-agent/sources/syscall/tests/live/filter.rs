@@ -129,7 +129,7 @@ fn a_marked_open_is_handed_over_as_rejected() {
     let mut rejected = 0;
     probe.run(&stop, &mut |item| match item {
         Item::Rejected(event) => {
-            rejected += u32::from(event.origin.is_some_and(|o| i64::from(o.tgid) == i64::from(pid)))
+            rejected += u32::from(event.origin.is_some_and(|o| i64::from(o.tgid) == i64::from(pid)));
         }
         Item::Idle => stop.store(true, Ordering::Relaxed),
         _ => {}

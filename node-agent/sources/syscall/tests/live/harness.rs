@@ -14,6 +14,14 @@ use std::{
 use saker_events::{Event, Origin};
 use saker_source_syscall::{Item, Probe, Settings, SyscallSet};
 
+/// A system call by its own number, not by libc's wrapper, which may use another one.
+macro_rules! call {
+    ($number:ident $(, $argument:expr)*) => {
+        // SAFETY: the tests pass what the call takes, in memory that lives longer.
+        i32::try_from(unsafe { libc::syscall(libc::$number $(, $argument)*) }).unwrap_or(-1)
+    };
+}
+
 pub(crate) const CLONE: u16 = 223;
 pub(crate) const EXECVE: u16 = 293;
 pub(crate) const PROCEXIT: u16 = 186;

@@ -1,0 +1,231 @@
+//! A control-plane node as kubeadm leaves it: certificates, the manifest of a static pod, and a kubelet of a few lines
+//! that runs what the manifest says.
+
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    Cluster, Process, checkout,
+    cluster::{run, tool},
+    eventually,
+};
+
+const MANIFEST: &str = "etc/kubernetes/manifests/kube-apiserver.yaml";
+
+/// A node with an API server of its own, whose data lie in the etcd of the control plane.
+pub struct Node {
+    root: TempDir,
+    cluster: Cluster,
+    ended: Arc<AtomicBool>,
+    kubelet: Option<JoinHandle<()>>,
+    audit_port: u16,
+}
+
+impl Node {
+    /// Starts the API server, without audit.
+    ///
+    /// # Panics
+    /// If it does not become ready.
+    pub fn start(cluster: &Cluster) -> anyhow::Result<Self> {
+        let root = tempfile::tempdir()?;
+        let (port, audit_port) = (free_port()?, free_port()?);
+        let pki = root.path().join("etc/kubernetes/pki");
+        fs::create_dir_all(&pki)?;
+        for file in ["ca.crt", "apiserver.crt", "apiserver.key", "sa.key", "sa.pub"] {
+            fs::copy(cluster.file(file), pki.join(file))?;
+        }
+        let etcd = fs::read_to_string(cluster.file("etcd-port"))?;
+        let manifest = include_str!("../tests/objects/kube_apiserver.yaml");
+        let manifest = manifest.replace("PORT", &port.to_string()).replace("ETCD", etcd.trim());
+        write(&root.path().join(MANIFEST), &manifest)?;
+        // The processes of the node are those of the machine.
+        std::os::unix::fs::symlink("/proc", root.path().join("proc"))?;
+        let old = format!(":{}", fs::read_to_string(cluster.file("apiserver-port"))?.trim());
+        let admin = fs::read_to_string(cluster.file("admin.kubeconfig"))?.replace(&old, &format!(":{port}"));
+        write(&root.path().join("admin.kubeconfig"), &admin)?;
+        let ended = Arc::new(AtomicBool::new(false));
+        let kubelet = Some(thread::spawn({
+            let (ended, root) = (Arc::clone(&ended), root.path().to_owned());
+            move || kubelet(&root, &ended)
+        }));
+        let node = Self { root, cluster: cluster.clone(), ended, kubelet, audit_port };
+        let ready = || node.kubectl("admin", &["get", "--raw", "/readyz"], "").ok();
+        eventually("the node's API server is ready", || node.log(), ready);
+        Ok(node)
+    }
+
+    /// Where the node's files lie.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// The static pod as it is now.
+    pub fn manifest(&self) -> String {
+        fs::read_to_string(self.root().join(MANIFEST)).unwrap_or_default()
+    }
+
+    /// Where its audit events are to go.
+    fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}/k8s-audit", self.audit_port)
+    }
+
+    /// Runs `saker audit setup` for this node, with the endpoint that its agent has.
+    pub fn setup(&self, args: &[&str]) -> anyhow::Result<String> {
+        self.setup_for(&self.endpoint(), args)
+    }
+
+    /// The same with another endpoint.
+    pub fn setup_for(&self, endpoint: &str, args: &[&str]) -> anyhow::Result<String> {
+        let binaries = std::env::var_os("SAKER_BIN_DIR").context("SAKER_BIN_DIR is not set: run make e2e")?;
+        let mut command = Command::new(Path::new(&binaries).join("saker"));
+        command.args(["audit", "setup", "--endpoint", endpoint]).arg("--root").arg(self.root());
+        for file in rules_files() {
+            command.arg("--rules").arg(file);
+        }
+        run(command.args(args), "")
+    }
+
+    /// Starts an agent that takes the audit events and prints what every rule says of them.
+    pub fn agent(&self) -> anyhow::Result<Process> {
+        let config = self.root().join("saker.yaml");
+        let text = format!(
+            "json_output: true\nrule_matching: all\nrules_files: {:?}\nstate_dir: {}\nwebserver: {{listen_address: \
+             127.0.0.1, listen_port: {}}}\n",
+            rules_files(),
+            self.root().join("state").display(),
+            self.audit_port
+        );
+        write(&config, &text)?;
+        let config = config.display().to_string();
+        let args = ["--config", config.as_str(), "--disable-source", "syscall"];
+        Process::start("saker-agent", self.root(), &self.root().join("admin.kubeconfig"), args)
+    }
+
+    /// Gets a path, or posts a body to it, without credentials: kubectl would ask for some.
+    pub fn anonymous(&self, path: &str, body: &str) -> anyhow::Result<String> {
+        let admin = fs::read_to_string(self.root().join("admin.kubeconfig"))?;
+        let server = admin.split('"').find(|text| text.starts_with("https://")).context("no server")?;
+        let mut command = Command::new("curl");
+        command.args(["-fsS", "-H", "Content-Type: application/json", "--cacert"]);
+        command.arg(self.root().join("etc/kubernetes/pki/ca.crt")).arg(format!("{server}{path}"));
+        if !body.is_empty() {
+            command.args(["-d", body]);
+        }
+        run(&mut command, "")
+    }
+
+    /// Runs kubectl as a user: `admin`, or a new one of this name.
+    pub fn kubectl(&self, user: &str, args: &[&str], input: &str) -> anyhow::Result<String> {
+        run(tool("kubectl", &self.credentials(user)?).args(args), input)
+    }
+
+    /// What the API server logged.
+    pub fn log(&self) -> String {
+        let log = fs::read_to_string(self.root().join("kube-apiserver.log")).unwrap_or_default();
+        log.lines().rev().take(40).collect::<Vec<_>>().join("\n")
+    }
+
+    fn credentials(&self, user: &str) -> anyhow::Result<PathBuf> {
+        let path = self.root().join(format!("{user}.kubeconfig"));
+        if !path.exists() {
+            let admin = fs::read_to_string(self.root().join("admin.kubeconfig"))?;
+            let line = admin.lines().find(|line| line.starts_with("users:")).context("no users")?;
+            let own = format!("users: [{{name: admin, user: {}}}]", self.certificate(user)?);
+            write(&path, &admin.replace(line, &own))?;
+        }
+        Ok(path)
+    }
+
+    /// Has a certificate signed for a user.
+    fn certificate(&self, user: &str) -> anyhow::Result<String> {
+        let file = |ending: &str| self.root().join(format!("{user}.{ending}")).display().to_string();
+        let (key, request, certificate) = (file("key"), file("csr"), file("crt"));
+        let subject = format!("/CN={user}");
+        let ca = |name: &str| self.cluster.file(name).display().to_string();
+        let new = [
+            "req", "-new", "-nodes", "-newkey", "rsa:2048", "-keyout", &key, "-out", &request, "-subj",
+            &subject,
+        ];
+        run(Command::new("openssl").args(new), "")?;
+        let (ca_crt, ca_key) = (ca("ca.crt"), ca("ca.key"));
+        let sign = ["x509", "-req", "-in", &request, "-CA", &ca_crt, "-CAkey", &ca_key, "-CAcreateserial"];
+        run(Command::new("openssl").args(sign).args(["-days", "2", "-out", &certificate]), "")?;
+        Ok(format!("{{client-certificate: {certificate}, client-key: {key}}}"))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        if let Some(kubelet) = self.kubelet.take() {
+            // It ends by itself; what it says then is of no use.
+            let _ = kubelet.join();
+        }
+    }
+}
+
+/// Our rules, and upstream's where there is a copy.
+pub fn rules_files() -> Vec<String> {
+    let ours = checkout("rulesets/saker_audit_rules.yaml");
+    let upstream = std::env::var_os("SAKER_FIXTURES")
+        .map(|fixtures| Path::new(&fixtures).join("rules/k8s_audit_rules.yaml").display().to_string());
+    [ours].into_iter().chain(upstream.filter(|path| Path::new(path).exists())).collect()
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    fs::create_dir_all(path.parent().context("a file has a folder")?)?;
+    Ok(fs::write(path, text)?)
+}
+
+/// Runs what the manifest says; again when it ends, and in place of the old one when the manifest changes.
+fn kubelet(root: &Path, ended: &AtomicBool) {
+    let mut running: Option<(String, Child)> = None;
+    while !ended.load(Ordering::Relaxed) {
+        let manifest = fs::read_to_string(root.join(MANIFEST)).unwrap_or_default();
+        let alive =
+            |(of, child): &mut (String, Child)| *of == manifest && matches!(child.try_wait(), Ok(None));
+        if !running.as_mut().is_some_and(alive) {
+            running.take().into_iter().for_each(stop);
+            running = spawn(root, &manifest).ok().map(|child| (manifest, child));
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    running.into_iter().for_each(stop);
+}
+
+fn stop((_, mut child): (String, Child)) {
+    // It may have ended.
+    let _ = Command::new("kill").arg(child.id().to_string()).status();
+    let _ = child.wait();
+}
+
+/// The container's files are the node's: a path below `/etc/kubernetes` is mounted where it is.
+fn spawn(root: &Path, manifest: &str) -> anyhow::Result<Child> {
+    let pod: Value = serde_saphyr::from_str(manifest)?;
+    let command = pod["spec"]["containers"][0]["command"].as_array().context("no command")?;
+    let mounted = format!("={}/", root.join("etc/kubernetes").display());
+    let words =
+        command.iter().filter_map(Value::as_str).map(|word| word.replace("=/etc/kubernetes/", &mounted));
+    let log = File::options().create(true).append(true).open(root.join("kube-apiserver.log"))?;
+    let mut command = tool("kube-apiserver", Path::new(""));
+    command.args(words.skip(1)).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    Ok(command.spawn()?)
+}
