@@ -6,7 +6,10 @@ use saker_alert::{Format, Renderer};
 use saker_capture::Reader;
 use saker_engine::{CaptureEngine, Options, RulesHandle};
 use saker_events::load_options;
-use saker_rules::load::{SourceFile, load};
+use saker_rules::{
+    append_output::AppendOutput,
+    load::{LoadOptions, SourceFile, load},
+};
 
 use crate::running::{Running, can_run_live, start};
 
@@ -23,7 +26,10 @@ fn rules(marker: &Path) -> String {
 
 /// The alerts that the rules give over a capture.
 fn replay(capture: &Path, rules: String) -> Vec<String> {
-    let loaded = load(&[SourceFile::from_bytes("mine".to_owned(), rules.into_bytes())], &load_options());
+    // The agent appends what suggests itself, unless it is told otherwise.
+    let append_output = vec![AppendOutput { suggested_output: true, ..AppendOutput::default() }];
+    let load_options = LoadOptions { append_output, ..load_options() };
+    let loaded = load(&[SourceFile::from_bytes("mine".to_owned(), rules.into_bytes())], &load_options);
     let options = Options::new("test-node");
     let mut engine = CaptureEngine::new(RulesHandle::new(loaded.rules.unwrap()), &options);
     let (renderer, mut lines) = (Renderer::new(Format::default()), Vec::new());
@@ -34,10 +40,8 @@ fn replay(capture: &Path, rules: String) -> Vec<String> {
     lines
 }
 
-/// The agent's alerts, without what its configuration appends.
 fn mine(agent: &Running) -> Vec<String> {
-    let lines = agent.stdout.all().into_iter().filter(|line| line.contains("MINE"));
-    lines.map(|line| line.replace(" container_id=host", "")).collect()
+    agent.stdout.all().into_iter().filter(|line| line.contains("MINE")).collect()
 }
 
 #[test]
