@@ -95,9 +95,11 @@ impl Checker<'_> {
         (level, rule.map_or(0, |rule| rule.referenced.line()))
     }
 
-    /// Requests that the rule may match: an ordinary one, and one for whatever the policy makes a difference of.
+    /// Requests that the rule may match, at some stage: an ordinary one, and one for whatever the policy makes a difference of.
     fn requests(&self, facts: &Facts, verb: &str, target: &RequestTarget) -> Vec<Request> {
-        let Some(users) = self.rule.users(facts) else { return Vec::new() };
+        let Some(users) = self.rule.users(facts).filter(|_| self.rule.stages(facts).next().is_some()) else {
+            return Vec::new();
+        };
         let users: Vec<String> = match users {
             Users::Only(users) => users.into_iter().collect(),
             Users::Any => self.possible(facts, Attribute::User, SOMEONE, |rule| &rule.users),

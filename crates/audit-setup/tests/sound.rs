@@ -60,6 +60,15 @@ proptest! {
     }
 }
 
+/// No policy can help a rule that no event matches.
+#[test]
+fn a_rule_that_never_matches_is_not_blind() {
+    let text = "- {rule: r, desc: d, source: k8s_audit, priority: INFO, output: o, \
+                condition: ka.stage != ResponseComplete and ka.stage = ResponseComplete}\n";
+    let loaded = rules(&[SourceFile::new("never", text)]);
+    assert_eq!(check(&policy(&loaded), &AuditRule::all(&loaded)), []);
+}
+
 /// Conditions over what a policy can look at, and over what needs each level.
 fn condition() -> impl Strategy<Value = String> {
     let checks = include_str!("cases/checks.txt").lines().collect::<Vec<_>>();
