@@ -77,12 +77,14 @@ impl Reloader {
         let loaded = load(&self.seen, &self.options);
         self.keep_good(&loaded);
         let problems = problems(&loaded);
-        self.swap(&loaded, status);
+        // There is no probe yet; it starts with what these rules need.
+        self.swap(&loaded, status, &|_| ());
         problems
     }
 
-    /// Puts the rules in force again after a change, or leaves the old ones.
-    pub fn update(&mut self, update: Update, status: &Status) {
+    /// Puts the rules in force again after a change, or leaves the old ones. `probe` is called with what new rules
+    /// need, and returns when that is reported.
+    pub fn update(&mut self, update: Update, status: &Status, probe: &dyn Fn(Wanted)) {
         let of_cluster = matches!(update, Update::Bundle(_));
         let same_files = matches!(update, Update::Files);
         if let Update::Bundle(bundle) = update {
@@ -98,14 +100,14 @@ impl Reloader {
         self.keep_good(&fresh);
         let problems = problems(&fresh);
         if problems.is_empty() {
-            return self.swap(&fresh, status);
+            return self.swap(&fresh, status, probe);
         }
         let files: Vec<_> =
             self.seen.iter().map(|file| self.good.get(&file.name).unwrap_or(file).clone()).collect();
         let patched = load(&files, &self.options);
         // The cluster's rules were checked where they were made; a fault here is not theirs.
         if of_cluster || patched.successful() {
-            self.swap(&patched, status);
+            self.swap(&patched, status, probe);
         }
         say_kept(&problems);
         status.rules().last_error = Some(problems.join("\n"));
@@ -120,7 +122,8 @@ impl Reloader {
         }
     }
 
-    fn swap(&mut self, loaded: &Loaded, status: &Status) {
+    /// The status says that rules are loaded when they are evaluated and their events come, not before.
+    fn swap(&mut self, loaded: &Loaded, status: &Status, probe: &dyn Fn(Wanted)) {
         for warning in loaded.files.iter().flat_map(warnings) {
             tracing::debug!("{warning}");
         }
@@ -139,9 +142,10 @@ impl Reloader {
         }
         status.sight.set(Demands::of(loaded));
         let count = (info.loaded.len(), info.loaded.len().saturating_add(info.rejected.len()));
-        *status.rules() = info;
         self.wanted = Wanted::new(loaded, &rules);
         self.rules.swap(rules);
+        probe(self.wanted.clone());
+        *status.rules() = info;
         tracing::info!("rules loaded {}/{}", count.0, count.1);
     }
 
@@ -223,13 +227,13 @@ fn say_kept(problems: &[String]) {
     }
 }
 
-/// Watches files and waits for the cluster's rules, on threads of their own. `swapped` is called with
-/// what the rules in force need.
+/// Watches files and waits for the cluster's rules, on threads of their own. `probe` is called with what new rules need,
+/// and returns when that is reported.
 pub fn start(
     mut reloader: Reloader,
     status: Arc<Status>,
     watch: bool,
-    swapped: impl Fn(Wanted) + Send + 'static,
+    probe: impl Fn(Wanted) + Send + 'static,
 ) -> anyhow::Result<Sender<Update>> {
     let (sender, updates): (_, Receiver<Update>) = mpsc::channel();
     if watch {
@@ -237,8 +241,7 @@ pub fn start(
     }
     thread::Builder::new().name("reload".to_owned()).spawn(move || {
         for update in updates {
-            reloader.update(update, &status);
-            swapped(reloader.wanted());
+            reloader.update(update, &status, &probe);
         }
     })?;
     // What changed between the first reading and the watch is seen now.

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
@@ -30,6 +30,9 @@ const EVENTS_PER_LOOK: u64 = 1024;
 /// Time for what is in the rings when the agent ends.
 const LAST_DRAIN: Duration = Duration::from_secs(1);
 
+/// Time for the thread to follow what is wanted.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// How others reach the thread.
 #[derive(Default)]
 pub struct Control {
@@ -37,14 +40,23 @@ pub struct Control {
     interrupt: AtomicBool,
     stop: AtomicBool,
     wanted: Mutex<Option<Wanted>>,
+    /// What was wanted is reported.
+    followed: Condvar,
     counters: Mutex<Option<Counters>>,
 }
 
 impl Control {
-    /// Changes what is reported, without detaching.
+    /// Changes what is reported, without detaching, and returns when it is.
     pub fn want(&self, wanted: Wanted) {
-        *lock(&self.wanted) = Some(wanted);
+        let mut slot = lock(&self.wanted);
+        *slot = Some(wanted);
         self.interrupt.store(true, Relaxed);
+        let waited = self.followed.wait_timeout_while(slot, PATIENCE, |slot| slot.is_some());
+        if waited.is_ok_and(|(_, timeout)| timeout.timed_out()) {
+            tracing::warn!(
+                "The probe does not report yet what the new rules need: the syscall thread is busy"
+            );
+        }
     }
 
     /// Ends the thread.
@@ -166,11 +178,23 @@ impl Worker {
         self.handler.look_around();
     }
 
-    /// Reports what the rules need, or all while a capture runs.
+    /// Takes over what is wanted now, and tells who waits for it.
     fn follow_wanted(&mut self) {
-        if let Some(wanted) = lock(&self.handler.control.wanted).take() {
-            self.wanted = wanted;
+        let control = Arc::clone(&self.handler.control);
+        let asked = lock(&control.wanted).clone();
+        if let Some(wanted) = &asked {
+            self.wanted = wanted.clone();
         }
+        self.follow();
+        let mut slot = lock(&control.wanted);
+        if *slot == asked {
+            *slot = None;
+            control.followed.notify_all();
+        }
+    }
+
+    /// Reports what the rules need, or all while a capture runs.
+    fn follow(&mut self) {
         let capturing = self.handler.capture.as_ref().is_some_and(Capture::is_running);
         let wanted = if capturing { Wanted::everything() } else { self.wanted.clone() };
         if wanted == self.reported {
