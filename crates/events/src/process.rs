@@ -2,6 +2,8 @@
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
+use saker_rules::spare;
+
 use crate::{
     container::Container,
     descriptor::{Descriptor, Used},
@@ -153,13 +155,22 @@ impl Process {
 
     /// `comm` and arguments.
     pub fn cmdline(&self) -> Vec<u8> {
-        let args = self.args();
-        if args.is_empty() { self.comm.to_vec() } else { [&self.comm, args.as_slice()].join(&b' ') }
+        let mut line = spare::text();
+        line.extend_from_slice(&self.comm);
+        if joined(&self.image.args).next().is_some() {
+            line.push(b' ');
+            line.extend(joined(&self.image.args));
+        }
+        line
     }
 
     /// `argv[0]`, a blank, and arguments; Falco writes the blank without arguments too.
     pub fn exeline(&self) -> Vec<u8> {
-        [&self.image.exe, self.args().as_slice()].join(&b' ')
+        let mut line = spare::text();
+        line.extend_from_slice(&self.image.exe);
+        line.push(b' ');
+        line.extend(joined(&self.image.args));
+        line
     }
 
     /// The value of an environment variable.
@@ -178,8 +189,14 @@ pub fn items(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The items of a NUL-separated list with a blank between them.
 pub fn join(list: &[u8]) -> Vec<u8> {
+    let mut text = spare::text();
+    text.extend(joined(list));
+    text
+}
+
+fn joined(list: &[u8]) -> impl Iterator<Item = u8> {
     let list = list.strip_suffix(b"\0").unwrap_or(list);
-    list.iter().map(|b| if *b == 0 { b' ' } else { *b }).collect()
+    list.iter().map(|b| if *b == 0 { b' ' } else { *b })
 }
 
 /// Looks processes up: what a record needs of the engine's table. What a table does not keep has the answer of an
