@@ -1,18 +1,24 @@
 //! The conditions of one source as nodes: equal comparisons and combinations of all rules are one node, which is
 //! evaluated at most once for each event.
 
-use std::sync::Arc;
+use std::{
+    borrow::{Borrow, Cow},
+    sync::Arc,
+};
 
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::{
+    ast::Modifier,
     check::FieldRef,
     compile::{Condition, Node},
-    evaluate::{Atom, Cache, Memory},
+    evaluate::{Against, Atom, Cache, Memory},
     event_types::EventTypeSet,
     gate::Lookup,
+    ops::Test,
     schema::{EventTypeId, Record, Schema, field_flags},
+    transform::Read,
 };
 
 /// What reading a field takes, in comparisons of a number.
@@ -124,7 +130,7 @@ impl ProgramBuilder {
                 self.node(Key::And(members.clone()), || Step::And(members))
             }
             Node::Or(members) => {
-                let members = self.insert_all(members, slots, true);
+                let members = self.insert_all(&any_of_each_field(members), slots, true);
                 self.node(Key::Or(members.clone()), || Step::Or(members))
             }
             Node::Not(inner) => {
@@ -137,10 +143,10 @@ impl ProgramBuilder {
 
     /// What decides soonest comes first: no member changes what another gives. `decides` is the result of a member that
     /// makes the others needless.
-    fn insert_all(&mut self, nodes: &[Node], slots: &[usize], decides: bool) -> Vec<usize> {
+    fn insert_all<N: Borrow<Node>>(&mut self, nodes: &[N], slots: &[usize], decides: bool) -> Vec<usize> {
         let mut places = Vec::with_capacity(nodes.len());
         for node in nodes {
-            places.push(self.insert(node, slots));
+            places.push(self.insert(node.borrow(), slots));
         }
         places.sort_by_key(|node| (self.program.rank(*node, decides), *node));
         places
@@ -159,6 +165,50 @@ impl ProgramBuilder {
         }
         at
     }
+}
+
+/// The members of an `or`, in which comparisons of one field with constants are one comparison with any of them: the
+/// field is looked at once.
+fn any_of_each_field<'n>(members: &'n [Node]) -> Vec<Cow<'n, Node>> {
+    let mut groups: Vec<Vec<&'n Node>> = Vec::new();
+    let mut known: FxHashMap<usize, usize> = FxHashMap::default();
+    for member in members {
+        let next = groups.len();
+        let at = field_of(member).map_or(next, |slot| *known.entry(slot).or_insert(next));
+        match groups.get_mut(at) {
+            Some(group) => group.push(member),
+            None => groups.push(vec![member]),
+        }
+    }
+    let member = |group: &Vec<&'n Node>| match group.as_slice() {
+        [one] => Some(Cow::Borrowed(*one)),
+        several => any_of(several),
+    };
+    groups.iter().filter_map(member).collect()
+}
+
+/// The field of a comparison with a constant.
+fn field_of(node: &Node) -> Option<usize> {
+    let Node::Atom(atom) = node else { return None };
+    match (&atom.1.left, &atom.1.right, &atom.1.types) {
+        (Read::Field(slot), Against::Test(_), None) => Some(*slot),
+        _ => None,
+    }
+}
+
+fn any_of<'n>(comparisons: &[&Node]) -> Option<Cow<'n, Node>> {
+    let (mut texts, mut tests, mut sample) = (Vec::new(), Vec::new(), None);
+    for node in comparisons {
+        let Node::Atom(atom) = node else { continue };
+        let Against::Test(test) = &atom.1.right else { continue };
+        texts.push(atom.0.as_str());
+        tests.push(test.clone());
+        sample = Some(&atom.1);
+    }
+    tests.sort_by_key(Test::cost);
+    let any = Against::Test(Test::Modified(Modifier::AnyOf, tests));
+    let atom = Atom::new(sample?.left.clone(), sample?.combine, any);
+    Some(Cow::Owned(Node::Atom(Box::new((texts.join(" or "), atom)))))
 }
 
 impl Program {
