@@ -6,6 +6,7 @@
 
 mod bounds;
 mod clone;
+mod containers;
 mod effects;
 mod exec;
 mod exit;
@@ -28,7 +29,7 @@ use saker_events::{
     users::{NOBODY, Users},
 };
 
-use self::{fds::Fds, files::Opening, kinship::Group};
+use self::{containers::Containers, fds::Fds, files::Opening, kinship::Group};
 use crate::params::Params;
 
 /// Threads kept at most.
@@ -45,6 +46,8 @@ pub struct Counters {
     pub refused_threads: u64,
     /// Descriptors not kept because there were too many.
     pub refused_fds: u64,
+    /// Texts about containers that could not be read, or were too many.
+    pub refused_containers: u64,
     /// Events by threads that the capture never told of.
     pub unknown: u64,
     /// How often everything was forgotten because texts took too much memory.
@@ -124,6 +127,7 @@ pub struct ThreadTable {
     interfaces: Vec<(IpAddr, IpAddr)>,
     users: Users,
     users_of_containers: FxHashMap<String, Users>,
+    containers: Containers,
     boot_time: u64,
     /// When a thread ended, with who had started it.
     ends: FxHashMap<i64, (i64, u64)>,
@@ -148,6 +152,7 @@ impl Default for ThreadTable {
             interfaces: Vec::new(),
             users: Users::default(),
             users_of_containers: FxHashMap::default(),
+            containers: Containers::default(),
             boot_time: 0,
             ends: FxHashMap::default(),
             ended: Ended::default(),
