@@ -42,6 +42,7 @@ const OURS: &[(&str, &[&str])] = &[
             "saker-alert",
             "saker-audit-setup",
             "saker-capture",
+            "saker-containers",
             "saker-engine",
             "saker-events",
             "saker-rules",
