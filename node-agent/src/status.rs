@@ -16,7 +16,7 @@ use saker_source_k8s_audit::Counters;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::{alerts::Alerts, audit_sight::Sight, audit_status::AuditReport, containers};
+use crate::{alerts::Alerts, audit_sight::Sight, audit_status::AuditReport, containers, processes};
 
 /// Rejected rules that `/status` lists; the number is always the full one.
 const MAX_LISTED: usize = 100;
@@ -35,6 +35,8 @@ pub struct Status {
     pub k8s_audit: Source,
     /// What the audit source counts.
     pub audit: Arc<Counters>,
+    /// What is known of processes.
+    pub processes: processes::State,
     /// What is known of containers.
     pub containers: containers::State,
     /// What its events let the rules see.
@@ -117,6 +119,7 @@ pub struct Report {
     rules: RulesReport,
     sources: BTreeMap<&'static str, SourceReport>,
     k8s_audit: AuditReport,
+    processes: processes::Report,
     containers: containers::Report,
     outputs: BTreeMap<&'static str, OutputReport>,
     alerts: u64,
@@ -158,6 +161,7 @@ impl Status {
             syscall,
             k8s_audit,
             audit: Arc::default(),
+            processes: processes::State::default(),
             containers: containers::State::default(),
             sight: Sight::default(),
             rules: Mutex::default(),
@@ -224,6 +228,7 @@ impl Status {
             },
             k8s_audit: AuditReport::of(&self.audit, &self.sight),
             sources: self.sources().into_iter().map(source).collect(),
+            processes: self.processes.report(),
             containers: self.containers.report(),
             outputs: self.alerts.outputs().counts().map(output).collect(),
             alerts: self.alerts.tally().values().map(|t| t.count).sum(),
