@@ -59,6 +59,7 @@ const OURS: &[(&str, &[&str])] = &[
 /// Crates of others that only some of ours may use directly.
 const FENCED: &[(&str, &[&str])] = &[
     ("aya", &["saker-source-syscall"]),
+    ("aya-obj", &["saker-source-syscall"]),
     ("kube", &["saker-operator", "saker-crds", "saker-agent"]),
     ("tonic", &["saker-containers"]),
     ("warp", &["saker-agent", "saker-operator", "saker-source-k8s-audit"]),
