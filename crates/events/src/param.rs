@@ -59,9 +59,7 @@ pub fn number(ty: ParamType, bytes: &[u8]) -> Option<Number> {
     if bytes.len() != size {
         return None;
     }
-    let mut wide = [0; 8];
-    wide.get_mut(..size)?.copy_from_slice(bytes);
-    let bits = u64::from_le_bytes(wide);
+    let bits = bytes.iter().rev().fold(0, |bits: u64, byte| bits << 8 | u64::from(*byte));
     let unused = u32::try_from(size).ok()?.checked_mul(8).and_then(|used| 64u32.checked_sub(used))?;
     Some(if signed {
         Number::Int(bits.checked_shl(unused)?.cast_signed().checked_shr(unused)?)
