@@ -59,12 +59,14 @@ pub fn number(ty: ParamType, bytes: &[u8]) -> Option<Number> {
     if bytes.len() != size {
         return None;
     }
-    let bits = bytes.iter().rev().fold(0, |bits: u64, byte| bits << 8 | u64::from(*byte));
-    let unused = u32::try_from(size).ok()?.checked_mul(8).and_then(|used| 64u32.checked_sub(used))?;
-    Some(if signed {
-        Number::Int(bits.checked_shl(unused)?.cast_signed().checked_shr(unused)?)
-    } else {
-        Number::Uint(bits)
+    Some(match (bytes, signed) {
+        (&[a], _) => Number::Uint(a.into()),
+        (&[a, b], true) => Number::Int(i16::from_le_bytes([a, b]).into()),
+        (&[a, b], false) => Number::Uint(u16::from_le_bytes([a, b]).into()),
+        (&[a, b, c, d], true) => Number::Int(i32::from_le_bytes([a, b, c, d]).into()),
+        (&[a, b, c, d], false) => Number::Uint(u32::from_le_bytes([a, b, c, d]).into()),
+        (_, true) => Number::Int(i64::from_le_bytes(*bytes.first_chunk()?)),
+        (_, false) => Number::Uint(u64::from_le_bytes(*bytes.first_chunk()?)),
     })
 }
 
