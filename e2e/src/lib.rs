@@ -6,6 +6,7 @@ mod cluster;
 mod fleet;
 mod node;
 mod process;
+mod sink;
 
 use std::{
     io::Write as _,
@@ -16,6 +17,7 @@ pub use cluster::{Cluster, checkout};
 pub use fleet::Fleet;
 pub use node::{Node, rules_files};
 pub use process::Process;
+pub use sink::Sink;
 
 /// Long enough for a machine under load; the time it took is printed.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -11,8 +11,9 @@ mod validate;
 
 use std::sync::Arc;
 
-use kube::{Client, runtime::events::Recorder, runtime::reflector::Store};
+use kube::{Client, api::ObjectMeta, runtime::events::Recorder, runtime::reflector::Store};
 use saker_crds::{FalcoRule, FalcoRuleException};
+use saker_rules::load::Loaded;
 
 pub use admit::{Admission, admit};
 pub use apply::Applied;
@@ -105,13 +106,24 @@ pub fn resources(rules: &Store<FalcoRule>, exceptions: &Store<FalcoRuleException
 
 /// Whether the resources are no longer those that the bundle was made of.
 pub fn is_outdated(context: &Context, applied: &Applied) -> bool {
-    let made_of = applied.validated.verdicts.iter().map(|verdict| &verdict.resource);
-    let now = resources(&context.rules, &context.exceptions);
-    let version = |resource: &Resource| {
-        let metadata = resource.metadata();
-        (metadata.uid.clone(), metadata.generation)
-    };
-    !made_of.map(version).eq(now.iter().map(version))
+    let made_of = applied.validated.verdicts.iter().map(|verdict| verdict.resource.metadata());
+    let version = |metadata: &ObjectMeta| (metadata.uid.clone(), metadata.generation);
+    !made_of.map(version).eq(versions(&context.rules, &context.exceptions))
+}
+
+/// The rules of now, compiled.
+pub fn loaded(context: &Context) -> Loaded {
+    let resources = resources(&context.rules, &context.exceptions);
+    context.compiler.load(resources, jiff::Timestamp::now())
+}
+
+/// What tells whether the resources are still the same.
+pub fn versions(
+    rules: &Store<FalcoRule>,
+    exceptions: &Store<FalcoRuleException>,
+) -> Vec<(Option<String>, Option<i64>)> {
+    let version = |resource: Resource| (resource.metadata().uid.clone(), resource.metadata().generation);
+    resources(rules, exceptions).into_iter().map(version).collect()
 }
 
 #[cfg(test)]
