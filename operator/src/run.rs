@@ -96,6 +96,7 @@ async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Resul
         rules,
         exceptions,
         metrics,
+        memory: std::sync::Mutex::default(),
     };
     // Until the first whole list is there, nobody knows what the bundle must hold.
     context.rules.wait_until_ready().await.context("the watch of FalcoRules ended")?;
