@@ -105,6 +105,11 @@ impl SyscallEngine {
         }
     }
 
+    /// The container of the process that made an event, if it is in one.
+    pub fn container(&self, event: &Event) -> Option<&Arc<Container>> {
+        self.processes.of_event(event)?.container.as_ref()
+    }
+
     /// Replaces the names of users and groups.
     pub fn set_users(&mut self, users: Arc<Users>) {
         self.users = users;

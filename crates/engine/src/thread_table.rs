@@ -6,6 +6,7 @@
 
 mod bounds;
 mod clone;
+mod containers;
 mod effects;
 mod exec;
 mod exit;
@@ -28,7 +29,7 @@ use saker_events::{
     users::{NOBODY, Users},
 };
 
-use self::{fds::Fds, files::Opening, kinship::Group};
+use self::{containers::Containers, fds::Fds, files::Opening, kinship::Group};
 use crate::params::Params;
 
 /// Threads kept at most.
@@ -41,14 +42,14 @@ pub const MAX_FDS_OF_PROCESS: usize = 131_072;
 /// What the bounds of the table did, counted from the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
-    /// Threads not kept because there were too many.
-    pub refused_threads: u64,
+    /// Threads forgotten because there were too many, or took too much memory: those that were quiet for longest.
+    pub evicted_threads: u64,
     /// Descriptors not kept because there were too many.
     pub refused_fds: u64,
+    /// Texts about containers that could not be read, or were too many.
+    pub refused_containers: u64,
     /// Events by threads that the capture never told of.
     pub unknown: u64,
-    /// How often everything was forgotten because texts took too much memory.
-    pub forgotten: u64,
 }
 
 /// One thread with what is known around it.
@@ -68,6 +69,8 @@ struct Thread {
     last_fd: i64,
     /// Code of its last event.
     last_code: u16,
+    /// When an event of it came last, by the table's clock.
+    used: u64,
     /// What its last event said if that was the start of a call that opens or connects.
     opening: Opening,
 }
@@ -83,6 +86,7 @@ impl Thread {
             ended: false,
             last_fd: -1,
             last_code: u16::MAX,
+            used: 0,
             opening: Opening::default(),
         })
     }
@@ -124,7 +128,10 @@ pub struct ThreadTable {
     interfaces: Vec<(IpAddr, IpAddr)>,
     users: Users,
     users_of_containers: FxHashMap<String, Users>,
+    containers: Containers,
     boot_time: u64,
+    /// Counts events.
+    clock: u64,
     /// When a thread ended, with who had started it.
     ends: FxHashMap<i64, (i64, u64)>,
     ended: Ended,
@@ -148,7 +155,9 @@ impl Default for ThreadTable {
             interfaces: Vec::new(),
             users: Users::default(),
             users_of_containers: FxHashMap::default(),
+            containers: Containers::default(),
             boot_time: 0,
+            clock: 0,
             ends: FxHashMap::default(),
             ended: Ended::default(),
             listed: Listed::default(),
@@ -216,11 +225,13 @@ impl ThreadTable {
     fn meet(&mut self, event: &Event, row: &'static EventRow) {
         self.current = Some(event.tid);
         let introduces = effects::introduces_itself(event.code);
+        self.clock = self.clock.saturating_add(1);
+        let clock = self.clock;
         let Some(thread) = self.thread_or_unknown(event.tid, introduces) else { return };
         if row.enter || thread.last_code != event.code.wrapping_sub(1) {
             thread.last_fd = -1;
         }
-        thread.last_code = event.code;
+        (thread.last_code, thread.used) = (event.code, clock);
         if row.any(event_flags::USES_FD)
             && let Some(number) = row.fd_param.and_then(|at| Params { event, row }.signed_at(at.into()))
         {
