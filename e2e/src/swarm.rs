@@ -76,6 +76,16 @@ impl Swarm {
             .send_all(nodes.map(|name| (Method::DELETE, format!("{NODES}/{name}"), Value::Null)).collect())
     }
 
+    /// Deletes one node and its pod; fails if something holds them.
+    pub fn remove_node(&self, node: usize) -> anyhow::Result<()> {
+        let now = json!({"gracePeriodSeconds": 0});
+        self.rest.send(Method::DELETE, &format!("{PODS}/{}", name(node)), &now)?;
+        let path = format!("{NODES}/{}", name(node));
+        self.rest.send(Method::DELETE, &path, &Value::Null)?;
+        anyhow::ensure!(self.rest.send(Method::GET, &path, &Value::Null).is_err(), "{path} is still there");
+        Ok(())
+    }
+
     /// So many answer from now on.
     pub fn answer(&self, count: usize) {
         self.shared.answering.store(count as u64, Relaxed);

@@ -193,6 +193,8 @@ fn faults_pass_and_nothing_is_left_of_them() {
         over.elapsed().as_secs_f64()
     ));
     nothing_was_doubled(&chaos);
+    a_deleted_bundle_comes_back(&chaos);
+    a_node_that_never_returns_blocks_nothing(&mut chaos, &swarm);
     rest.delete_all(API).expect("rules to delete");
     swarm.remove().expect("nodes to delete");
 }
@@ -225,6 +227,58 @@ fn nothing_was_doubled(chaos: &Chaos) {
         .map(|map| map["metadata"]["labels"]["saker.dev/bundle"].to_string())
         .collect();
     assert!(labels.len() <= 2, "this bundle and the one before: {labels:?}");
+}
+
+const MAPS: &str = "/api/v1/namespaces/saker-system/configmaps?labelSelector=saker.dev/bundle";
+
+fn a_deleted_bundle_comes_back(chaos: &Chaos) {
+    let names = || -> BTreeSet<String> {
+        let maps = chaos.rest.list(MAPS).unwrap_or_default();
+        maps.iter().map(|map| map["metadata"]["name"].to_string()).collect()
+    };
+    let before = names();
+    chaos.rest.delete_all(MAPS).expect("ConfigMaps to delete");
+    eventually(
+        "the deleted bundle is there again",
+        || chaos.logs(),
+        || {
+            let now = names();
+            (now.contains("\"saker-manifest\"") && now.len() > 1 && now.is_subset(&before)).then_some(())
+        },
+    );
+}
+
+/// Its agent is silent for ever; then somebody deletes the Node.
+fn a_node_that_never_returns_blocks_nothing(chaos: &mut Chaos, swarm: &Swarm) {
+    swarm.answer(NODES - 1);
+    let number = loop {
+        chaos.change();
+        let number = chaos.changes * 7 % RULES;
+        if chaos.versions[number].is_some() {
+            break number;
+        }
+    };
+    let path = format!("{API}/chaos-{number}");
+    let status = |chaos: &Chaos| {
+        chaos.rest.send(Method::GET, &path, &Value::Null).map(|object| object["status"].clone()).ok()
+    };
+    let summary = |status: &Value, nodes: usize| {
+        status["nodes"]["summary"] == format!("{}/{nodes}", NODES - 1).as_str()
+    };
+    let told = eventually(
+        "the silent node is named",
+        || chaos.logs(),
+        || status(chaos).filter(|status| summary(status, NODES) && !status["nodes"]["failing"].is_null()),
+    );
+    let name = told["nodes"]["failing"][0]["node"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(name, format!("simulated-{}", NODES - 1), "{told:#}");
+
+    swarm.remove_node(NODES - 1).expect("a node that goes at once: nothing holds it");
+    eventually(
+        "the others are all there are",
+        || chaos.logs(),
+        || status(chaos).filter(|status| summary(status, NODES - 1)),
+    );
 }
 
 fn written(asked: &Asked) -> bool {

@@ -143,7 +143,9 @@ where
 {
     let (store, writer) = reflector::store();
     let watch = watcher(Api::<K>::all(client.clone()), watcher::Config::default());
-    tokio::spawn(follow(watch.default_backoff().reflect(writer), Arc::clone(changed)));
+    // Who owns which field is of no use here, and as large as the object.
+    let watch = watch.default_backoff().modify(|object| object.meta_mut().managed_fields = None);
+    tokio::spawn(follow(watch.reflect(writer), Arc::clone(changed)));
     store
 }
 

@@ -19,7 +19,7 @@ pub enum FetchError {
     Shard(String, #[source] kube::Error),
     #[error(transparent)]
     Unpack(#[from] UnpackError),
-    #[error("the bundle does not parse: {0}")]
+    #[error("the bundle does not parse; is the operator newer than this agent? {0}")]
     Parse(String),
 }
 

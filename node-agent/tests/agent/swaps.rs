@@ -389,6 +389,30 @@ fn deleted_config_maps_are_told_and_the_rules_stay() {
     runs(&agent, &manifest.hash);
 }
 
+#[test]
+fn what_a_newer_operator_adds_is_ignored_and_what_it_changes_is_refused() {
+    let node = Node::new();
+    let hash = node.put(&list("known"));
+    let agent = node.without_probe();
+    runs(&agent, &hash);
+
+    let newer = list("known").to_text().replace("# saker bundle v1", "# saker bundle v2");
+    let (manifest, shards) = pack(&newer, None).unwrap();
+    node.api.put(&manifest, &shards);
+    let told = |seen: &Value| {
+        seen["rules"]["last_error"].to_string().contains("is the operator newer than this agent?")
+    };
+    assert_eq!(until(&agent, "another format is told", told)["bundle"], hash.as_str());
+
+    // Fields that this agent does not know say nothing against what it does know.
+    let (manifest, shards) = pack(&list("next").to_text(), None).unwrap();
+    node.api.put(&manifest, &shards);
+    let mut text = serde_json::to_value(&manifest).unwrap();
+    text["signature"] = "of a later version".into();
+    node.api.put_manifest(&text.to_string());
+    runs(&agent, &manifest.hash);
+}
+
 /// A small filesystem, until it is dropped.
 struct Tmpfs<'a>(&'a Path);
 

@@ -187,3 +187,24 @@ async fn another_generation_makes_the_bundle_outdated() {
     assert!(is_outdated(&context(&server, Vec::new()), &applied));
     assert_eq!(applied.validated.verdicts[0].resource.name(), "x");
 }
+
+/// As many rules as a large organisation has, and one that is broken among them.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_rules_make_one_bundle() {
+    let rules = (0..10_000).map(|i| {
+        let field = if i == 5_000 { "fd.nmae" } else { "fd.name" };
+        let condition = format!("evt.type = open and {field} = /many/{i}");
+        let text =
+            format!("- rule: Many {i}\n  desc: d\n  condition: {condition}\n  output: o\n  priority: INFO\n");
+        rule(&format!("a/many-{i}"), &text)
+    });
+    let server = Shared::default();
+    let mut context = context(&server, rules.collect());
+    context.compiler = crate::default_rules::compiler().into();
+    let (applied, _) = reconcile(&context).await.unwrap();
+    let rejected: Vec<_> =
+        applied.validated.verdicts.iter().filter(|v| v.outcome != validate::Outcome::Accepted).collect();
+    assert_eq!(rejected.len(), 1, "{:?}", rejected.first());
+    assert_eq!(rejected[0].resource.name(), "many-5000");
+    assert_eq!(manifest(&server).shards.len(), 1, "a few hundred bytes of gzip for each");
+}
