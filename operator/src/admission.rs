@@ -12,6 +12,7 @@ use kube::{Client, runtime::reflector::Store};
 use saker_crds::{FalcoRule, FalcoRuleException};
 
 use crate::falco_rule::Compiler;
+pub(crate) use certificate::valid;
 use certificate::Certificates;
 
 /// Path of the webhook.

@@ -220,10 +220,13 @@ impl<'a> Fd<'a> {
     }
 
     /// The path as given, double slashes made one.
-    pub fn name_raw(&self) -> Vec<u8> {
+    pub fn name_raw(&self) -> Cow<'a, [u8]> {
+        if !self.raw.windows(2).any(|pair| pair == b"//") {
+            return Cow::Borrowed(self.raw);
+        }
         let mut raw = self.raw.to_vec();
         raw.dedup_by(|b, a| *a == b'/' && *b == b'/');
-        raw
+        Cow::Owned(raw)
     }
 
     /// What `fd.sockfamily` shows.

@@ -107,7 +107,8 @@ struct Source {
 impl RuleSetBuilder {
     /// A builder without rules.
     pub fn new(schema: Arc<Schema>) -> Self {
-        let programs = schema.sources().iter().map(|_| ProgramBuilder::default()).collect();
+        let program = |_| ProgramBuilder::new(Arc::clone(&schema));
+        let programs = schema.sources().iter().map(program).collect();
         Self { schema, rules: Vec::new(), programs }
     }
 
