@@ -2,17 +2,20 @@
 //!
 //! `make e2e` starts the control plane ([`Cluster`]) and runs the tests; plain `cargo test` skips them, saying so.
 
+mod alerts;
 mod cluster;
 mod fleet;
 mod node;
 mod process;
+pub mod prometheus;
 
 use std::{
     io::Write as _,
     time::{Duration, Instant},
 };
 
-pub use cluster::{Cluster, checkout};
+pub use alerts::{AGENTS, Alerts};
+pub use cluster::{Cluster, NAMESPACE, checkout};
 pub use fleet::Fleet;
 pub use node::{Node, rules_files};
 pub use process::Process;

@@ -11,6 +11,7 @@ mod validate;
 
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Client, runtime::events::Recorder, runtime::reflector::Store};
 use saker_crds::{FalcoRule, FalcoRuleException};
 
@@ -43,6 +44,8 @@ pub struct Context {
     pub recorder: Recorder,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Whose end is the bundle's.
+    pub owner: Option<OwnerReference>,
 }
 
 /// The step that failed. An invalid FalcoRule is no error: its status says so.

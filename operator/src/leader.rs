@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
-    apimachinery::pkg::apis::meta::v1::MicroTime,
+    apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference},
 };
 use kube::{
     Api, Client, ResourceExt as _,
@@ -54,11 +54,17 @@ impl Leadership {
 }
 
 /// Waits until this process is the one that writes, and keeps it so.
-pub async fn lead(client: &Client, namespace: &str, identity: String) -> Leadership {
+pub async fn lead(
+    client: &Client,
+    namespace: &str,
+    identity: String,
+    owner: Option<OwnerReference>,
+) -> Leadership {
     let candidate = Candidate {
         api: Api::namespaced(client.clone(), namespace),
         namespace: namespace.to_owned(),
         identity,
+        owner,
     };
     let mut seen = None;
     loop {
@@ -76,6 +82,7 @@ struct Candidate {
     api: Api<Lease>,
     namespace: String,
     identity: String,
+    owner: Option<OwnerReference>,
 }
 
 /// The Lease as it was when it was first seen so.
@@ -127,6 +134,7 @@ impl Candidate {
             name: Some(MANAGER.to_owned()),
             namespace: Some(self.namespace.clone()),
             resource_version: present.and_then(kube::ResourceExt::resource_version),
+            owner_references: self.owner.clone().map(|owner| vec![owner]),
             ..ObjectMeta::default()
         };
         let spec = LeaseSpec {

@@ -8,9 +8,11 @@
 pub mod admission;
 pub mod agents;
 pub mod args;
+mod crds;
 mod default_rules;
 pub mod falco_rule;
 pub mod http;
 pub mod leader;
 pub mod metrics;
+pub mod owner;
 pub mod run;

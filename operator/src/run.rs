@@ -24,11 +24,12 @@ use crate::{
     admission::{self, Admission, Knowledge},
     agents::Agents,
     args::Args,
-    default_rules,
+    crds, default_rules,
     falco_rule::{self, Context, Error, MANAGER, Progress},
     http,
     leader::{self, Leadership},
     metrics::Metrics,
+    owner,
 };
 
 /// Changes within this time are one reconcile.
@@ -76,10 +77,13 @@ async fn asked_to_stop() {
 async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Result<()> {
     // An error only says that a provider is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let Args { namespace, agent_urls, listen, webhook_listen, webhook_address } = args;
+    let Args { namespace, agent_urls, listen, webhook_listen, webhook_address, apply_crds } = args;
     let client = Client::try_default()
         .await
         .context("no credentials for a cluster: set KUBECONFIG or run in a pod")?;
+    if apply_crds {
+        return crds::apply(&client).await;
+    }
     let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
     let metrics = Arc::new(Metrics::new()?);
     http::serve(listen, metrics.clone()).await?;
@@ -90,6 +94,7 @@ async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Resul
     let context = Context {
         agents: Agents::new(agent_urls, &client, &namespace)?,
         compiler: Arc::new(default_rules::compiler()),
+        owner: owner::find(&client, &namespace).await,
         recorder: Recorder::new(client.clone(), Reporter { controller: MANAGER.to_owned(), instance: None }),
         client,
         namespace,
@@ -105,7 +110,9 @@ async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Resul
         admission::start(webhook(&context, webhook_address), listen).await?;
     }
     loop {
-        let leadership = Arc::new(leader::lead(&context.client, &context.namespace, identity()).await);
+        let leadership = Arc::new(
+            leader::lead(&context.client, &context.namespace, identity(), context.owner.clone()).await,
+        );
         *held.lock().await = Some(Arc::clone(&leadership));
         tokio::select! {
             () = reconcile_while_leading(&context, &changed, &leadership) => {}
@@ -132,6 +139,7 @@ fn webhook(context: &Context, address: Option<std::net::SocketAddr>) -> Admissio
             exceptions: context.exceptions.clone(),
             compiler: Arc::clone(&context.compiler),
         },
+        metrics: Arc::clone(&context.metrics),
     }
 }
 
