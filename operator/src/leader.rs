@@ -257,9 +257,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_second_waits_until_the_first_is_gone() {
         let server = Server::default();
-        let first = lead(&server.client(), "ns", "first".to_owned()).await;
+        let first = lead(&server.client(), "ns", "first".to_owned(), None).await;
         let client = server.client();
-        let second = tokio::spawn(async move { lead(&client, "ns", "second".to_owned()).await });
+        let second = tokio::spawn(async move { lead(&client, "ns", "second".to_owned(), None).await });
         tokio::time::sleep(LASTS * 4).await;
         assert!(first.holds() && !second.is_finished(), "it is renewed");
         assert_eq!(server.spec().holder_identity.as_deref(), Some("first"));
@@ -273,7 +273,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_holder_that_cannot_renew_stops_before_the_next_begins() {
         let server = Server::default();
-        let first = lead(&server.client(), "ns", "first".to_owned()).await;
+        let first = lead(&server.client(), "ns", "first".to_owned(), None).await;
         // Somebody else wrote it: every renewal of the first is refused from now on.
         server.0.lock().unwrap().as_mut().unwrap().spec.as_mut().unwrap().holder_identity =
             Some("x".to_owned());
@@ -285,18 +285,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_next_begins_at_once_when_the_lease_is_given_back() {
         let server = Server::default();
-        lead(&server.client(), "ns", "first".to_owned()).await.release().await;
+        lead(&server.client(), "ns", "first".to_owned(), None).await.release().await;
         let start = Instant::now();
-        assert!(lead(&server.client(), "ns", "second".to_owned()).await.holds());
+        assert!(lead(&server.client(), "ns", "second".to_owned(), None).await.holds());
         assert!(start.elapsed() < RENEW);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_holder_that_starts_again_goes_on_at_once() {
         let server = Server::default();
-        drop(lead(&server.client(), "ns", "same".to_owned()).await);
+        drop(lead(&server.client(), "ns", "same".to_owned(), None).await);
         let start = Instant::now();
-        assert!(lead(&server.client(), "ns", "same".to_owned()).await.holds());
+        assert!(lead(&server.client(), "ns", "same".to_owned(), None).await.holds());
         assert!(start.elapsed() < RENEW);
         assert_eq!(server.spec().lease_transitions, Some(0));
     }
