@@ -24,7 +24,8 @@ die() { echo "control-plane: $*" >&2; exit 1; }
 # build NAME PACKAGE: one program of the Go module beside this script. Without -X it would call itself v0.0.0-master,
 # and helm would think of a cluster of version 1.20.
 build() {
-  [ -x "$BIN/$1" ] && return
+  local of="$KUBERNETES $HELM"
+  [ -x "$BIN/$1" ] && [ "$(cat "$BIN/$1.version" 2>/dev/null || echo "$of")" = "$of" ] && return
   command -v go >/dev/null || die "$1 is not in $BIN and there is no Go to build it: install Go 1.25 or later (https://go.dev/dl)"
   local v=k8s.io/component-base/version h=helm.sh/helm/v3
   echo "control-plane: building $1 (once; minutes from an empty Go cache) ..."
@@ -34,6 +35,7 @@ build() {
     -X $h/internal/version.version=$HELM -X $h/pkg/chartutil.k8sVersionMajor=1 -X $h/pkg/chartutil.k8sVersionMinor=35 \
     -X $h/pkg/lint/rules.k8sVersionMajor=1 -X $h/pkg/lint/rules.k8sVersionMinor=35" "$2")
   mv "$BIN/$1.new" "$BIN/$1" # whole or not at all
+  echo "$of" >"$BIN/$1.version"
 }
 
 tools() {
