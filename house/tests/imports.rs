@@ -63,7 +63,7 @@ const FENCED: &[(&str, &[&str])] = &[
     ("kube", &["saker-operator", "saker-crds", "saker-agent"]),
     ("tonic", &["saker-containers"]),
     ("warp", &["saker-agent", "saker-operator", "saker-source-k8s-audit"]),
-    ("reqwest", &["saker-outputs", "saker-operator"]),
+    ("reqwest", &["saker-outputs", "saker-operator", "saker-cli"]),
 ];
 
 fn packages() -> BTreeMap<String, Package> {
