@@ -2,6 +2,7 @@
 //! and the ConfigMaps in which a bundle travels from the operator to the agents.
 
 pub mod agent;
+pub mod audit_sink;
 pub mod bundle;
 pub mod falco_rule;
 pub mod falco_rule_exception;
@@ -9,6 +10,7 @@ pub mod items;
 pub mod status;
 mod translate;
 
+pub use audit_sink::{AuditSink, AuditSinkSpec, AuditSinkStatus};
 pub use falco_rule::{FalcoRule, FalcoRuleSpec};
 pub use falco_rule_exception::{FalcoRuleException, FalcoRuleExceptionSpec};
 pub use status::FalcoRuleStatus;
@@ -16,13 +18,14 @@ pub use status::FalcoRuleStatus;
 use kube::CustomResourceExt;
 
 /// The CustomResourceDefinitions as YAML, ready for `kubectl apply`, each with the name of its file.
-pub fn crd_yaml() -> Result<[(&'static str, String); 2], serde_saphyr::ser::Error> {
+pub fn crd_yaml() -> Result<[(&'static str, String); 3], serde_saphyr::ser::Error> {
     let yaml = |crd| {
         let body = serde_saphyr::to_string(&crd)?;
         let head = "# Generated from crds/src; `UPDATE_EXPECT=1 cargo test -p saker-crds` rewrites it.";
         Ok::<_, serde_saphyr::ser::Error>(format!("{head}\n{body}"))
     };
     Ok([
+        ("auditsinks.yaml", yaml(AuditSink::crd())?),
         ("falcorules.yaml", yaml(FalcoRule::crd())?),
         ("falcoruleexceptions.yaml", yaml(FalcoRuleException::crd())?),
     ])

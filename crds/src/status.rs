@@ -73,7 +73,7 @@ pub struct FailingNode {
 }
 
 /// Kubernetes' own condition; its crate has a schema only with a feature that costs every build.
-fn conditions(_: &mut SchemaGenerator) -> Schema {
+pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
         "x-kubernetes-list-type": "map",

@@ -8,6 +8,10 @@ mod fleet;
 mod node;
 mod process;
 pub mod prometheus;
+mod proxy;
+mod rest;
+mod sink;
+mod swarm;
 
 use std::{
     io::Write as _,
@@ -16,9 +20,14 @@ use std::{
 
 pub use alerts::{AGENTS, Alerts};
 pub use cluster::{Cluster, NAMESPACE, checkout};
-pub use fleet::Fleet;
+pub use fleet::{Fleet, start_operator};
 pub use node::{Node, rules_files};
 pub use process::Process;
+pub use proxy::{Asked, Proxy};
+pub use reqwest::Method;
+pub use rest::Rest;
+pub use sink::Sink;
+pub use swarm::Swarm;
 
 /// Long enough for a machine under load; the time it took is printed.
 pub const PATIENCE: Duration = Duration::from_secs(20);

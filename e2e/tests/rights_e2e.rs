@@ -36,8 +36,8 @@ fn given(account: &str) -> BTreeSet<Right> {
     let rendered = rendered.expect("a chart that renders");
     let objects = rendered.split("\n---\n").filter_map(|text| serde_saphyr::from_str::<Value>(text).ok());
     let of_account = |object: &Value| {
-        let kind = object["kind"].as_str().unwrap_or_default();
-        kind.ends_with("Role") && object["metadata"]["name"] == account
+        let (kind, name) = (object["kind"].as_str(), object["metadata"]["name"].as_str());
+        kind.is_some_and(|kind| kind.ends_with("Role")) && name.is_some_and(|name| name.starts_with(account))
     };
     let rules =
         objects.filter(of_account).flat_map(|role| role["rules"].as_array().cloned().unwrap_or_default());

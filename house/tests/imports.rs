@@ -18,7 +18,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("saker-source-syscall", &["saker-events"]),
     ("saker-source-k8s-audit", &["saker-events"]),
     ("saker-containers", &["saker-events"]),
-    ("saker-operator", &["saker-crds", "saker-events", "saker-rules", "saker-rulesets"]),
+    ("saker-operator", &["saker-audit-setup", "saker-crds", "saker-events", "saker-rules", "saker-rulesets"]),
     (
         "saker-agent",
         &[
@@ -62,8 +62,9 @@ const FENCED: &[(&str, &[&str])] = &[
     ("aya-obj", &["saker-source-syscall"]),
     ("kube", &["saker-operator", "saker-crds", "saker-agent"]),
     ("tonic", &["saker-containers"]),
-    ("warp", &["saker-agent", "saker-operator", "saker-source-k8s-audit"]),
-    ("reqwest", &["saker-outputs", "saker-operator", "saker-cli"]),
+    // The end-to-end tests stand between the operator and the API server, and answer for simulated nodes.
+    ("warp", &["saker-agent", "saker-operator", "saker-source-k8s-audit", "saker-e2e"]),
+    ("reqwest", &["saker-outputs", "saker-operator", "saker-cli", "saker-e2e"]),
 ];
 
 fn packages() -> BTreeMap<String, Package> {

@@ -23,7 +23,7 @@ use saker_source_syscall::{FilterMode, HookState, Probe, RingBytes, Settings};
 use tokio::{
     runtime::{Handle, Runtime},
     signal::unix::{SignalKind, signal},
-    sync::oneshot,
+    sync::{Semaphore, oneshot},
 };
 
 use crate::{
@@ -32,10 +32,11 @@ use crate::{
     audit::Audit,
     audit_access::{self, given},
     audit_log::AuditLog,
+    audit_sink::{self, AuditSink},
     audit_status,
     bundle::{self, Cache},
     capture::Capture,
-    config::{Config, EngineKind, Kubernetes, RuleMatching, document},
+    config::{Config, EngineKind, K8sAudit, Kubernetes, RuleMatching, document},
     containers, log,
     reload::{self, Reloader, Update},
     rules_source::RulesSource,
@@ -102,6 +103,7 @@ struct Agent {
     syscall: Option<(Arc<Control>, JoinHandle<()>)>,
     audit: Option<JoinHandle<()>>,
     audit_log: Option<AuditLog>,
+    audit_sink: Option<AuditSink>,
     server: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
     updates: Sender<Update>,
 }
@@ -134,8 +136,10 @@ impl Agent {
         let control = syscall.as_ref().map(|(control, _)| Arc::clone(control));
         let (intake, audit) = audit.unzip();
         let counters = Arc::clone(&status.audit);
-        let log = |intake| AuditLog::start(config, intake, &counters);
-        let audit_log = intake.as_ref().map(log).transpose()?.flatten();
+        let log = given(&config.k8s_audit.log_file).zip(intake.as_ref());
+        let log = log.map(|(path, intake)| AuditLog::start(path, config, intake, &counters));
+        let audit_log = log.transpose()?;
+        let audit_sink = intake.as_ref().and_then(|intake| audit_sink::start(config, intake, &status));
         audit_status::watch_silence(config.k8s_audit.silent_after, &status);
         let server = Server {
             status: Arc::clone(&status),
@@ -157,7 +161,7 @@ impl Agent {
         if wants.syscall {
             tracing::info!("try it: sudo sh -c 'cat /etc/shadow'");
         }
-        Ok(Self { status, syscall, audit, audit_log, server, updates })
+        Ok(Self { status, syscall, audit, audit_log, audit_sink, server, updates })
     }
 
     /// Until a signal or a fault ends the agent.
@@ -190,6 +194,7 @@ impl Agent {
             control.stop();
             join(thread);
         }
+        self.audit_sink.into_iter().for_each(|sink| runtime.block_on(sink.stop()));
         self.audit_log.into_iter().for_each(AuditLog::stop);
         self.audit.into_iter().for_each(join);
         let outputs = self.status.alerts.outputs().close(PATIENCE);
@@ -214,8 +219,9 @@ struct Wants {
 fn wanted(config: &Config, without: &[Source]) -> anyhow::Result<Wants> {
     let syscall = config.engine.kind == EngineKind::ModernEbpf && !without.contains(&Source::Syscall);
     let posted = config.webserver.enabled && !config.webserver.k8s_audit_endpoint.is_empty();
-    let k8s_audit =
-        (posted || given(&config.k8s_audit.log_file).is_some()) && !without.contains(&Source::K8sAudit);
+    let K8sAudit { log_file, sink_folder, .. } = &config.k8s_audit;
+    let otherwise = given(log_file).or(given(sink_folder)).is_some();
+    let k8s_audit = (posted || otherwise) && !without.contains(&Source::K8sAudit);
     if !(syscall || k8s_audit) {
         bail!(
             "every source of events is disabled: leave one of syscall and k8s_audit (which needs webserver.enabled, or a k8s_audit.log_file)"
@@ -228,7 +234,7 @@ fn wanted(config: &Config, without: &[Source]) -> anyhow::Result<Wants> {
 fn follow_cluster(
     config: &Config,
     cache: Cache,
-    status: &Arc<Status>,
+    status: &Status,
     updates: &Sender<Update>,
 ) -> anyhow::Result<()> {
     if !config.kubernetes.enabled {
@@ -240,14 +246,14 @@ fn follow_cluster(
     let source = bundle::Source { kubeconfig, namespace, manifest };
     let following = Handle::current().block_on(bundle::follow(source, cache, running));
     let mut bundles = following.context("cannot follow the cluster's rules")?;
-    let (status, updates) = (Arc::clone(status), updates.clone());
+    let (updates, places) = (updates.clone(), Arc::new(Semaphore::new(1)));
     tokio::spawn(async move {
-        while let Some(update) = bundles.recv().await {
-            match update {
-                // An error says that the agent ends.
-                bundle::Update::Bundle(bundle) => drop(updates.send(Update::Bundle(bundle))),
-                bundle::Update::Refused(reason) => status.rules().last_error = Some(reason),
-            }
+        // One at a time: bundles that come faster than they compile wait in the cluster.
+        while let (Ok(place), Some(update)) =
+            (Arc::clone(&places).acquire_owned().await, bundles.recv().await)
+        {
+            // An error says that the agent ends.
+            drop(updates.send(Update::Cluster(update, place)));
         }
     });
     Ok(())

@@ -11,6 +11,7 @@ use std::{
 };
 
 use saker_alert::Priority;
+use saker_crds::agent::ApiServer;
 use saker_outputs::Counts;
 use saker_source_k8s_audit::Counters;
 use serde::Serialize;
@@ -39,6 +40,8 @@ pub struct Status {
     pub containers: containers::State,
     /// What its events let the rules see.
     pub sight: Sight,
+    /// The API server on this node.
+    api_server: Mutex<Option<ApiServer>>,
     rules: Mutex<Rules>,
     /// Why the agent must end.
     end: watch::Sender<Option<String>>,
@@ -82,6 +85,8 @@ pub struct Rules {
     pub files: Vec<(String, String)>,
     /// Why the last change was not taken over; empty if it was.
     pub last_error: Option<String>,
+    /// Why the cluster's rules are not on disk for a start without the API; empty if they are.
+    pub not_kept: Option<String>,
     /// When the rules in force came into force.
     pub since: Option<SystemTime>,
 }
@@ -129,6 +134,7 @@ struct RulesReport {
     blind: usize,
     reasons: Vec<RejectedRule>,
     last_error: Option<String>,
+    not_kept: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -160,6 +166,7 @@ impl Status {
             audit: Arc::default(),
             containers: containers::State::default(),
             sight: Sight::default(),
+            api_server: Mutex::default(),
             rules: Mutex::default(),
             end: watch::Sender::default(),
         }
@@ -168,6 +175,11 @@ impl Status {
     /// The rules in force.
     pub fn rules(&self) -> MutexGuard<'_, Rules> {
         lock(&self.rules)
+    }
+
+    /// The API server on this node, as it was last found.
+    pub fn api_server(&self) -> MutexGuard<'_, Option<ApiServer>> {
+        lock(&self.api_server)
     }
 
     /// Every source with its name.
@@ -221,8 +233,9 @@ impl Status {
                 blind: rules.blind.len(),
                 reasons: rules.rejected.iter().take(MAX_LISTED).cloned().collect(),
                 last_error: rules.last_error.clone(),
+                not_kept: rules.not_kept.clone(),
             },
-            k8s_audit: AuditReport::of(&self.audit, &self.sight),
+            k8s_audit: AuditReport::of(&self.audit, &self.sight, self.api_server().clone()),
             sources: self.sources().into_iter().map(source).collect(),
             containers: self.containers.report(),
             outputs: self.alerts.outputs().counts().map(output).collect(),

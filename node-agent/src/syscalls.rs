@@ -202,8 +202,12 @@ impl Worker {
         if wanted == self.reported {
             return;
         }
+        let start = Instant::now();
         match self.report(&wanted) {
-            Ok(()) => self.reported = wanted,
+            Ok(()) => {
+                self.reported = wanted;
+                tracing::debug!(pause = ?start.elapsed(), "The probe reports what the new rules need");
+            }
             Err(error) => tracing::error!(%error, "The probe does not report what the rules need"),
         }
     }

@@ -89,18 +89,7 @@ impl Server {
     ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + use<> {
         let audit = self.audit.clone();
         let paths = if audit.is_some() { audit_paths(config) } else { Vec::new() };
-        let settings = saker_source_k8s_audit::Config { paths, ..saker_source_k8s_audit::Config::default() };
-        let take = move |events: Vec<AuditEvent>| {
-            let audit = audit.clone();
-            async move {
-                match audit {
-                    Some(audit) => audit.take(events).await,
-                    None => Intake::Overloaded,
-                }
-            }
-        };
-        let access = std::mem::take(&mut self.access);
-        saker_source_k8s_audit::routes(settings, access, Arc::clone(&self.counters), take)
+        audit_routes(paths, std::mem::take(&mut self.access), Arc::clone(&self.counters), audit)
     }
 
     fn answer(&self, path: &str, paths: &Paths) -> Option<Response> {
@@ -130,6 +119,26 @@ impl Server {
         let text = metrics::render(&self.status, extra);
         warp::reply::with_header(text, CONTENT_TYPE, "text/plain; version=0.0.4").into_response()
     }
+}
+
+/// The routes on which audit events are taken.
+pub fn audit_routes(
+    paths: Vec<String>,
+    access: Access,
+    counters: Arc<Counters>,
+    audit: Option<Audit>,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + use<> {
+    let settings = saker_source_k8s_audit::Config { paths, ..saker_source_k8s_audit::Config::default() };
+    let take = move |events: Vec<AuditEvent>| {
+        let audit = audit.clone();
+        async move {
+            match audit {
+                Some(audit) => audit.take(events).await,
+                None => Intake::Overloaded,
+            }
+        }
+    };
+    saker_source_k8s_audit::routes(settings, access, counters, take)
 }
 
 #[derive(Clone)]

@@ -5,18 +5,21 @@ mod admit;
 mod apply;
 mod build;
 mod dereference;
+mod memory;
 mod resource;
 mod update_status;
 mod validate;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::{Client, runtime::events::Recorder, runtime::reflector::Store};
+use kube::{Client, api::ObjectMeta, runtime::events::Recorder, runtime::reflector::Store};
 use saker_crds::{FalcoRule, FalcoRuleException};
+use saker_rules::load::Loaded;
 
 pub use admit::{Admission, admit};
 pub use apply::Applied;
+pub use memory::Memory;
 pub use resource::Resource;
 pub use update_status::update_status;
 pub use validate::Compiler;
@@ -46,6 +49,14 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Whose end is the bundle's.
     pub owner: Option<OwnerReference>,
+    /// What earlier reconciles did.
+    pub memory: Mutex<Memory>,
+}
+
+impl Context {
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The step that failed. An invalid FalcoRule is no error: its status says so.
@@ -54,6 +65,8 @@ pub struct Context {
 pub enum Error {
     #[error("failed to read the bundle in the cluster: {0}")]
     Dereference(#[source] kube::Error),
+    #[error("failed to compile the rules: {0}")]
+    Validate(#[source] tokio::task::JoinError),
     #[error("failed to pack the bundle: {0}")]
     Build(#[source] build::Error),
     #[error("failed to apply the bundle: {0}")]
@@ -69,6 +82,7 @@ impl Error {
     pub fn step(&self) -> &'static str {
         match self {
             Self::Dereference(_) => "dereference",
+            Self::Validate(_) => "validate",
             Self::Build(_) => "build",
             Self::Apply(_) => "apply",
             Self::UpdateStatus(..) | Self::AskAgents(_) => "update_status",
@@ -89,10 +103,15 @@ pub enum Progress {
 pub async fn reconcile(context: &Context) -> Result<(Applied, Progress), Error> {
     // client required
     let found = dereference::dereference(context).await.map_err(Error::Dereference)?;
-    // pure
-    let validated = validate::validate(found.resources, &context.compiler, jiff::Timestamp::now());
-    // pure
-    let prepared = build::build(validated, found.cluster).map_err(Error::Build)?;
+    let (compiler, now) = (Arc::clone(&context.compiler), jiff::Timestamp::now());
+    // Compiling is work for a thread of its own: the Lease is renewed meanwhile, and the webhook answers.
+    let prepared = tokio::task::spawn_blocking(move || {
+        // pure
+        let validated = validate::validate(found.resources, &compiler, now);
+        // pure
+        build::build(validated, found.cluster)
+    });
+    let prepared = prepared.await.map_err(Error::Validate)?.map_err(Error::Build)?;
     // client required
     let mut applied = apply::apply(context, prepared).await.map_err(Error::Apply)?;
     // client required; again and again while nodes are on their way
@@ -108,13 +127,24 @@ pub fn resources(rules: &Store<FalcoRule>, exceptions: &Store<FalcoRuleException
 
 /// Whether the resources are no longer those that the bundle was made of.
 pub fn is_outdated(context: &Context, applied: &Applied) -> bool {
-    let made_of = applied.validated.verdicts.iter().map(|verdict| &verdict.resource);
-    let now = resources(&context.rules, &context.exceptions);
-    let version = |resource: &Resource| {
-        let metadata = resource.metadata();
-        (metadata.uid.clone(), metadata.generation)
-    };
-    !made_of.map(version).eq(now.iter().map(version))
+    let made_of = applied.validated.verdicts.iter().map(|verdict| verdict.resource.metadata());
+    let version = |metadata: &ObjectMeta| (metadata.uid.clone(), metadata.generation);
+    !made_of.map(version).eq(versions(&context.rules, &context.exceptions))
+}
+
+/// The rules of now, compiled.
+pub fn loaded(context: &Context) -> Loaded {
+    let resources = resources(&context.rules, &context.exceptions);
+    context.compiler.load(resources, jiff::Timestamp::now())
+}
+
+/// What tells whether the resources are still the same.
+pub fn versions(
+    rules: &Store<FalcoRule>,
+    exceptions: &Store<FalcoRuleException>,
+) -> Vec<(Option<String>, Option<i64>)> {
+    let version = |resource: Resource| (resource.metadata().uid.clone(), resource.metadata().generation);
+    resources(rules, exceptions).into_iter().map(version).collect()
 }
 
 #[cfg(test)]

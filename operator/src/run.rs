@@ -24,6 +24,7 @@ use crate::{
     admission::{self, Admission, Knowledge},
     agents::Agents,
     args::Args,
+    audit_sink::{self, AuditSinks},
     crds, default_rules,
     falco_rule::{self, Context, Error, MANAGER, Progress},
     http,
@@ -77,7 +78,9 @@ async fn asked_to_stop() {
 async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Result<()> {
     // An error only says that a provider is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let Args { namespace, agent_urls, listen, webhook_listen, webhook_address, apply_crds } = args;
+    let Args { namespace, agent_urls, listen, webhook_listen, webhook_address, audit_endpoint, apply_crds } =
+        args;
+    let sinks = AuditSinks { endpoint: audit_endpoint };
     let client = Client::try_default()
         .await
         .context("no credentials for a cluster: set KUBECONFIG or run in a pod")?;
@@ -101,6 +104,7 @@ async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Resul
         rules,
         exceptions,
         metrics,
+        memory: std::sync::Mutex::default(),
     };
     // Until the first whole list is there, nobody knows what the bundle must hold.
     context.rules.wait_until_ready().await.context("the watch of FalcoRules ended")?;
@@ -116,6 +120,7 @@ async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Resul
         *held.lock().await = Some(Arc::clone(&leadership));
         tokio::select! {
             () = reconcile_while_leading(&context, &changed, &leadership) => {}
+            () = audit_sink::keep(&context, &sinks, &leadership) => {}
             () = leadership.lost() => {}
         }
         tracing::warn!("the Lease could not be renewed in time: another operator may write now");
@@ -150,7 +155,9 @@ where
 {
     let (store, writer) = reflector::store();
     let watch = watcher(Api::<K>::all(client.clone()), watcher::Config::default());
-    tokio::spawn(follow(watch.default_backoff().reflect(writer), Arc::clone(changed)));
+    // Who owns which field is of no use here, and as large as the object.
+    let watch = watch.default_backoff().modify(|object| object.meta_mut().managed_fields = None);
+    tokio::spawn(follow(watch.reflect(writer), Arc::clone(changed)));
     store
 }
 

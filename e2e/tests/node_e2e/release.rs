@@ -101,7 +101,9 @@ pub fn pods(cluster: &Cluster, label: &str) -> Vec<String> {
 /// `helm uninstall`, then the definitions as the documents say: nothing of the release is left in the cluster.
 pub fn uninstall(cluster: &Cluster) {
     cluster.helm(&["uninstall", "saker", "--namespace", NAMESPACE, "--wait"]).expect("a release to remove");
-    cluster.kubectl(&["delete", "crd", CRD, "falcoruleexceptions.saker.dev"]).expect("definitions to remove");
+    let definitions = cluster.kubectl(&["get", "crd", "-o", "name"]).expect("definitions");
+    let ours: Vec<_> = definitions.lines().filter(|name| name.ends_with(".saker.dev")).collect();
+    cluster.kubectl(&[&["delete"], ours.as_slice()].concat()).expect("definitions to remove");
     eventually("nothing is left", || left(cluster), || left(cluster).is_empty().then_some(()));
 }
 

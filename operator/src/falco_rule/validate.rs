@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use saker_rules::{
     bundle::Bundle,
     diagnostic::Diagnostic,
-    load::{LoadOptions, Mode, SourceFile, load},
+    load::{LoadOptions, Loaded, Mode, SourceFile, load},
 };
 
 use super::Resource;
@@ -84,6 +84,11 @@ impl Compiler {
     /// Compiles against these rules.
     pub fn new(defaults: Vec<SourceFile>, options: LoadOptions) -> Self {
         Self { defaults, options: LoadOptions { mode: Mode::Quarantine, ..options } }
+    }
+
+    /// All that loads of these resources, behind the default rules.
+    pub(super) fn load(&self, resources: Vec<Resource>, now: Timestamp) -> Loaded {
+        load(&validate(resources, self, now).bundle.files, &self.options)
     }
 
     /// What does not load when these files follow the default rules.
