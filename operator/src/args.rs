@@ -36,4 +36,8 @@ pub struct Args {
     /// saker-operator if not given.
     #[arg(long, value_name = "HOST:PORT", requires = "webhook_listen")]
     pub webhook_address: Option<SocketAddr>,
+
+    /// Bring the definitions of FalcoRule and its kin up to this version, and end.
+    #[arg(long)]
+    pub apply_crds: bool,
 }

@@ -14,10 +14,7 @@ use kube::{
     Api,
     api::{Patch, PatchParams},
 };
-use saker_crds::{
-    AuditSink, AuditSinkSpec, AuditSinkStatus,
-    audit_sink::Mode,
-};
+use saker_crds::{AuditSink, AuditSinkSpec, AuditSinkStatus, audit_sink::Mode};
 use serde_json::json;
 
 use crate::{
@@ -58,14 +55,20 @@ pub async fn keep(context: &Context, sinks: &AuditSinks, leadership: &Leadership
 }
 
 /// One round; how long to wait for the next.
-async fn reconcile(context: &Context, sinks: &AuditSinks, knowledge: &mut Knowledge) -> anyhow::Result<Duration> {
+async fn reconcile(
+    context: &Context,
+    sinks: &AuditSinks,
+    knowledge: &mut Knowledge,
+) -> anyhow::Result<Duration> {
     let sink = Api::<AuditSink>::all(context.client.clone()).get_opt(NAME).await.context("cannot read it")?;
     let sink = sink.filter(|sink| sink.metadata.deletion_timestamp.is_none());
     let present = order::read(&context.client, &context.namespace).await?;
     if sink.is_none() && present.is_none() {
         return Ok(PAUSE);
     }
-    let spec = sink.as_ref().map_or(AuditSinkSpec { mode: Mode::Off, ..AuditSinkSpec::default() }, |s| s.spec.clone());
+    let spec = sink
+        .as_ref()
+        .map_or(AuditSinkSpec { mode: Mode::Off, ..AuditSinkSpec::default() }, |s| s.spec.clone());
     let issued = certificates::keep(&context.client, &context.namespace, &sinks.endpoint).await?;
     let nodes = nodes(context.agents.ask().await.context("cannot find the agents")?);
     knowledge.update(context, nodes.iter().filter_map(|node| node.server.policy.as_deref()));
@@ -76,7 +79,14 @@ async fn reconcile(context: &Context, sinks: &AuditSinks, knowledge: &mut Knowle
         order::write(&context.client, &context.namespace, &wanted).await?;
     }
     if let Some(sink) = &sink {
-        let facts = Facts { sink, nodes: &nodes, order: &wanted.order, knowledge, issued: &issued, namespace: &context.namespace };
+        let facts = Facts {
+            sink,
+            nodes: &nodes,
+            order: &wanted.order,
+            knowledge,
+            issued: &issued,
+            namespace: &context.namespace,
+        };
         update_status(context, sink, facts.status(jiff::Timestamp::now())).await?;
     }
     Ok(if wanted.order.turn.is_empty() { PAUSE } else { SOON })

@@ -59,7 +59,8 @@ impl Machine {
         let present = plan::present(root, distribution, arguments, manifest.as_deref()).ok()?;
         let webhook = webhook(&present, distribution);
         let process = own(&processes, distribution);
-        let restart_required = webhook == Webhook::Saker && !process.is_some_and(|p| has_read(root, p, distribution));
+        let restart_required =
+            webhook == Webhook::Saker && !process.is_some_and(|p| has_read(root, p, distribution));
         let in_force = process.or_else(|| processes.first());
         let policy = flag(&present, POLICY_FLAG).and_then(|path| policy(root, in_force, path));
         let log = log(root, &present, distribution);
