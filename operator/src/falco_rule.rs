@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use kube::{Client, runtime::events::Recorder, runtime::reflector::Store};
 use saker_crds::{FalcoRule, FalcoRuleException};
+use tokio::sync::Mutex;
 
 pub use admit::{Admission, admit};
 pub use apply::Applied;
@@ -20,7 +21,9 @@ pub use resource::Resource;
 pub use update_status::update_status;
 pub use validate::Compiler;
 
-use crate::{agents::Agents, metrics::Metrics};
+use crate::{
+    agents::Agents, metrics::Metrics, pace::Pace, saker_node::Nodes, tally::Tally, tenancy::Tenancy,
+};
 
 /// The name under which the operator owns fields and reports events.
 pub const MANAGER: &str = "saker-operator";
@@ -37,12 +40,25 @@ pub struct Context {
     pub exceptions: Store<FalcoRuleException>,
     /// The nodes' agents.
     pub agents: Agents,
+    /// The nodes themselves.
+    pub nodes: Nodes,
+    /// Hash of the token by which agents know the operator; none if there is no place to keep one.
+    pub token_sha256: Option<String>,
+    /// What is remembered from one round to the next.
+    pub ledger: Mutex<Ledger>,
     /// Checks rules.
     pub compiler: Arc<Compiler>,
     /// Publishes Events.
     pub recorder: Recorder,
     /// Counters.
     pub metrics: Arc<Metrics>,
+}
+
+/// What a leader remembers from one round to the next; whoever leads next begins anew.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    pub(crate) tally: Tally,
+    pub(crate) pace: Pace,
 }
 
 /// The step that failed. An invalid FalcoRule is no error: its status says so.
@@ -89,7 +105,8 @@ pub async fn reconcile(context: &Context) -> Result<(Applied, Progress), Error> 
     // pure
     let validated = validate::validate(found.resources, &context.compiler, jiff::Timestamp::now());
     // pure
-    let prepared = build::build(validated, found.cluster).map_err(Error::Build)?;
+    let token = context.token_sha256.as_deref();
+    let prepared = build::build(validated, found.cluster, token).map_err(Error::Build)?;
     // client required
     let mut applied = apply::apply(context, prepared).await.map_err(Error::Apply)?;
     // client required; again and again while nodes are on their way
@@ -98,15 +115,20 @@ pub async fn reconcile(context: &Context) -> Result<(Applied, Progress), Error> 
 }
 
 /// Everything that rules come from, as the watches last saw it, in the order of loading.
-pub fn resources(rules: &Store<FalcoRule>, exceptions: &Store<FalcoRuleException>) -> Vec<Resource> {
+pub fn resources(
+    rules: &Store<FalcoRule>,
+    exceptions: &Store<FalcoRuleException>,
+    tenancy: &Tenancy,
+) -> Vec<Resource> {
     let rules = rules.state().into_iter().map(Resource::Rule);
-    dereference::in_order(rules.chain(exceptions.state().into_iter().map(Resource::Exception)).collect())
+    let exceptions = exceptions.state().into_iter().map(Resource::Exception);
+    dereference::in_order(rules.chain(exceptions).collect(), tenancy)
 }
 
 /// Whether the resources are no longer those that the bundle was made of.
 pub fn is_outdated(context: &Context, applied: &Applied) -> bool {
-    let made_of = applied.validated.verdicts.iter().map(|verdict| &verdict.resource);
-    let now = resources(&context.rules, &context.exceptions);
+    let made_of = applied.verdicts.iter().map(|verdict| &verdict.resource);
+    let now = resources(&context.rules, &context.exceptions, context.compiler.tenancy());
     let version = |resource: &Resource| {
         let metadata = resource.metadata();
         (metadata.uid.clone(), metadata.generation)

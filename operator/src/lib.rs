@@ -8,9 +8,16 @@
 pub mod admission;
 pub mod agents;
 pub mod args;
+mod conditions;
 mod default_rules;
 pub mod falco_rule;
 pub mod http;
 pub mod leader;
 pub mod metrics;
+mod pace;
+mod rollout;
 pub mod run;
+mod saker_node;
+mod tally;
+pub mod tenancy;
+mod token;

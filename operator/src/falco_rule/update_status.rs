@@ -2,20 +2,27 @@
 
 mod status;
 
+use std::collections::HashSet;
+
 use kube::{
     Api,
     api::{DynamicObject, Patch, PatchParams},
     runtime::events::{Event, EventType},
 };
-use saker_crds::FalcoRuleStatus;
+use saker_crds::{FalcoRuleStatus, agent::AgentStatus};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::{
-    Context, Error, MANAGER, Progress, Resource,
+    Context, Error, Ledger, MANAGER, Progress, Resource,
     apply::Applied,
-    validate::{OUTCOMES, Outcome, Validated, Verdict, cut},
+    validate::{OUTCOMES, Outcome, Verdict},
 };
-use status::{Rollout, status};
+use crate::{
+    agents::Report,
+    rollout::{Rollout, cut},
+};
+use status::{status, with_hits};
 
 /// Bytes of an Event's note.
 const MAX_NOTE: usize = 1000;
@@ -23,20 +30,60 @@ const MAX_NOTE: usize = 1000;
 /// Asks the agents, and writes the statuses that changed.
 pub async fn update_status(context: &Context, applied: &mut Applied) -> Result<Progress, Error> {
     let reports = context.agents.ask().await.map_err(Error::AskAgents)?;
-    let rollout = Rollout { hash: &applied.hash, reports: &reports, now: jiff::Timestamp::now() };
-    for verdict in &mut applied.validated.verdicts {
-        let wanted = status(verdict, &rollout);
-        if verdict.resource.status() != Some(&wanted) {
-            let id = format!("{}/{}", verdict.resource.namespace(), verdict.resource.name());
-            write(context, verdict, wanted).await.map_err(|e| Error::UpdateStatus(id, e))?;
-        }
+    let labels = context.nodes.labels();
+    let now = jiff::Timestamp::now();
+    let rollout = Rollout { hash: &applied.hash, reports: &reports, labels: &labels, now };
+    let mut ledger = context.ledger.lock().await;
+    count_hits(&mut ledger, &reports, &applied.verdicts);
+    for verdict in &mut applied.verdicts {
+        let id = format!("{}/{}", verdict.resource.namespace(), verdict.resource.name());
+        let done = write_changes(context, verdict, &rollout, &mut ledger).await;
+        done.map_err(|e| Error::UpdateStatus(id, e))?;
     }
-    count(context, &applied.validated, &rollout);
+    context.nodes.write(&rollout, &mut ledger.pace).await;
+    count(context, &applied.verdicts, &rollout);
     Ok(progress(&rollout))
 }
 
-/// What was deleted meanwhile needs no status any more.
-async fn write(context: &Context, verdict: &mut Verdict, wanted: FalcoRuleStatus) -> Result<(), kube::Error> {
+fn count_hits(ledger: &mut Ledger, reports: &[Report], verdicts: &[Verdict]) {
+    let told = |verdict: &&Verdict| verdict.resource.status().is_some_and(|status| status.hits > Some(0));
+    let told: HashSet<_> = verdicts.iter().filter(told).map(|verdict| verdict.file.as_str()).collect();
+    ledger.tally.add(reports.iter().filter_map(answer), |file| told.contains(file));
+}
+
+fn answer(report: &Report) -> Option<(&str, &AgentStatus)> {
+    Some((report.node.as_str(), report.answer.as_ref().ok()?))
+}
+
+/// Whatever changed is written at once; figures alone at the pace.
+async fn write_changes(
+    context: &Context,
+    verdict: &mut Verdict,
+    rollout: &Rollout<'_>,
+    ledger: &mut Ledger,
+) -> Result<(), kube::Error> {
+    let same = status(verdict, rollout);
+    let untold = ledger.tally.untold(&verdict.file);
+    let wanted = with_hits(same.clone(), untold, rollout.now);
+    let changed = verdict.resource.status() != Some(&same);
+    let now = Instant::now();
+    if !changed && (wanted == same || !ledger.pace.allows_figures(&verdict.file, now)) {
+        return Ok(());
+    }
+    let figures = wanted != same;
+    if write(context, verdict, wanted).await? && figures {
+        ledger.pace.wrote(&verdict.file, !changed, now);
+        ledger.tally.told(&verdict.file, untold.matches);
+    }
+    Ok(())
+}
+
+/// Whether it is written: what was deleted meanwhile needs no status any more.
+async fn write(
+    context: &Context,
+    verdict: &mut Verdict,
+    wanted: FalcoRuleStatus,
+) -> Result<bool, kube::Error> {
     let resource = &verdict.resource;
     let (name, kind) = (resource.name(), resource.api_resource());
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), resource.namespace(), &kind);
@@ -46,7 +93,7 @@ async fn write(context: &Context, verdict: &mut Verdict, wanted: FalcoRuleStatus
     });
     let params = PatchParams::apply(MANAGER).force();
     let written = match api.patch_status(name, &params, &Patch::Apply(&patch)).await {
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(()),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(false),
         other => other?,
     };
     context.metrics.status_writes.inc();
@@ -56,7 +103,7 @@ async fn write(context: &Context, verdict: &mut Verdict, wanted: FalcoRuleStatus
     if let Some(event) = event {
         tell(context, &event, &verdict.resource).await;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The status says the same; an Event that cannot be published is not worth a second try.
@@ -74,12 +121,23 @@ fn event(verdict: &Verdict, wanted: &FalcoRuleStatus) -> Option<Event> {
         return None;
     }
     let (type_, reason, note) = match &verdict.outcome {
+        Outcome::Accepted if was_refused(&verdict.resource) => {
+            (EventType::Normal, "Recovered", Some("what was wrong is right now, and it is loaded".to_owned()))
+        }
         Outcome::Accepted => (EventType::Normal, "Accepted", None),
-        Outcome::Rejected(message) => (EventType::Warning, "Rejected", Some(cut(message.clone(), MAX_NOTE))),
+        Outcome::Invalid(message) | Outcome::Rejected(message) => {
+            (EventType::Warning, "Rejected", Some(cut(message.clone(), MAX_NOTE)))
+        }
         Outcome::Expired(end) => (EventType::Normal, "Expired", Some(format!("expired at {end}"))),
-        Outcome::Disabled => return None,
+        Outcome::Off => return None,
     };
     Some(Event { type_, reason: reason.to_owned(), note, action: "Validate".to_owned(), secondary: None })
+}
+
+/// Whether the last thing that was said of it is that it was refused.
+fn was_refused(resource: &Resource) -> bool {
+    let accepted = resource.status().and_then(|status| status.conditions.first());
+    accepted.is_some_and(|condition| condition.status == "False")
 }
 
 fn progress(rollout: &Rollout) -> Progress {
@@ -87,10 +145,10 @@ fn progress(rollout: &Rollout) -> Progress {
     if all { Progress::Converged } else { Progress::Waiting }
 }
 
-fn count(context: &Context, validated: &Validated, rollout: &Rollout) {
+fn count(context: &Context, verdicts: &[Verdict], rollout: &Rollout) {
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     for outcome in OUTCOMES {
-        let count = validated.verdicts.iter().filter(|verdict| verdict.outcome.name() == outcome).count();
+        let count = verdicts.iter().filter(|verdict| verdict.outcome.name() == outcome).count();
         context.metrics.falco_rules.with_label_values(&[outcome]).set(number(count));
     }
     let current = rollout.reports.iter().filter(|report| rollout.is_current(report)).count();
