@@ -42,6 +42,8 @@ const OURS: &[(&str, &[&str])] = &[
             "saker-alert",
             "saker-audit-setup",
             "saker-capture",
+            // `saker status` reads what the operator writes.
+            "saker-crds",
             "saker-engine",
             "saker-events",
             "saker-rules",
@@ -58,7 +60,8 @@ const OURS: &[(&str, &[&str])] = &[
 /// Crates of others that only some of ours may use directly.
 const FENCED: &[(&str, &[&str])] = &[
     ("aya", &["saker-source-syscall"]),
-    ("kube", &["saker-operator", "saker-crds", "saker-agent"]),
+    // In the cli for `saker status` alone: it lists three kinds of objects, and writes nothing.
+    ("kube", &["saker-operator", "saker-crds", "saker-agent", "saker-cli"]),
     ("tonic", &["saker-containers"]),
     ("warp", &["saker-agent", "saker-operator", "saker-source-k8s-audit"]),
     ("reqwest", &["saker-outputs", "saker-operator"]),
