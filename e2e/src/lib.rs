@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use cluster::{Cluster, checkout};
+pub use cluster::{Cluster, NAMESPACE, NODE, checkout};
 pub use fleet::{Fleet, start_operator};
 pub use node::{Node, rules_files};
 pub use process::Process;

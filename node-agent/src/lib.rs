@@ -20,6 +20,7 @@ mod containers;
 mod drops;
 mod log;
 mod metrics;
+mod operator;
 mod reload;
 mod rules_source;
 mod run;
