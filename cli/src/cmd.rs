@@ -1,5 +1,6 @@
 //! The commands, a file each: its arguments and what it does.
 
+pub mod audit_follow;
 pub mod audit_policy;
 pub mod audit_setup;
 pub mod describe;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Path of the endpoint.
 pub const STATUS_PATH: &str = "/status";
@@ -27,6 +27,8 @@ pub struct AgentStatus {
     pub sources: BTreeMap<String, SourceStatus>,
     /// Matches by the file of the rule.
     pub hits: BTreeMap<String, Hits>,
+    /// The audit source.
+    pub k8s_audit: AuditStatus,
 }
 
 /// A source of events.
@@ -49,6 +51,59 @@ pub struct Hits {
     pub matches: u64,
     /// Time of the last event that matched, nanoseconds since the Unix epoch.
     pub last: u64,
+}
+
+/// The audit source.
+#[derive(Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct AuditStatus {
+    /// Time of the latest event, nanoseconds since the Unix epoch.
+    pub last_event: Option<u64>,
+    /// The API server on the agent's node, if there is one.
+    pub api_server: Option<ApiServer>,
+}
+
+/// An API server, as the agent beside it finds it.
+#[derive(Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct ApiServer {
+    /// What runs there: kubeadm, k3s.
+    pub distribution: String,
+    /// Where its events go, now or from its next start on.
+    pub webhook: Webhook,
+    /// Whether it must be started again to do so.
+    pub restart_required: bool,
+    /// The audit policy in force, as YAML.
+    pub policy: Option<String>,
+    /// Its log file.
+    pub log: Option<String>,
+    /// What became of the last order of an AuditSink there.
+    pub answer: Option<Answer>,
+}
+
+/// Where the events of an API server go.
+#[derive(Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Webhook {
+    /// Nowhere.
+    #[default]
+    None,
+    /// To Saker.
+    Saker,
+    /// Where this kubeconfig says.
+    Other(String),
+}
+
+/// What became of an order.
+#[derive(Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct Answer {
+    /// The order.
+    pub revision: String,
+    /// Applied, RolledBack or Failed.
+    pub outcome: String,
+    /// The error.
+    pub message: String,
 }
 
 /// The rules in force.

@@ -8,6 +8,7 @@ mod node;
 mod process;
 mod proxy;
 mod rest;
+mod sink;
 mod swarm;
 
 use std::{
@@ -22,6 +23,7 @@ pub use process::Process;
 pub use proxy::{Asked, Proxy};
 pub use reqwest::Method;
 pub use rest::Rest;
+pub use sink::Sink;
 pub use swarm::Swarm;
 
 /// Long enough for a machine under load; the time it took is printed.

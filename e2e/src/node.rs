@@ -32,7 +32,7 @@ pub struct Node {
     cluster: Cluster,
     ended: Arc<AtomicBool>,
     kubelet: Option<JoinHandle<()>>,
-    audit_port: u16,
+    pub(crate) audit_port: u16,
 }
 
 impl Node {
@@ -186,11 +186,11 @@ pub fn rules_files() -> Vec<String> {
     [ours].into_iter().chain(upstream.filter(|path| Path::new(path).exists())).collect()
 }
 
-fn free_port() -> anyhow::Result<u16> {
+pub(crate) fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+pub(crate) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     fs::create_dir_all(path.parent().context("a file has a folder")?)?;
     Ok(fs::write(path, text)?)
 }

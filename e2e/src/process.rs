@@ -27,6 +27,17 @@ impl Process {
         kubeconfig: &Path,
         args: I,
     ) -> anyhow::Result<Self> {
+        Self::start_with(program, folder, kubeconfig, args, &[])
+    }
+
+    /// The same with more in its environment.
+    pub fn start_with<I: IntoIterator<Item: AsRef<OsStr>>>(
+        program: &str,
+        folder: &Path,
+        kubeconfig: &Path,
+        args: I,
+        env: &[(&str, &OsStr)],
+    ) -> anyhow::Result<Self> {
         let binaries = std::env::var_os("SAKER_BIN_DIR").context("SAKER_BIN_DIR is not set: run make e2e")?;
         let (out, log) = (folder.join(format!("{program}.out")), folder.join(format!("{program}.log")));
         let append = |path| File::options().create(true).append(true).open(path);
@@ -35,6 +46,7 @@ impl Process {
             .env("KUBECONFIG", kubeconfig)
             // As the DaemonSet says it: the name of the node that the test's pod is on.
             .env("FALCO_HOSTNAME", NODE)
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(append(&out)?)
             .stderr(append(&log)?)

@@ -18,7 +18,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("saker-source-syscall", &["saker-events"]),
     ("saker-source-k8s-audit", &["saker-events"]),
     ("saker-containers", &["saker-events"]),
-    ("saker-operator", &["saker-crds", "saker-events", "saker-rules", "saker-rulesets"]),
+    ("saker-operator", &["saker-audit-setup", "saker-crds", "saker-events", "saker-rules", "saker-rulesets"]),
     (
         "saker-agent",
         &[

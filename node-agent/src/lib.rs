@@ -11,6 +11,7 @@ mod audit;
 mod audit_access;
 mod audit_log;
 mod audit_sight;
+mod audit_sink;
 mod audit_status;
 mod blind;
 mod bundle;

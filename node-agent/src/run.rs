@@ -32,10 +32,11 @@ use crate::{
     audit::Audit,
     audit_access::{self, given},
     audit_log::AuditLog,
+    audit_sink::{self, AuditSink},
     audit_status,
     bundle::{self, Cache},
     capture::Capture,
-    config::{Config, EngineKind, Kubernetes, RuleMatching, document},
+    config::{Config, EngineKind, K8sAudit, Kubernetes, RuleMatching, document},
     containers, log,
     reload::{self, Reloader, Update},
     rules_source::RulesSource,
@@ -102,6 +103,7 @@ struct Agent {
     syscall: Option<(Arc<Control>, JoinHandle<()>)>,
     audit: Option<JoinHandle<()>>,
     audit_log: Option<AuditLog>,
+    audit_sink: Option<AuditSink>,
     server: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
     updates: Sender<Update>,
 }
@@ -137,8 +139,10 @@ impl Agent {
         let control = syscall.as_ref().map(|(control, _)| Arc::clone(control));
         let (intake, audit) = audit.unzip();
         let counters = Arc::clone(&status.audit);
-        let log = |intake| AuditLog::start(config, intake, &counters);
-        let audit_log = intake.as_ref().map(log).transpose()?.flatten();
+        let log = given(&config.k8s_audit.log_file).zip(intake.as_ref());
+        let log = log.map(|(path, intake)| AuditLog::start(path, config, intake, &counters));
+        let audit_log = log.transpose()?;
+        let audit_sink = intake.as_ref().and_then(|intake| audit_sink::start(config, intake, &status));
         audit_status::watch_silence(config.k8s_audit.silent_after, &status);
         let server = Server {
             status: Arc::clone(&status),
@@ -160,7 +164,7 @@ impl Agent {
         if wants.syscall {
             tracing::info!("try it: sudo sh -c 'cat /etc/shadow'");
         }
-        Ok(Self { status, syscall, audit, audit_log, server, updates })
+        Ok(Self { status, syscall, audit, audit_log, audit_sink, server, updates })
     }
 
     /// Until a signal or a fault ends the agent.
@@ -193,6 +197,7 @@ impl Agent {
             control.stop();
             join(thread);
         }
+        self.audit_sink.into_iter().for_each(|sink| runtime.block_on(sink.stop()));
         self.audit_log.into_iter().for_each(AuditLog::stop);
         self.audit.into_iter().for_each(join);
         let outputs = self.status.alerts.outputs().close(PATIENCE);
@@ -217,8 +222,9 @@ struct Wants {
 fn wanted(config: &Config, without: &[Source]) -> anyhow::Result<Wants> {
     let syscall = config.engine.kind == EngineKind::ModernEbpf && !without.contains(&Source::Syscall);
     let posted = config.webserver.enabled && !config.webserver.k8s_audit_endpoint.is_empty();
-    let k8s_audit =
-        (posted || given(&config.k8s_audit.log_file).is_some()) && !without.contains(&Source::K8sAudit);
+    let K8sAudit { log_file, sink_folder, .. } = &config.k8s_audit;
+    let otherwise = given(log_file).or(given(sink_folder)).is_some();
+    let k8s_audit = (posted || otherwise) && !without.contains(&Source::K8sAudit);
     if !(syscall || k8s_audit) {
         bail!(
             "every source of events is disabled: leave one of syscall and k8s_audit (which needs webserver.enabled, or a k8s_audit.log_file)"

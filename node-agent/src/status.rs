@@ -11,6 +11,7 @@ use std::{
 };
 
 use saker_alert::Priority;
+use saker_crds::agent::ApiServer;
 use saker_engine::{Count, Hits};
 use saker_outputs::Counts;
 use saker_source_k8s_audit::Counters;
@@ -46,6 +47,8 @@ pub struct Status {
     pub operator: Operator,
     /// What its events let the rules see.
     pub sight: Sight,
+    /// The API server on this node.
+    api_server: Mutex<Option<ApiServer>>,
     rules: Mutex<Rules>,
     /// Why the agent must end.
     end: watch::Sender<Option<String>>,
@@ -182,6 +185,7 @@ impl Status {
             hits: Arc::default(),
             operator: Operator::default(),
             sight: Sight::default(),
+            api_server: Mutex::default(),
             rules: Mutex::default(),
             end: watch::Sender::default(),
         }
@@ -190,6 +194,11 @@ impl Status {
     /// The rules in force.
     pub fn rules(&self) -> MutexGuard<'_, Rules> {
         lock(&self.rules)
+    }
+
+    /// The API server on this node, as it was last found.
+    pub fn api_server(&self) -> MutexGuard<'_, Option<ApiServer>> {
+        lock(&self.api_server)
     }
 
     /// Every source with its name.
@@ -246,7 +255,7 @@ impl Status {
                 last_error: rules.last_error.clone(),
                 not_kept: rules.not_kept.clone(),
             },
-            k8s_audit: AuditReport::of(&self.audit, &self.sight),
+            k8s_audit: AuditReport::of(&self.audit, &self.sight, self.api_server().clone()),
             sources: self.sources().into_iter().map(source).collect(),
             containers: self.containers.report(),
             outputs: self.alerts.outputs().counts().map(output).collect(),

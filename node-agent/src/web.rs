@@ -96,18 +96,7 @@ impl Server {
     ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + use<> {
         let audit = self.audit.clone();
         let paths = if audit.is_some() { audit_paths(config) } else { Vec::new() };
-        let settings = saker_source_k8s_audit::Config { paths, ..saker_source_k8s_audit::Config::default() };
-        let take = move |events: Vec<AuditEvent>| {
-            let audit = audit.clone();
-            async move {
-                match audit {
-                    Some(audit) => audit.take(events).await,
-                    None => Intake::Overloaded,
-                }
-            }
-        };
-        let access = std::mem::take(&mut self.access);
-        saker_source_k8s_audit::routes(settings, access, Arc::clone(&self.counters), take)
+        audit_routes(paths, std::mem::take(&mut self.access), Arc::clone(&self.counters), audit)
     }
 
     fn answer(&self, path: &str, asker: &Asker<'_>, paths: &Paths) -> Option<Response> {
@@ -153,6 +142,26 @@ struct Asker<'a> {
     peer: Option<SocketAddr>,
     /// The header `Authorization`.
     shows: Option<&'a HeaderValue>,
+}
+
+/// The routes on which audit events are taken.
+pub fn audit_routes(
+    paths: Vec<String>,
+    access: Access,
+    counters: Arc<Counters>,
+    audit: Option<Audit>,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + use<> {
+    let settings = saker_source_k8s_audit::Config { paths, ..saker_source_k8s_audit::Config::default() };
+    let take = move |events: Vec<AuditEvent>| {
+        let audit = audit.clone();
+        async move {
+            match audit {
+                Some(audit) => audit.take(events).await,
+                None => Intake::Overloaded,
+            }
+        }
+    };
+    saker_source_k8s_audit::routes(settings, access, counters, take)
 }
 
 #[derive(Clone)]

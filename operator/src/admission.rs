@@ -13,6 +13,7 @@ use saker_crds::{FalcoRule, FalcoRuleException};
 
 use crate::falco_rule::Compiler;
 use certificate::Certificates;
+pub(crate) use certificate::valid;
 
 /// Path of the webhook.
 pub const PATH: &str = "validate";

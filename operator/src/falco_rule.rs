@@ -11,8 +11,9 @@ mod validate;
 
 use std::sync::Arc;
 
-use kube::{Client, runtime::events::Recorder, runtime::reflector::Store};
+use kube::{Client, api::ObjectMeta, runtime::events::Recorder, runtime::reflector::Store};
 use saker_crds::{FalcoRule, FalcoRuleException};
+use saker_rules::load::Loaded;
 use tokio::sync::Mutex;
 
 pub use admit::{Admission, admit};
@@ -141,13 +142,26 @@ pub fn resources(
 
 /// Whether the resources are no longer those that the bundle was made of.
 pub fn is_outdated(context: &Context, applied: &Applied) -> bool {
-    let made_of = applied.verdicts.iter().map(|verdict| &verdict.resource);
-    let now = resources(&context.rules, &context.exceptions, context.compiler.tenancy());
-    let version = |resource: &Resource| {
-        let metadata = resource.metadata();
-        (metadata.uid.clone(), metadata.generation)
-    };
-    !made_of.map(version).eq(now.iter().map(version))
+    let made_of = applied.verdicts.iter().map(|verdict| verdict.resource.metadata());
+    !made_of.map(version).eq(versions(context))
+}
+
+/// The rules of now, compiled.
+pub fn loaded(context: &Context) -> Loaded {
+    context.compiler.loaded(now(context), jiff::Timestamp::now())
+}
+
+/// What tells whether the resources are still the same.
+pub fn versions(context: &Context) -> Vec<(Option<String>, Option<i64>)> {
+    now(context).iter().map(|resource| version(resource.metadata())).collect()
+}
+
+fn now(context: &Context) -> Vec<Resource> {
+    resources(&context.rules, &context.exceptions, context.compiler.tenancy())
+}
+
+fn version(metadata: &ObjectMeta) -> (Option<String>, Option<i64>) {
+    (metadata.uid.clone(), metadata.generation)
 }
 
 #[cfg(test)]

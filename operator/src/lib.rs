@@ -8,6 +8,7 @@
 pub mod admission;
 pub mod agents;
 pub mod args;
+pub mod audit_sink;
 mod conditions;
 mod default_rules;
 pub mod falco_rule;

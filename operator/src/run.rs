@@ -26,6 +26,7 @@ use crate::{
     admission::{self, Admission, Knowledge},
     agents::Agents,
     args::Args,
+    audit_sink::{self, AuditSinks},
     default_rules,
     falco_rule::{self, Context, Error, Ledger, MANAGER, Progress},
     http,
@@ -82,7 +83,16 @@ async fn asked_to_stop() {
 async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Result<()> {
     // An error only says that a provider is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let Args { namespace, fleet_namespaces, agent_urls, listen, webhook_listen, webhook_address } = args;
+    let Args {
+        namespace,
+        fleet_namespaces,
+        agent_urls,
+        listen,
+        webhook_listen,
+        webhook_address,
+        audit_endpoint,
+    } = args;
+    let sinks = AuditSinks { endpoint: audit_endpoint };
     let client = Client::try_default()
         .await
         .context("no credentials for a cluster: set KUBECONFIG or run in a pod")?;
@@ -132,6 +142,7 @@ async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Resul
         *context.ledger.lock().await = Ledger::default();
         tokio::select! {
             () = reconcile_while_leading(&context, &changed, &leadership) => {}
+            () = audit_sink::keep(&context, &sinks, &leadership) => {}
             () = leadership.lost() => {}
         }
         tracing::warn!("the Lease could not be renewed in time: another operator may write now");

@@ -24,6 +24,7 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- $ours := dict
   "webserver" (dict "enabled" true "listen_address" "0.0.0.0" "listen_port" 8765)
   "state_dir" "/var/lib/saker"
+  "k8s_audit" (dict "sink_folder" "/etc/saker-audit")
   "kubernetes" (dict "enabled" true "namespace" .Release.Namespace)
 -}}
 {{ mergeOverwrite (deepCopy .Values.agent.config) $ours | toYaml }}

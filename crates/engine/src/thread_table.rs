@@ -16,6 +16,7 @@ mod ids;
 mod kinship;
 mod lists;
 mod sockets;
+mod threads;
 mod users;
 
 use std::net::IpAddr;
@@ -24,12 +25,12 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use saker_events::{
     Event,
     descriptor::{Descriptor, Used},
-    process::{Process, ProcessKey, Processes, Threads},
+    process::{Process, ProcessKey, Processes, Threads as ThreadCounts},
     table::{EventRow, Source, code, event_flags},
     users::{NOBODY, Users},
 };
 
-use self::{containers::Containers, fds::Fds, files::Opening, kinship::Group};
+use self::{containers::Containers, fds::Fds, files::Opening, kinship::Group, threads::Threads};
 use crate::params::Params;
 
 /// Threads kept at most.
@@ -122,7 +123,7 @@ struct Listed {
 /// The table. Ids are those of the initial pid namespace, times nanoseconds since the Unix epoch.
 #[derive(Debug)]
 pub struct ThreadTable {
-    threads: FxHashMap<i64, Box<Thread>>,
+    threads: Threads,
     groups: FxHashMap<i64, Group>,
     /// Addresses of the machine, each with the mask of its network.
     interfaces: Vec<(IpAddr, IpAddr)>,
@@ -150,7 +151,7 @@ const NO_FD: Used = Used { number: -1, renamed: false };
 impl Default for ThreadTable {
     fn default() -> Self {
         Self {
-            threads: FxHashMap::default(),
+            threads: Threads::default(),
             groups: FxHashMap::default(),
             interfaces: Vec::new(),
             users: Users::default(),
@@ -257,7 +258,7 @@ impl ThreadTable {
             self.counters.unknown = self.counters.unknown.saturating_add(1);
             self.insert(Thread::unknown(tid));
         }
-        self.threads.get_mut(&tid).map(AsMut::as_mut)
+        self.threads.get_mut(&tid)
     }
 
     fn process(&self, tid: i64) -> Option<&Process> {
@@ -277,7 +278,7 @@ impl ThreadTable {
     fn main_mut(&mut self, tid: i64) -> Option<&mut Thread> {
         let thread = self.threads.get(&tid)?;
         let (pid, valid) = (thread.process.pid, thread.process.pid >= 0);
-        self.threads.get_mut(if valid { &pid } else { &tid }).map(AsMut::as_mut)
+        self.threads.get_mut(if valid { &pid } else { &tid })
     }
 }
 
@@ -308,11 +309,11 @@ impl Processes for ThreadTable {
         if process.is_main() { Some(process) } else { self.process(process.pid) }
     }
 
-    fn threads(&self, process: &Process) -> Option<Threads> {
+    fn threads(&self, process: &Process) -> Option<ThreadCounts> {
         let group = self.groups.get(&process.pid);
         let all = group.map_or(0, |g| g.alive);
         let main = self.threads.get(&process.pid).is_some_and(|main| !main.ended);
-        Some(Threads { all, others: all.saturating_sub(usize::from(main)) })
+        Some(ThreadCounts { all, others: all.saturating_sub(usize::from(main)) })
     }
 
     fn descriptor(&self, process: &Process, number: i64) -> Option<&Descriptor> {

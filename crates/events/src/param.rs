@@ -59,14 +59,14 @@ pub fn number(ty: ParamType, bytes: &[u8]) -> Option<Number> {
     if bytes.len() != size {
         return None;
     }
-    let mut wide = [0; 8];
-    wide.get_mut(..size)?.copy_from_slice(bytes);
-    let bits = u64::from_le_bytes(wide);
-    let unused = u32::try_from(size).ok()?.checked_mul(8).and_then(|used| 64u32.checked_sub(used))?;
-    Some(if signed {
-        Number::Int(bits.checked_shl(unused)?.cast_signed().checked_shr(unused)?)
-    } else {
-        Number::Uint(bits)
+    Some(match (bytes, signed) {
+        (&[a], _) => Number::Uint(a.into()),
+        (&[a, b], true) => Number::Int(i16::from_le_bytes([a, b]).into()),
+        (&[a, b], false) => Number::Uint(u16::from_le_bytes([a, b]).into()),
+        (&[a, b, c, d], true) => Number::Int(i32::from_le_bytes([a, b, c, d]).into()),
+        (&[a, b, c, d], false) => Number::Uint(u32::from_le_bytes([a, b, c, d]).into()),
+        (_, true) => Number::Int(i64::from_le_bytes(*bytes.first_chunk()?)),
+        (_, false) => Number::Uint(u64::from_le_bytes(*bytes.first_chunk()?)),
     })
 }
 

@@ -102,7 +102,8 @@ fn issue(names: &[String], now: Timestamp) -> anyhow::Result<Issued> {
     Ok(Issued { ca, certificate, key: key.serialize_pem(), until, names: names.join(",") })
 }
 
-fn valid(
+/// Valid from now on, whatever the clocks say.
+pub(crate) fn valid(
     mut params: CertificateParams,
     now: Timestamp,
     until: Timestamp,

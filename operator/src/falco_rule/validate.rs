@@ -119,6 +119,11 @@ impl Compiler {
         load(&self.with_defaults(files), &self.options)
     }
 
+    /// All that loads of these resources, behind the default rules.
+    pub(super) fn loaded(&self, resources: Vec<Resource>, now: Timestamp) -> Loaded {
+        load(&validate(resources, self, now).bundle.files, &self.options)
+    }
+
     /// What does not load when these files follow the default rules.
     fn broken<'a>(&self, files: impl Iterator<Item = &'a SourceFile>) -> Vec<Broken> {
         broken(&self.load(files))

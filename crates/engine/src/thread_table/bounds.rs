@@ -31,16 +31,16 @@ impl ThreadTable {
     }
 
     fn bytes(&self) -> usize {
-        self.threads.values().map(|t| t.bytes()).fold(0, usize::saturating_add)
+        self.threads.values().map(Thread::bytes).fold(0, usize::saturating_add)
     }
 
     /// Forgets a quarter of the threads, those that were quiet for longest: first of those without children, which
     /// nobody needs to know where he comes from.
     pub(super) fn evict(&mut self) {
         let needed = |t: &Thread| [t.process.ptid, if t.process.is_main() { -1 } else { t.process.pid }];
-        let parents: FxHashSet<i64> = self.threads.values().flat_map(|t| needed(t)).collect();
-        let rank = |(tid, thread): (&i64, &Box<Thread>)| (parents.contains(tid), thread.used, *tid);
-        let mut ranked: Vec<_> = self.threads.iter().map(rank).collect();
+        let parents: FxHashSet<i64> = self.threads.values().flat_map(needed).collect();
+        let rank = |thread: &Thread| (parents.contains(&thread.process.tid), thread.used, thread.process.tid);
+        let mut ranked: Vec<_> = self.threads.values().map(rank).collect();
         ranked.sort_unstable();
         ranked.truncate(ranked.len().div_ceil(4));
         for (_, _, tid) in &ranked {

@@ -73,6 +73,7 @@ fn image(old: &Image, params: Params, exepath: Vec<u8>) -> Image {
         ino: kept("exe_ino", old.ino),
         ctime: kept("exe_ino_ctime", old.ctime),
         mtime: kept("exe_ino_mtime", old.mtime),
+        ..Image::default()
     }
 }
 

@@ -56,7 +56,7 @@ impl ThreadTable {
                 process.ptid = ptid;
             }
         }
-        let tids: Vec<i64> = self.threads.keys().copied().collect();
+        let tids: Vec<i64> = self.threads.ids().collect();
         for tid in tids {
             self.join(tid);
         }
@@ -143,6 +143,7 @@ fn process(listed: ListedProcess) -> Process {
         ino: listed.exe_ino,
         ctime: listed.exe_ino_ctime,
         mtime: listed.exe_ino_mtime,
+        ..Image::default()
     });
     process
 }
