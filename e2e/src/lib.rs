@@ -15,7 +15,7 @@ use std::{
 
 pub use cluster::{Cluster, checkout};
 pub use fleet::Fleet;
-pub use node::{Node, rules_files};
+pub use node::{Kind, Node, rules_files};
 pub use process::Process;
 pub use sink::Sink;
 

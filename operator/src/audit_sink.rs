@@ -16,7 +16,7 @@ use kube::{
 };
 use saker_crds::{
     AuditSink, AuditSinkSpec, AuditSinkStatus,
-    audit_sink::Mode,
+    audit_sink::{Mode, Restart},
 };
 use serde_json::json;
 
@@ -26,6 +26,7 @@ use crate::{
 };
 use control_plane::nodes;
 use knowledge::Knowledge;
+use order::Ordered;
 use status::Facts;
 
 /// The one AuditSink.
@@ -65,7 +66,7 @@ async fn reconcile(context: &Context, sinks: &AuditSinks, knowledge: &mut Knowle
     if sink.is_none() && present.is_none() {
         return Ok(PAUSE);
     }
-    let spec = sink.as_ref().map_or(AuditSinkSpec { mode: Mode::Off, ..AuditSinkSpec::default() }, |s| s.spec.clone());
+    let spec = sink.as_ref().map_or_else(|| gone(present.as_ref()), |sink| sink.spec.clone());
     let issued = certificates::keep(&context.client, &context.namespace, &sinks.endpoint).await?;
     let nodes = nodes(context.agents.ask().await.context("cannot find the agents")?);
     knowledge.update(context, nodes.iter().filter_map(|node| node.server.policy.as_deref()));
@@ -80,6 +81,13 @@ async fn reconcile(context: &Context, sinks: &AuditSinks, knowledge: &mut Knowle
         update_status(context, sink, facts.status(jiff::Timestamp::now())).await?;
     }
     Ok(if wanted.order.turn.is_empty() { PAUSE } else { SOON })
+}
+
+/// What an AuditSink that is gone asks for: nothing, and k3s may still be started again if it might before.
+fn gone(present: Option<&Ordered>) -> AuditSinkSpec {
+    let restarts = present.is_some_and(|present| present.order.restart);
+    let restart = if restarts { Restart::Automatic } else { Restart::Manual };
+    AuditSinkSpec { mode: Mode::Off, restart, ..AuditSinkSpec::default() }
 }
 
 /// Writes the status if it says something else than before.
