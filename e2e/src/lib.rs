@@ -6,7 +6,10 @@ mod cluster;
 mod fleet;
 mod node;
 mod process;
+mod proxy;
+mod rest;
 mod sink;
+mod swarm;
 
 use std::{
     io::Write as _,
@@ -14,10 +17,14 @@ use std::{
 };
 
 pub use cluster::{Cluster, checkout};
-pub use fleet::Fleet;
+pub use fleet::{Fleet, start_operator};
 pub use node::{Kind, Node, rules_files};
 pub use process::Process;
+pub use proxy::{Asked, Proxy};
+pub use reqwest::Method;
+pub use rest::Rest;
 pub use sink::Sink;
+pub use swarm::Swarm;
 
 /// Long enough for a machine under load; the time it took is printed.
 pub const PATIENCE: Duration = Duration::from_secs(20);

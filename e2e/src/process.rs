@@ -69,6 +69,18 @@ impl Process {
         Ok(())
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The most memory that it ever had, in KiB.
+    pub fn peak_memory(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let value = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        value.trim().trim_end_matches(" kB").parse().ok()
+    }
+
     /// Whether it has ended, and with success.
     pub fn ended(&mut self) -> Option<bool> {
         self.child.try_wait().ok()?.map(|status| status.success())

@@ -42,6 +42,7 @@ const OURS: &[(&str, &[&str])] = &[
             "saker-alert",
             "saker-audit-setup",
             "saker-capture",
+            "saker-containers",
             "saker-engine",
             "saker-events",
             "saker-rules",
@@ -58,10 +59,12 @@ const OURS: &[(&str, &[&str])] = &[
 /// Crates of others that only some of ours may use directly.
 const FENCED: &[(&str, &[&str])] = &[
     ("aya", &["saker-source-syscall"]),
+    ("aya-obj", &["saker-source-syscall"]),
     ("kube", &["saker-operator", "saker-crds", "saker-agent"]),
     ("tonic", &["saker-containers"]),
-    ("warp", &["saker-agent", "saker-operator", "saker-source-k8s-audit"]),
-    ("reqwest", &["saker-outputs", "saker-operator"]),
+    // The end-to-end tests stand between the operator and the API server, and answer for simulated nodes.
+    ("warp", &["saker-agent", "saker-operator", "saker-source-k8s-audit", "saker-e2e"]),
+    ("reqwest", &["saker-outputs", "saker-operator", "saker-e2e"]),
 ];
 
 fn packages() -> BTreeMap<String, Package> {

@@ -45,6 +45,8 @@ pub enum Update {
     Bundle(Bundle),
     /// The announced bundle is refused; the rules in force stay.
     Refused(String),
+    /// Why the bundle that was handed over last is not on disk for the next start; nothing once it is.
+    NotKept(Option<String>),
 }
 
 /// Why the cluster's rules cannot be followed.
@@ -68,7 +70,7 @@ pub async fn follow(
 ) -> Result<mpsc::Receiver<Update>, CredentialsError> {
     let api = Api::namespaced(client(&source).await?, &source.namespace);
     let (updates, receiver) = mpsc::channel(QUEUE);
-    let follower = Follower { api, cache, running, updates, refused: None };
+    let follower = Follower { api, cache, running, updates, refused: None, unkept: None, not_kept: None };
     tokio::spawn(follower.run(source.manifest));
     Ok(receiver)
 }
@@ -96,6 +98,10 @@ struct Follower {
     updates: mpsc::Sender<Update>,
     /// What was last said about a refused bundle, so that it is said once.
     refused: Option<String>,
+    /// The bundle that runs, as long as it could not be written to disk.
+    unkept: Option<Bundle>,
+    /// Why it could not.
+    not_kept: Option<String>,
 }
 
 /// The receiver is gone.
@@ -111,20 +117,38 @@ impl Follower {
             tokio::select! {
                 event = watch.next() => match event {
                     Some(Ok(Some(map))) => (pending, pause) = (Some(map), RETRY.0),
-                    Some(Ok(None)) => tracing::info!(manifest, "the cluster has no bundle; the rules in force stay"),
+                    Some(Ok(None)) => {
+                        pending = None;
+                        if self.refuse(&FetchError::NoBundle(manifest.clone())).await.is_err() {
+                            return;
+                        }
+                    }
                     Some(Err(e)) => tracing::warn!("cannot watch the cluster's rules, trying again: {e}"),
                     None => return,
                 },
-                () = tokio::time::sleep(pause), if pending.is_some() => pause = (pause * 2).min(RETRY.1),
+                () = tokio::time::sleep(pause), if pending.is_some() || self.unkept.is_some() => {
+                    pause = (pause * 2).min(RETRY.1);
+                }
                 () = self.updates.closed() => return,
             }
-            let Some(map) = &pending else { continue };
-            match self.take_over(map).await {
+            match self.go_on(pending.as_ref()).await {
                 Ok(true) => pending = None,
                 Ok(false) => {}
                 Err(Stopped) => return,
             }
         }
+    }
+
+    /// Whether the pending bundle is handed over. What could not be kept on disk is tried again beside it.
+    async fn go_on(&mut self, pending: Option<&ConfigMap>) -> Result<bool, Stopped> {
+        let done = match pending {
+            Some(map) => self.take_over(map).await?,
+            None => false,
+        };
+        if let Some(bundle) = self.unkept.take() {
+            self.keep(bundle).await?;
+        }
+        Ok(done)
     }
 
     /// Whether the bundle that the manifest announces is handed over.
@@ -140,21 +164,33 @@ impl Follower {
         match fetched.await {
             Ok(None) => Ok(true),
             Ok(Some((manifest, bundle))) => self.hand_over(manifest, bundle).await.map(|()| true),
-            Err(e) => self.refuse(e).await.map(|()| false),
+            Err(e) => self.refuse(&e).await.map(|()| false),
         }
     }
 
     async fn hand_over(&mut self, manifest: Manifest, bundle: Bundle) -> Result<(), Stopped> {
-        if let Err(e) = self.cache.store(&bundle) {
-            tracing::warn!("cannot keep the cluster's rules for the next start: {e}");
-        }
         tracing::info!(hash = manifest.hash, generation = manifest.generation, "new rules from the cluster");
         self.refused = None;
         self.running = Some(manifest.hash);
-        self.updates.send(Update::Bundle(bundle)).await.map_err(|_| Stopped)
+        self.updates.send(Update::Bundle(bundle.clone())).await.map_err(|_| Stopped)?;
+        self.keep(bundle).await
     }
 
-    async fn refuse(&mut self, error: FetchError) -> Result<(), Stopped> {
+    /// Writes the bundle to disk. On a full one it runs all the same, and the one before it stays there.
+    async fn keep(&mut self, bundle: Bundle) -> Result<(), Stopped> {
+        let failed = self.cache.store(&bundle).err().map(|e| e.to_string());
+        if failed != self.not_kept {
+            if let Some(reason) = &failed {
+                tracing::warn!("cannot keep the cluster's rules for the next start, trying again: {reason}");
+            }
+            self.updates.send(Update::NotKept(failed.clone())).await.map_err(|_| Stopped)?;
+        }
+        self.unkept = failed.is_some().then_some(bundle);
+        self.not_kept = failed;
+        Ok(())
+    }
+
+    async fn refuse(&mut self, error: &FetchError) -> Result<(), Stopped> {
         let reason = error.to_string();
         if self.refused.as_ref() == Some(&reason) {
             return Ok(());

@@ -23,7 +23,7 @@ use saker_source_syscall::{FilterMode, HookState, Probe, RingBytes, Settings};
 use tokio::{
     runtime::{Handle, Runtime},
     signal::unix::{SignalKind, signal},
-    sync::oneshot,
+    sync::{Semaphore, oneshot},
 };
 
 use crate::{
@@ -234,7 +234,7 @@ fn wanted(config: &Config, without: &[Source]) -> anyhow::Result<Wants> {
 fn follow_cluster(
     config: &Config,
     cache: Cache,
-    status: &Arc<Status>,
+    status: &Status,
     updates: &Sender<Update>,
 ) -> anyhow::Result<()> {
     if !config.kubernetes.enabled {
@@ -246,14 +246,14 @@ fn follow_cluster(
     let source = bundle::Source { kubeconfig, namespace, manifest };
     let following = Handle::current().block_on(bundle::follow(source, cache, running));
     let mut bundles = following.context("cannot follow the cluster's rules")?;
-    let (status, updates) = (Arc::clone(status), updates.clone());
+    let (updates, places) = (updates.clone(), Arc::new(Semaphore::new(1)));
     tokio::spawn(async move {
-        while let Some(update) = bundles.recv().await {
-            match update {
-                // An error says that the agent ends.
-                bundle::Update::Bundle(bundle) => drop(updates.send(Update::Bundle(bundle))),
-                bundle::Update::Refused(reason) => status.rules().last_error = Some(reason),
-            }
+        // One at a time: bundles that come faster than they compile wait in the cluster.
+        while let (Ok(place), Some(update)) =
+            (Arc::clone(&places).acquire_owned().await, bundles.recv().await)
+        {
+            // An error says that the agent ends.
+            drop(updates.send(Update::Cluster(update, place)));
         }
     });
     Ok(())

@@ -85,6 +85,8 @@ pub struct Rules {
     pub files: Vec<(String, String)>,
     /// Why the last change was not taken over; empty if it was.
     pub last_error: Option<String>,
+    /// Why the cluster's rules are not on disk for a start without the API; empty if they are.
+    pub not_kept: Option<String>,
     /// When the rules in force came into force.
     pub since: Option<SystemTime>,
 }
@@ -132,6 +134,7 @@ struct RulesReport {
     blind: usize,
     reasons: Vec<RejectedRule>,
     last_error: Option<String>,
+    not_kept: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -230,6 +233,7 @@ impl Status {
                 blind: rules.blind.len(),
                 reasons: rules.rejected.iter().take(MAX_LISTED).cloned().collect(),
                 last_error: rules.last_error.clone(),
+                not_kept: rules.not_kept.clone(),
             },
             k8s_audit: AuditReport::of(&self.audit, &self.sight, self.api_server().clone()),
             sources: self.sources().into_iter().map(source).collect(),

@@ -5,11 +5,12 @@ mod admit;
 mod apply;
 mod build;
 mod dereference;
+mod memory;
 mod resource;
 mod update_status;
 mod validate;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::{Client, api::ObjectMeta, runtime::events::Recorder, runtime::reflector::Store};
 use saker_crds::{FalcoRule, FalcoRuleException};
@@ -17,6 +18,7 @@ use saker_rules::load::Loaded;
 
 pub use admit::{Admission, admit};
 pub use apply::Applied;
+pub use memory::Memory;
 pub use resource::Resource;
 pub use update_status::update_status;
 pub use validate::Compiler;
@@ -44,6 +46,14 @@ pub struct Context {
     pub recorder: Recorder,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// What earlier reconciles did.
+    pub memory: Mutex<Memory>,
+}
+
+impl Context {
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The step that failed. An invalid FalcoRule is no error: its status says so.
@@ -52,6 +62,8 @@ pub struct Context {
 pub enum Error {
     #[error("failed to read the bundle in the cluster: {0}")]
     Dereference(#[source] kube::Error),
+    #[error("failed to compile the rules: {0}")]
+    Validate(#[source] tokio::task::JoinError),
     #[error("failed to pack the bundle: {0}")]
     Build(#[source] build::Error),
     #[error("failed to apply the bundle: {0}")]
@@ -67,6 +79,7 @@ impl Error {
     pub fn step(&self) -> &'static str {
         match self {
             Self::Dereference(_) => "dereference",
+            Self::Validate(_) => "validate",
             Self::Build(_) => "build",
             Self::Apply(_) => "apply",
             Self::UpdateStatus(..) | Self::AskAgents(_) => "update_status",
@@ -87,10 +100,15 @@ pub enum Progress {
 pub async fn reconcile(context: &Context) -> Result<(Applied, Progress), Error> {
     // client required
     let found = dereference::dereference(context).await.map_err(Error::Dereference)?;
-    // pure
-    let validated = validate::validate(found.resources, &context.compiler, jiff::Timestamp::now());
-    // pure
-    let prepared = build::build(validated, found.cluster).map_err(Error::Build)?;
+    let (compiler, now) = (Arc::clone(&context.compiler), jiff::Timestamp::now());
+    // Compiling is work for a thread of its own: the Lease is renewed meanwhile, and the webhook answers.
+    let prepared = tokio::task::spawn_blocking(move || {
+        // pure
+        let validated = validate::validate(found.resources, &compiler, now);
+        // pure
+        build::build(validated, found.cluster)
+    });
+    let prepared = prepared.await.map_err(Error::Validate)?.map_err(Error::Build)?;
     // client required
     let mut applied = apply::apply(context, prepared).await.map_err(Error::Apply)?;
     // client required; again and again while nodes are on their way

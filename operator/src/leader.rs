@@ -274,6 +274,24 @@ mod tests {
         assert!(start.elapsed() < LASTS && !first.holds());
     }
 
+    /// The dead holder's clock ran a day ahead, or a day behind: only whether the Lease changes counts.
+    #[tokio::test(start_paused = true)]
+    async fn clocks_are_not_compared() {
+        for skew in [jiff::SignedDuration::from_hours(24), jiff::SignedDuration::from_hours(-24)] {
+            let server = Server::default();
+            drop(lead(&server.client(), "ns", "first".to_owned()).await);
+            let renewed = Some(MicroTime(Timestamp::now() + skew));
+            server.0.lock().unwrap().as_mut().unwrap().spec.as_mut().unwrap().renew_time = renewed;
+            let start = Instant::now();
+            assert!(lead(&server.client(), "ns", "second".to_owned()).await.holds());
+            assert!(
+                start.elapsed() > LASTS && start.elapsed() < LASTS * 2,
+                "{skew:?}: {:?}",
+                start.elapsed()
+            );
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_next_begins_at_once_when_the_lease_is_given_back() {
         let server = Server::default();

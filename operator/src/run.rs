@@ -98,6 +98,7 @@ async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Resul
         rules,
         exceptions,
         metrics,
+        memory: std::sync::Mutex::default(),
     };
     // Until the first whole list is there, nobody knows what the bundle must hold.
     context.rules.wait_until_ready().await.context("the watch of FalcoRules ended")?;
@@ -145,7 +146,9 @@ where
 {
     let (store, writer) = reflector::store();
     let watch = watcher(Api::<K>::all(client.clone()), watcher::Config::default());
-    tokio::spawn(follow(watch.default_backoff().reflect(writer), Arc::clone(changed)));
+    // Who owns which field is of no use here, and as large as the object.
+    let watch = watch.default_backoff().modify(|object| object.meta_mut().managed_fields = None);
+    tokio::spawn(follow(watch.reflect(writer), Arc::clone(changed)));
     store
 }
 

@@ -39,18 +39,25 @@ impl Cache {
         }
     }
 
-    /// Keeps a bundle: whole on disk before it takes the place of the one before.
+    /// Keeps a bundle: whole on disk before it takes the place of the one before. What a full disk took of it goes.
     pub(super) fn store(&self, bundle: &Bundle) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
         let temporary = self.folder.join(TEMPORARY);
-        let text = bundle.to_text();
-        let mut file = File::create(&temporary)?;
-        writeln!(file, "{}", sha256(text.as_bytes()))?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, self.folder.join(FILE))?;
-        File::open(&self.folder)?.sync_all()
+        write(&self.folder, &temporary, bundle).inspect_err(|_| {
+            // It may not be there at all.
+            let _ = fs::remove_file(&temporary);
+        })
     }
+}
+
+fn write(folder: &Path, temporary: &Path, bundle: &Bundle) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let text = bundle.to_text();
+    let mut file = File::create(temporary)?;
+    writeln!(file, "{}", sha256(text.as_bytes()))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(temporary, folder.join(FILE))?;
+    File::open(folder)?.sync_all()
 }
 
 fn read(path: &Path) -> io::Result<Bundle> {

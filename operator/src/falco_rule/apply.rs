@@ -29,6 +29,7 @@ pub(super) async fn apply(context: &Context, prepared: Prepared) -> Result<Appli
     if put(&api, &manifest, &cluster).await? {
         tracing::info!(hash, shards = shards.len(), "bundle applied");
     }
+    context.memory().shipped.ship(&validated.bundle);
     for stale in stale(&cluster, &keep) {
         api.delete(&stale.name_any(), &DeleteParams::default())
             .await

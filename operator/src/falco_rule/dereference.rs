@@ -27,7 +27,8 @@ pub(super) struct Cluster {
 pub(super) async fn dereference(context: &Context) -> Result<Found, kube::Error> {
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &context.namespace);
     let config_maps = api.list(&ListParams::default().labels(BUNDLE_LABEL)).await?.items;
-    let resources = super::resources(&context.rules, &context.exceptions);
+    let mut resources = super::resources(&context.rules, &context.exceptions);
+    context.memory().pace.catch_up(&mut resources);
     Ok(Found { resources, cluster: cluster(config_maps) })
 }
 

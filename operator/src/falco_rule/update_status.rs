@@ -2,6 +2,10 @@
 
 mod status;
 
+pub(super) use status::ON_ITS_WAY;
+use std::time::Instant;
+
+use futures::{StreamExt as _, stream};
 use kube::{
     Api,
     api::{DynamicObject, Patch, PatchParams},
@@ -13,30 +17,52 @@ use serde_json::json;
 use super::{
     Context, Error, MANAGER, Progress, Resource,
     apply::Applied,
-    validate::{OUTCOMES, Outcome, Validated, Verdict, cut},
+    memory::Memory,
+    validate::{OUTCOMES, Outcome, Verdict, cut},
 };
-use status::{Rollout, status};
+use crate::agents::Report;
+use status::{Rollout, is_current, status};
 
+/// Statuses on their way at once.
+const WRITES: usize = 8;
 /// Bytes of an Event's note.
 const MAX_NOTE: usize = 1000;
 
-/// Asks the agents, and writes the statuses that changed.
+/// Asks the agents, and writes the statuses that are due.
 pub async fn update_status(context: &Context, applied: &mut Applied) -> Result<Progress, Error> {
     let reports = context.agents.ask().await.map_err(Error::AskAgents)?;
-    let rollout = Rollout { hash: &applied.hash, reports: &reports, now: jiff::Timestamp::now() };
+    let progress = count(context, applied, &reports);
+    let due = due(&mut context.memory(), applied, &reports);
+    let mut writes = stream::iter(due.into_iter().map(|(verdict, wanted)| write(context, verdict, wanted)))
+        .buffer_unordered(WRITES);
+    // One that fails does not keep the others from theirs.
+    let mut failed = None;
+    while let Some(written) = writes.next().await {
+        failed = failed.or(written.err());
+    }
+    failed.map_or(Ok(progress), Err)
+}
+
+/// The statuses to be written now.
+fn due<'a>(
+    memory: &mut Memory,
+    applied: &'a mut Applied,
+    reports: &[Report],
+) -> Vec<(&'a mut Verdict, FalcoRuleStatus)> {
+    let Memory { shipped, pace } = memory;
+    let rollout = Rollout { hash: &applied.hash, reports, shipped, now: jiff::Timestamp::now() };
+    let (mut due, now) = (Vec::new(), Instant::now());
     for verdict in &mut applied.validated.verdicts {
         let wanted = status(verdict, &rollout);
-        if verdict.resource.status() != Some(&wanted) {
-            let id = format!("{}/{}", verdict.resource.namespace(), verdict.resource.name());
-            write(context, verdict, wanted).await.map_err(|e| Error::UpdateStatus(id, e))?;
+        if pace.is_due(&verdict.file, verdict.resource.status(), &wanted, now) {
+            due.push((verdict, wanted));
         }
     }
-    count(context, &applied.validated, &rollout);
-    Ok(progress(&rollout))
+    due
 }
 
 /// What was deleted meanwhile needs no status any more.
-async fn write(context: &Context, verdict: &mut Verdict, wanted: FalcoRuleStatus) -> Result<(), kube::Error> {
+async fn write(context: &Context, verdict: &mut Verdict, wanted: FalcoRuleStatus) -> Result<(), Error> {
     let resource = &verdict.resource;
     let (name, kind) = (resource.name(), resource.api_resource());
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), resource.namespace(), &kind);
@@ -47,12 +73,14 @@ async fn write(context: &Context, verdict: &mut Verdict, wanted: FalcoRuleStatus
     let params = PatchParams::apply(MANAGER).force();
     let written = match api.patch_status(name, &params, &Patch::Apply(&patch)).await {
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(()),
-        other => other?,
+        other => other.map_err(|e| Error::UpdateStatus(format!("{}/{name}", resource.namespace()), e))?,
     };
     context.metrics.status_writes.inc();
     let event = event(verdict, &wanted);
     // What was written is what the next status is compared with, before the watch brings it.
-    verdict.resource.set_status(serde_json::from_value(written.data["status"].clone()).ok());
+    let status: Option<FalcoRuleStatus> = serde_json::from_value(written.data["status"].clone()).ok();
+    context.memory().pace.wrote(&verdict.file, written.metadata.resource_version.as_deref(), status.clone());
+    verdict.resource.set_status(status);
     if let Some(event) = event {
         tell(context, &event, &verdict.resource).await;
     }
@@ -82,18 +110,15 @@ fn event(verdict: &Verdict, wanted: &FalcoRuleStatus) -> Option<Event> {
     Some(Event { type_, reason: reason.to_owned(), note, action: "Validate".to_owned(), secondary: None })
 }
 
-fn progress(rollout: &Rollout) -> Progress {
-    let all = rollout.reports.iter().all(|report| rollout.is_current(report));
-    if all { Progress::Converged } else { Progress::Waiting }
-}
-
-fn count(context: &Context, validated: &Validated, rollout: &Rollout) {
+fn count(context: &Context, applied: &Applied, reports: &[Report]) -> Progress {
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     for outcome in OUTCOMES {
-        let count = validated.verdicts.iter().filter(|verdict| verdict.outcome.name() == outcome).count();
+        let verdicts = applied.validated.verdicts.iter();
+        let count = verdicts.filter(|verdict| verdict.outcome.name() == outcome).count();
         context.metrics.falco_rules.with_label_values(&[outcome]).set(number(count));
     }
-    let current = rollout.reports.iter().filter(|report| rollout.is_current(report)).count();
-    context.metrics.nodes.set(number(rollout.reports.len()));
+    let current = reports.iter().filter(|report| is_current(report, &applied.hash)).count();
+    context.metrics.nodes.set(number(reports.len()));
     context.metrics.nodes_current.set(number(current));
+    if current == reports.len() { Progress::Converged } else { Progress::Waiting }
 }

@@ -6,11 +6,17 @@ use saker_crds::{
     status::{FailingNode, MAX_FAILING, Nodes, condition},
 };
 
-use super::super::validate::{Outcome, Verdict};
+use super::super::{
+    memory::Shipped,
+    validate::{Outcome, Verdict},
+};
 use crate::agents::Report;
 
 /// Bytes of what a node said.
 const MAX_SAID: usize = 512;
+
+/// The reason of the condition Loaded as long as nodes have no answer to a bundle.
+pub(in super::super) const ON_ITS_WAY: &str = "Waiting";
 
 /// How far the bundle got.
 pub(super) struct Rollout<'a> {
@@ -18,6 +24,8 @@ pub(super) struct Rollout<'a> {
     pub(super) hash: &'a str,
     /// What each agent says.
     pub(super) reports: &'a [Report],
+    /// Which bundles hold what.
+    pub(super) shipped: &'a Shipped,
     /// The time of a change found now.
     pub(super) now: jiff::Timestamp,
 }
@@ -30,10 +38,16 @@ enum OnNode {
     Silent(String),
 }
 
+/// Whether an agent runs the bundle.
+pub(super) fn is_current(report: &Report, hash: &str) -> bool {
+    report.answer.as_ref().is_ok_and(|answer| answer.bundle.as_deref() == Some(hash))
+}
+
 impl Rollout<'_> {
-    /// Whether an agent runs the bundle.
-    pub(super) fn is_current(&self, report: &Report) -> bool {
-        report.answer.as_ref().is_ok_and(|answer| answer.bundle.as_deref() == Some(self.hash))
+    /// Whether what an agent runs holds this file as it is now; an earlier bundle may, too.
+    fn has(&self, report: &Report, file: &str) -> bool {
+        let bundle = report.answer.as_ref().ok().and_then(|answer| answer.bundle.as_deref());
+        is_current(report, self.hash) || bundle.is_some_and(|hash| self.shipped.holds(hash, file))
     }
 
     fn on_node(&self, report: &Report, file: &str) -> OnNode {
@@ -41,7 +55,7 @@ impl Rollout<'_> {
             Ok(answer) => &answer.rules,
             Err(reason) => return OnNode::Silent(reason.clone()),
         };
-        if !self.is_current(report) {
+        if !self.has(report, file) {
             return rules.last_error.clone().map_or(OnNode::OnTheWay, OnNode::Rejected);
         }
         let rejected = rules.reasons.iter().find(|rejected| rejected.is_in(file));
@@ -137,7 +151,7 @@ fn loaded(nodes: &Nodes) -> Said {
     match nodes {
         Nodes { desired: 0, .. } => ("False", "NoAgents", "no agent was found".to_owned()),
         Nodes { desired, loaded, .. } if desired == loaded => ("True", "Loaded", message),
-        Nodes { failing, .. } if failing.is_empty() => ("False", "Waiting", message),
+        Nodes { failing, .. } if failing.is_empty() => ("False", ON_ITS_WAY, message),
         Nodes { .. } => ("False", "NodesFailing", format!("{message}; status.nodes.failing says why")),
     }
 }
@@ -194,7 +208,7 @@ mod tests {
         assert!(!cases.is_empty());
         for Case { name, agents, loaded, nodes } in cases {
             let reports: Vec<_> = agents.into_iter().map(report).collect();
-            let rollout = Rollout { hash: "h2", reports: &reports, now: at(5) };
+            let rollout = Rollout { hash: "h2", reports: &reports, shipped: &Shipped::default(), now: at(5) };
             let status = status(&verdict(Outcome::Accepted), &rollout);
             assert_eq!(status.nodes.unwrap(), nodes, "{name}");
             let condition = &status.conditions[2];
@@ -204,7 +218,7 @@ mod tests {
 
     #[test]
     fn outcomes_make_the_other_conditions() {
-        let rollout = Rollout { hash: "h", reports: &[], now: at(5) };
+        let rollout = Rollout { hash: "h", reports: &[], shipped: &Shipped::default(), now: at(5) };
         let rejected = Outcome::Rejected("line 1".to_owned());
         let table = [
             (Outcome::Accepted, "True True", Some("h")),
@@ -222,11 +236,17 @@ mod tests {
     #[test]
     fn the_time_of_a_condition_is_that_of_its_last_change() {
         let mut verdict = verdict(Outcome::Accepted);
-        let first = status(&verdict, &Rollout { hash: "h", reports: &[], now: at(5) });
+        let first =
+            status(&verdict, &Rollout { hash: "h", reports: &[], shipped: &Shipped::default(), now: at(5) });
         verdict.resource.set_status(Some(first.clone()));
-        assert_eq!(status(&verdict, &Rollout { hash: "h", reports: &[], now: at(9) }), first);
+        assert_eq!(
+            status(&verdict, &Rollout { hash: "h", reports: &[], shipped: &Shipped::default(), now: at(9) }),
+            first
+        );
         verdict.outcome = Outcome::Rejected("no".to_owned());
-        let times = status(&verdict, &Rollout { hash: "h", reports: &[], now: at(9) }).conditions;
+        let times =
+            status(&verdict, &Rollout { hash: "h", reports: &[], shipped: &Shipped::default(), now: at(9) })
+                .conditions;
         let times: Vec<_> = times.iter().map(|c| c.last_transition_time.0.as_second()).collect();
         assert_eq!(times, [9, 9, 5], "Loaded was false before");
     }
@@ -235,7 +255,7 @@ mod tests {
     fn at_most_ten_failing_nodes_are_named() {
         let silent = |i| Report { node: format!("n{i}"), answer: Err("x".repeat(10_000)) };
         let reports: Vec<_> = (0..500).map(silent).collect();
-        let rollout = Rollout { hash: "h", reports: &reports, now: at(5) };
+        let rollout = Rollout { hash: "h", reports: &reports, shipped: &Shipped::default(), now: at(5) };
         let nodes = status(&verdict(Outcome::Accepted), &rollout).nodes.unwrap();
         assert_eq!((nodes.desired, nodes.failing.len()), (500, MAX_FAILING));
         assert!(nodes.failing.iter().all(|failing| failing.message.len() <= MAX_SAID));
