@@ -238,7 +238,7 @@ fn kubelet(root: &Path, ended: &AtomicBool) {
 
 fn stop((_, mut child): (String, Child)) {
     // It may have ended.
-    let _ = Command::new("kill").arg(child.id().to_string()).status();
+    let _ = Command::new("kill").arg(child.id().to_string()).stderr(Stdio::null()).status();
     let _ = child.wait();
 }
 
