@@ -28,7 +28,7 @@ use crate::{allocations, report::row};
 
 const ROUNDS: usize = 9;
 /// Passes over all events in a round.
-const PASSES: usize = 2_000;
+const PASSES: usize = 10_000;
 const STABLE: &str = "falco_rules.yaml";
 const UPSTREAM: [&str; 4] =
     [STABLE, "falco-incubating_rules.yaml", "falco-sandbox_rules.yaml", "k8s_audit_rules.yaml"];

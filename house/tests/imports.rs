@@ -42,6 +42,7 @@ const OURS: &[(&str, &[&str])] = &[
             "saker-alert",
             "saker-audit-setup",
             "saker-capture",
+            "saker-containers",
             // `saker status` reads what the operator writes.
             "saker-crds",
             "saker-engine",
@@ -60,6 +61,7 @@ const OURS: &[(&str, &[&str])] = &[
 /// Crates of others that only some of ours may use directly.
 const FENCED: &[(&str, &[&str])] = &[
     ("aya", &["saker-source-syscall"]),
+    ("aya-obj", &["saker-source-syscall"]),
     // In the cli for `saker status` alone: it lists three kinds of objects, and writes nothing.
     ("kube", &["saker-operator", "saker-crds", "saker-agent", "saker-cli"]),
     ("tonic", &["saker-containers"]),

@@ -9,7 +9,7 @@ use saker_events::{
     container::Container,
     process::{Process, ProcessKey, Processes, lineage},
     record::{Header, SyscallRecord},
-    table::{EventRow, Source, code},
+    table::{EventRow, Source, code, event_type},
     users::Users,
 };
 use saker_rules::ruleset::{Matching, Rule, RuleSet, Scratch};
@@ -103,6 +103,11 @@ impl SyscallEngine {
         while let Some(held) = self.waiting.ready(now) {
             self.evaluator.waited(&held, &self.processes, &self.users, sink);
         }
+    }
+
+    /// The container of the process that made an event, if it is in one.
+    pub fn container(&self, event: &Event) -> Option<&Arc<Container>> {
+        self.processes.of_event(event)?.container.as_ref()
     }
 
     /// Replaces the names of users and groups.
@@ -204,12 +209,15 @@ impl Evaluator {
 
     fn event(&mut self, event: &Event, around: &Around, sink: &mut dyn FnMut(Alert)) {
         self.advance(event);
+        let rules = self.rules.load();
+        if !rules.concerns(SYSCALL_SOURCE, event_type(event)) {
+            return;
+        }
         let Some(record) =
             SyscallRecord::new(&self.header, *event, around.process, around.processes, around.users)
         else {
             return;
         };
-        let rules = self.rules.load();
         let pass = Pass { rules: &rules, matching: self.matching, alerts: &self.alerts };
         pass.views(&record, &mut self.scratch, &mut |found| self.alerts.send(found, sink));
     }

@@ -18,6 +18,9 @@ impl SyscallRecord<'_> {
     pub fn arg_text(&self, arg: &FieldArg) -> Option<Value<'_>> {
         let (index, param) = self.find_param(arg)?;
         let bytes = self.event.param(index).unwrap_or_default();
+        if let Some(text) = own_text(param, bytes) {
+            return Some(Value::text(text));
+        }
         let meaning = self.meaning(param, bytes).filter(|text| !text.is_empty());
         Some(Value::owned(meaning.unwrap_or_else(|| self.plain(param, bytes))))
     }
@@ -129,6 +132,18 @@ impl SyscallRecord<'_> {
         let shown = param::fd_list(bytes).map(|(fd, events)| format!("{fd}:{}{events:x}", kind(fd)));
         shown.collect::<Vec<_>>().join(" ").into_bytes()
     }
+}
+
+/// A text that means what it says.
+fn own_text<'a>(param: &Param, bytes: &'a [u8]) -> Option<&'a [u8]> {
+    let (param, bytes) = param::concrete(param, bytes);
+    let text = param::text(bytes);
+    let own = match param.ty {
+        ParamType::Charbuf => !text.is_empty(),
+        ParamType::Fspath | ParamType::Fsrelpath => text.starts_with(b"/"),
+        _ => false,
+    };
+    own.then_some(text)
 }
 
 fn shown_fd(kind: FdType, protocol: Protocol, name: &[u8]) -> Vec<u8> {

@@ -146,7 +146,7 @@ impl FieldRow {
 
     /// Adds [`saker_rules::schema::field_flags`].
     #[must_use]
-    pub const fn flags(mut self, flags: u8) -> Self {
+    pub const fn flags(mut self, flags: u16) -> Self {
         self.spec.flags |= flags;
         self
     }

@@ -18,7 +18,7 @@ use crate::{
     fields::{self, Getter},
     param, path,
     process::{Process, Processes},
-    table::{self, Category, ERRNO, EventRow, ParamType, Source, code, event_flags},
+    table::{self, Category, ERRNO, EventRow, ParamPlace, ParamType, Source, code, event_flags},
     users::Users,
 };
 
@@ -159,7 +159,8 @@ impl<'a> SyscallRecord<'a> {
 
     /// The path of the file that was opened, as the kernel's own file has it.
     pub fn resolved_path(&self) -> Option<&'a [u8]> {
-        Some(text_of(&self.event, self.row, "resolved")).filter(|path| !path.is_empty())
+        let (at, _) = RESOLVED.of(self.row)?;
+        Some(param::text(self.event.param(at)?)).filter(|path| !path.is_empty())
     }
 
     /// What `evt.type` shows.
@@ -224,7 +225,8 @@ impl<'a> SyscallRecord<'a> {
                 | code::SYSCALL_OPENAT2_X
                 | code::SYSCALL_OPEN_BY_HANDLE_AT_X
         );
-        self.number("flags").filter(|_| opens)
+        let (at, param) = FLAGS.of(self.row).filter(|_| opens)?;
+        Some(param::number(param.ty, self.event.param(at)?)?.bits())
     }
 
     /// Whether the call is `creat`.
@@ -303,6 +305,9 @@ impl<'a> SyscallRecord<'a> {
         main.map_or(b"", |main| main.map_or(NO_CWD, |m| &m.cwd))
     }
 }
+
+static RESOLVED: ParamPlace = ParamPlace::new("resolved");
+static FLAGS: ParamPlace = ParamPlace::new("flags");
 
 /// The working directory of a thread whose process is not known.
 const NO_CWD: &[u8] = b"./";

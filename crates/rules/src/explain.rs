@@ -64,6 +64,8 @@ pub struct FieldUse {
     pub ty: String,
     /// Whether a source fills it. A rule that reads another field is blind.
     pub available: bool,
+    /// Whether its value is put together for each event.
+    pub costly: bool,
 }
 
 impl Explanation {
@@ -127,6 +129,7 @@ fn field_use((id, arg): &FieldRef, schema: &Schema) -> Option<FieldUse> {
         name: format!("{}{arg}", spec.name),
         ty: type_name(spec),
         available: !spec.has(field_flags::UNAVAILABLE),
+        costly: spec.has(field_flags::COSTLY),
     })
 }
 

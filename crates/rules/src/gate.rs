@@ -47,8 +47,8 @@ impl<'p> Gate<'p> {
         match program.step(node)? {
             Step::Atom(atom) => Some(Self { keys: keys(atom)?, exact: true }),
             Step::And(members) => {
-                let gate =
-                    members.iter().filter_map(|m| Self::of(program, *m, seen)).min_by_key(Self::rank)?;
+                let gates = members.iter().filter_map(|m| Self::of(program, *m, seen));
+                let gate = gates.min_by_key(|gate| gate.rank(program))?;
                 Some(Self { exact: false, ..gate })
             }
             Step::Or(members) => {
@@ -65,8 +65,10 @@ impl<'p> Gate<'p> {
         }
     }
 
-    fn rank(&self) -> (Option<Kind>, usize) {
-        (self.keys.iter().map(|key| key.0).max(), self.keys.len())
+    /// Less is better.
+    fn rank(&self, program: &Program) -> (bool, Option<Kind>, usize) {
+        let costly = self.keys.iter().any(|key| program.is_costly(key.1));
+        (costly, self.keys.iter().map(|key| key.0).max(), self.keys.len())
     }
 }
 

@@ -12,13 +12,18 @@ use crate::{
     evaluate::{Atom, Cache, Memory},
     event_types::EventTypeSet,
     gate::Lookup,
-    schema::Record,
+    schema::{Record, Schema, field_flags},
 };
+
+/// What reading a costly field takes, in plain comparisons: more than any comparison of a plain one.
+const COSTLY: usize = 128;
 
 /// Fields and nodes; a node's members stand before it.
 #[derive(Debug, Default)]
 pub(crate) struct Program {
     pub(crate) fields: Vec<FieldRef>,
+    /// Which of the fields are put together for each event.
+    costly: Vec<bool>,
     pub(crate) nodes: Vec<Shared>,
 }
 
@@ -52,8 +57,9 @@ enum Key {
 }
 
 /// Puts conditions into a program.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ProgramBuilder {
+    schema: Arc<Schema>,
     program: Program,
     known_fields: FxHashMap<FieldRef, usize>,
     known: FxHashMap<Key, usize>,
@@ -62,6 +68,17 @@ pub(crate) struct ProgramBuilder {
 }
 
 impl ProgramBuilder {
+    /// No conditions yet.
+    pub(crate) fn new(schema: Arc<Schema>) -> Self {
+        Self {
+            schema,
+            program: Program::default(),
+            known_fields: FxHashMap::default(),
+            known: FxHashMap::default(),
+            parts: FxHashMap::default(),
+        }
+    }
+
     /// The node of a condition.
     pub(crate) fn condition(&mut self, condition: &Condition) -> usize {
         let slots: Vec<usize> = condition.own_fields.iter().map(|f| self.slot(f)).collect();
@@ -77,7 +94,9 @@ impl ProgramBuilder {
         let next = self.program.fields.len();
         let slot = *self.known_fields.entry(field.clone()).or_insert(next);
         if slot == next {
+            let costly = self.schema.field(field.0).is_some_and(|f| f.has(field_flags::COSTLY));
             self.program.fields.push(field.clone());
+            self.program.costly.push(costly);
         }
         slot
     }
@@ -167,8 +186,16 @@ impl Program {
                 members.iter().fold(0_usize, |sum, member| sum.saturating_add(self.cost(*member)))
             }
             Step::Not(inner) => self.cost(*inner),
-            Step::Atom(atom) => atom.cost(),
+            Step::Atom(atom) => {
+                let costly = atom.slots.iter().filter(|slot| self.is_costly(**slot)).count();
+                atom.cost().saturating_add(costly.saturating_mul(COSTLY))
+            }
         }
+    }
+
+    /// Whether a field is put together for each event.
+    pub(crate) fn is_costly(&self, slot: usize) -> bool {
+        self.costly.get(slot).copied().unwrap_or(false)
     }
 }
 
@@ -213,8 +240,7 @@ impl<'r, 's> Run<'r, 's> {
     /// The gates that this event opens now and did not open before.
     pub(crate) fn opened(&mut self, lookup: &Lookup) -> SmallVec<[usize; 8]> {
         let mut new = SmallVec::new();
-        self.cache.load(lookup.slot());
-        let Some(value) = self.cache.get(lookup.slot()) else { return new };
+        let Some(value) = self.cache.read(lookup.slot()) else { return new };
         let (opened, generation) = (&mut self.results.opened, self.results.generation);
         lookup.open(value, &mut |gate| {
             if let Some(last) = opened.get_mut(gate).filter(|last| **last != generation) {

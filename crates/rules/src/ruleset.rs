@@ -113,7 +113,8 @@ struct Source {
 impl RuleSetBuilder {
     /// A builder without rules.
     pub fn new(schema: Arc<Schema>) -> Self {
-        let programs = schema.sources().iter().map(|_| ProgramBuilder::default()).collect();
+        let program = |_| ProgramBuilder::new(Arc::clone(&schema));
+        let programs = schema.sources().iter().map(program).collect();
         Self { schema, rules: Vec::new(), programs }
     }
 
@@ -168,8 +169,8 @@ impl Source {
         Self { program, trees: branches, by_type, typed: types.is_some(), gates }
     }
 
-    fn tree(&self, record: &dyn Record) -> Option<&Branch> {
-        let row = if self.typed { usize::from(record.event_type().0) } else { 0 };
+    fn tree(&self, ty: EventTypeId) -> Option<&Branch> {
+        let row = if self.typed { usize::from(ty.0) } else { 0 };
         self.trees.get(*self.by_type.get(row)?)
     }
 }
@@ -226,6 +227,12 @@ impl RuleSet {
         self.sources.iter().map(|s| s.program.nodes.len()).sum()
     }
 
+    /// Whether any enabled rule of the source can match an event of this type.
+    pub fn concerns(&self, source: SourceId, ty: EventTypeId) -> bool {
+        let source = self.sources.get(usize::from(source.0));
+        source.and_then(|source| source.tree(ty)).is_some_and(|tree| !tree.is_empty())
+    }
+
     /// Calls `on_match` for the first or for every enabled rule that the event matches, in order; and for every rule in
     /// shadow.
     pub fn evaluate(
@@ -237,7 +244,7 @@ impl RuleSet {
         on_match: impl FnMut(&Rule),
     ) {
         let Some(source) = self.sources.get(usize::from(source.0)) else { return };
-        let Some(tree) = source.tree(record).filter(|tree| !tree.is_empty()) else { return };
+        let Some(tree) = source.tree(record.event_type()).filter(|tree| !tree.is_empty()) else { return };
         let Scratch { results, matched } = scratch;
         matched.clear();
         let mut run = Run::new(&source.program, source.gates, record, results);

@@ -203,6 +203,7 @@ impl<'p> Trees<'p> {
     fn score(&self, group: Group, size: usize) -> usize {
         let weight = match group {
             Group::Texts(..) if size < MIN_LOOKUP || self.room == 0 => 0,
+            Group::Texts(_, slot) if self.program.is_costly(slot) => 2,
             Group::Texts(Kind::Equal, _) => 32,
             Group::Texts(Kind::Prefix, _) => 28,
             Group::Texts(Kind::Inside, _) => 24,
@@ -211,7 +212,8 @@ impl<'p> Trees<'p> {
                 (Some(Step::Not(_)) | None, _) => 1,
                 (_, 0..=1) => 16,
                 (_, 2..=8) => 12,
-                _ => 6,
+                (_, 9..=64) => 6,
+                _ => 2,
             },
         };
         size.saturating_mul(weight)

@@ -23,9 +23,13 @@ impl ProcessTable {
     /// Takes note of an event before rules see it: forks, execs, changes of directory, ids and sessions.
     pub fn before(&mut self, event: &Event) {
         let Some(row) = EventRow::of(event.code) else { return };
+        self.clock = self.clock.saturating_add(1);
         self.update(Params { event, row });
-        let unknown = self.of_event(event).is_none();
-        self.counters.unknown = self.counters.unknown.saturating_add(u64::from(unknown));
+        let clock = self.clock;
+        match self.key_of(event).and_then(|key| self.entry_mut(key)) {
+            Some(entry) => entry.used = clock,
+            None => self.counters.unknown = self.counters.unknown.saturating_add(1),
+        }
     }
 
     fn update(&mut self, params: Params) {

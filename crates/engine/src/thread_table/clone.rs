@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use saker_events::{
-    container::Container,
-    process::{Image, Process, items},
+    process::{Image, Process},
     table::{CLONE_FLAGS, code, symbol_value},
 };
 
@@ -124,6 +123,7 @@ fn add(table: &mut ThreadTable, params: Params, ids: &Ids, parent: i64, inverted
         thread.fds = table.copy_fds(parent);
     }
     table.insert(thread);
+    table.match_container(ids.tid, params.list("cgroups"));
 }
 
 /// What the record says of the new thread, and what it has from its parent.
@@ -151,7 +151,6 @@ fn begun(table: &ThreadTable, params: Params, ids: &Ids, parent: i64) -> Process
         let since_boot = params.number("pidns_init_start_ts").unwrap_or(0);
         new.pidns_start = table.boot_time.saturating_add(since_boot);
     }
-    match_container(&mut new, params.list("cgroups"));
     new
 }
 
@@ -167,13 +166,4 @@ fn image(params: Params, parent: Option<&Process>, main: Option<&Process>) -> Ar
         return Arc::clone(old);
     }
     Arc::new(Image { exe: exe.into(), args: args.into(), env: env.clone(), ..Image::clone(old) })
-}
-
-/// Finds the container in the cgroups, unless they are what they were.
-pub(super) fn match_container(process: &mut Process, cgroups: &[u8]) {
-    if items(cgroups).next().is_none() || *process.cgroups == *cgroups {
-        return;
-    }
-    process.cgroups = cgroups.into();
-    process.container = Container::of(cgroups).map(Arc::new);
 }

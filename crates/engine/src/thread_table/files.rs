@@ -81,11 +81,11 @@ pub(super) fn opened(table: &mut ThreadTable, params: Params) {
         let dirfd = at.dirfd.map_or(Some(AT_FDCWD), |at| params.signed_at(at));
         (params.text_at(at.name), told, dirfd.unwrap_or(-1))
     };
-    let name = path::join(&table.base_of(tid, dirfd, raw), raw).into();
+    let name: Arc<[u8]> = path::join(&table.base_of(tid, dirfd, raw), raw).into();
     let file = Descriptor {
         kind: if flags & O_DIRECTORY == 0 { FdType::File } else { FdType::Directory },
+        raw: if *name == *raw { Arc::clone(&name) } else { raw.into() },
         name,
-        raw: raw.into(),
         flags,
         dev: params.at(at.dev).and_then(|dev| u32::try_from(dev).ok()).unwrap_or(0),
         ino: params.at(at.ino).unwrap_or(0),

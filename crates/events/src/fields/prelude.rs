@@ -4,12 +4,13 @@
 
 pub(super) use saker_rules::{
     schema::{
-        ArgKind::{Index, IndexOrKey, Key},
+        ArgKind::{Index, IndexOrKey, Key, Parameter},
         FieldArg,
         Quantifier::{Any, Endpoints},
         SourceMask,
         field_flags::{
-            DEPRECATED, DOTTED_ARG, FILTER_ONLY, HIDDEN, NO_RHS, NO_TRANSFORMER, SUGGESTED, UNAVAILABLE,
+            COSTLY, DEPRECATED, DOTTED_ARG, FILTER_ONLY, HIDDEN, NO_RHS, NO_TRANSFORMER, SUGGESTED,
+            UNAVAILABLE,
         },
     },
     value::{
