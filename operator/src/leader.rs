@@ -287,11 +287,11 @@ mod tests {
     async fn clocks_are_not_compared() {
         for skew in [jiff::SignedDuration::from_hours(24), jiff::SignedDuration::from_hours(-24)] {
             let server = Server::default();
-            drop(lead(&server.client(), "ns", "first".to_owned()).await);
+            drop(lead(&server.client(), "ns", "first".to_owned(), None).await);
             let renewed = Some(MicroTime(Timestamp::now() + skew));
             server.0.lock().unwrap().as_mut().unwrap().spec.as_mut().unwrap().renew_time = renewed;
             let start = Instant::now();
-            assert!(lead(&server.client(), "ns", "second".to_owned()).await.holds());
+            assert!(lead(&server.client(), "ns", "second".to_owned(), None).await.holds());
             assert!(
                 start.elapsed() > LASTS && start.elapsed() < LASTS * 2,
                 "{skew:?}: {:?}",
