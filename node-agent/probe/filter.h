@@ -4,7 +4,7 @@
 // left out only if the table rejects both its text and the path of what the kernel opened; whatever cannot be
 // read or decided passes.
 #pragma once
-#include "file.h"
+#include "same_path.h"
 
 #define FILTER_KINDS 16
 #define FILTER_STATES (1 << 13)
@@ -15,13 +15,14 @@
 // Use of the filter: which of two tables, so that one is written while the other is in use, and what to do.
 enum { FILTER_SLOT = 1, FILTER_DROP = 2, FILTER_MARK = 4 };
 
+// A state is the number of its first cell: what one byte more costs is time of every open of the machine.
 struct filter {
 	u64 kinds[FILTER_KINDS]; // 0: none can match; all bits: every path may
 	u64 bits[FILTER_STATES];
-	u32 stride;
+	u32 shift;  // a state has 1 << shift cells
 	u32 second; // where the second automaton starts; the first one starts at 0
 	u8 classes[256];
-	u16 next[FILTER_CELLS];
+	u32 next[FILTER_CELLS];
 };
 
 struct {
@@ -44,66 +45,70 @@ static __always_inline u32 filter_mode(void)
 	return use ? *use : 0;
 }
 
-static __always_inline u32 filter_next(struct filter *f, u32 state, u32 class)
+static __always_inline u32 filter_next(struct filter *f, u64 state, u32 class)
 {
-	u64 cell = state * f->stride + class;
-	OPAQUE(cell);
-	return f->next[cell & (FILTER_CELLS - 1)];
+	state += class;
+	OPAQUE(state);
+	return f->next[state & (FILTER_CELLS - 1)];
 }
 
 static __always_inline u64 filter_bits(struct filter *f, u64 state)
 {
+	state >>= f->shift & 31;
 	OPAQUE(state);
 	return f->bits[state & (FILTER_STATES - 1)];
 }
 
-// Whether `len` bytes of the program's text may match a rule. Not static: see path_build.
-__noinline int filter_text(u32 program, u32 slot, u32 kind, u32 from, u32 len)
+// Whether `len` bytes of the text may match a rule.
+static __always_inline bool text_may_match(struct filter *f, struct text *t, u32 kind, u32 from, u32 len)
 {
-	struct text *t = text_of(program);
-	struct filter *f = bpf_map_lookup_elem(&filters, &slot);
-	u32 first = 0, second;
-	if (!t || !f)
-		return 1;
-	second = f->second;
+	u32 first = 0, second = f->second;
 	for (u32 i = 0; i < FILTER_PATH_MAX && i < len; i++) {
 		u32 class = f->classes[*text_at(t, from + i)];
 		first = filter_next(f, first, class);
 		second = filter_next(f, second, class);
 	}
-	return (f->kinds[kind & (FILTER_KINDS - 1)] & filter_bits(f, first) & filter_bits(f, second)) != 0;
+	return f->kinds[kind & (FILTER_KINDS - 1)] & filter_bits(f, first) & filter_bits(f, second);
 }
 
-// The root of the current task.
-#define ROOT_OF(task) (knows_task() ? (struct place){task->fs->root.mnt, task->fs->root.dentry} : PLACE_OF(task, fs, root))
+// What is known of an open by its text.
+enum { PATH_MAY_MATCH, PATH_REJECTED, TEXT_REJECTED };
 
-// Whether `len` bytes of the text are those of the path that was built behind it.
-__noinline int filter_same(u32 program, u32 start, u32 len)
+// Whether an open of the program's text, `len` bytes long, with this descriptor may match a rule; if there is none, the
+// text alone counts. Not static: see path_build.
+__noinline int filter_text(u32 program, u32 slot, u32 kind, u32 len, s32 fd)
 {
 	struct text *t = text_of(program);
-	if (!t)
-		return 0;
-	for (u32 i = 0; i < FILTER_PATH_MAX && i < len; i++)
-		if (*text_at(t, i) != *text_at(t, start + i))
-			return 0;
-	return 1;
+	struct filter *f = bpf_map_lookup_elem(&filters, &slot);
+	if (!t || !f || text_may_match(f, t, kind, 0, len))
+		return PATH_MAY_MATCH;
+	return fd < 0 || text_is_path(t, len, fd) ? PATH_REJECTED : TEXT_REJECTED;
 }
 
-// Builds the kernel's own path of the file. Returns where it begins; 0 if the filter cannot decide on it.
-static __always_inline u32 filter_path(struct scratch *s, struct text *t, struct task_struct *task, struct file *file)
+// The same of the path that was built at the end of the text.
+__noinline int filter_built(u32 program, u32 slot, u32 kind)
 {
+	struct text *t = text_of(program);
+	struct filter *f = bpf_map_lookup_elem(&filters, &slot);
+	return !t || !f || text_may_match(f, t, kind, t->start, TEXT_END - t->start) ? PATH_MAY_MATCH : PATH_REJECTED;
+}
+
+// Builds the kernel's own path of the file. Returns whether the filter can decide on it.
+static __always_inline bool filter_path(struct scratch *s, struct text *t, struct task_struct *task, u32 fd)
+{
+	struct file *file = file_of(task, fd);
 	struct place root = root_of(task), at = {};
 	if (!file)
 		return 0;
 	bpf_core_read(&at, sizeof(at), &file->f_path);
 	if (path_build(s->program, (u64)at.mnt, (u64)at.dentry, (u64)root.mnt, (u64)root.dentry) != STEP_END)
 		return 0;
-	return TEXT_END - t->start < FILTER_PATH_MAX ? t->start : 0;
+	return TEXT_END - t->start < FILTER_PATH_MAX;
 }
 
-// Whether an open of this kind may match a rule.
+// Whether an open of this kind, which gave this result, may match a rule.
 static __always_inline bool filter_open(struct scratch *s, struct text *t, struct task_struct *task, u32 slot, u32 kind,
-					const void *name, struct file *file, bool success)
+					const void *name, s64 result)
 {
 	struct filter *f = bpf_map_lookup_elem(&filters, &slot);
 	u64 bits = f ? f->kinds[kind & (FILTER_KINDS - 1)] : ~0ull;
@@ -112,15 +117,8 @@ static __always_inline bool filter_open(struct scratch *s, struct text *t, struc
 	long size = bpf_probe_read_user_str(t->bytes, FILTER_PATH_MAX, name);
 	if (size <= 1 || size >= FILTER_PATH_MAX || t->bytes[0] != '/')
 		return 1;
-	u32 len = size - 1, start;
-	if (filter_text(s->program, slot, kind, 0, len))
-		return 1;
-	if (!success)
-		return 0;
-	start = filter_path(s, t, task, file);
-	if (!start)
-		return 1;
-	if (TEXT_END - start == len && filter_same(s->program, start, len))
-		return 0;
-	return filter_text(s->program, slot, kind, start, TEXT_END - start);
+	int known = filter_text(s->program, slot, kind, size - 1, result);
+	if (known == TEXT_REJECTED)
+		known = filter_path(s, t, task, result) ? filter_built(s->program, slot, kind) : PATH_MAY_MATCH;
+	return known == PATH_MAY_MATCH;
 }

@@ -191,8 +191,9 @@ static __always_inline bool open_rejected(struct scratch *s, struct text *t, str
 		return 0;
 	if (!open_arguments(&o, &s->call))
 		return 0;
-	open_result(&o, task, &s->call, result);
-	if (filter_open(s, t, task, mode & FILTER_SLOT, open_kind(o.flags, result >= 0), o.name, o.file, result >= 0))
+	if (s->call.call == CALL_OPENAT2)
+		open_result(&o, task, &s->call, result);
+	if (filter_open(s, t, task, mode & FILTER_SLOT, open_kind(o.flags, result >= 0), o.name, result))
 		return 0;
 	count_filtered(CLASS_OPEN);
 	s->rejected = !!(mode & FILTER_MARK);

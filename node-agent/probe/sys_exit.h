@@ -50,7 +50,7 @@ int sys_exit(u64 *ctx)
 	struct text *t = text_of(PROGRAM_SYS_EXIT);
 	if (!s || !t)
 		return 0;
-	if (bpf_get_current_pid_tgid() >> 32 == agent_tgid) {
+	if (tgid_of(task) == agent_tgid) {
 		if (call == CALL_MARKER)
 			send_marker(s, &bulk, LANE_BULK, HOOK_SYS_EXIT, task);
 		return 0;

@@ -14,6 +14,11 @@ static __always_inline struct task_struct *current_task(void)
 	return knows_task() ? bpf_get_current_task_btf() : (void *)bpf_get_current_task();
 }
 
+static __always_inline u32 tgid_of(struct task_struct *task)
+{
+	return knows_task() ? task->tgid : bpf_get_current_pid_tgid() >> 32;
+}
+
 // The descriptors of the current task, which is asked for again: passed through a function it loses its type.
 static __always_inline struct fdtable *fd_table(void)
 {

@@ -100,6 +100,15 @@ struct dentry {
 	struct inode *d_inode;
 };
 
+union shortname_store {
+	u64 words[5];
+};
+
+// Since kernel 6.14; before, an array of bytes.
+struct dentry___short {
+	union shortname_store d_shortname;
+};
+
 struct vfsmount {
 	struct dentry *mnt_root;
 	int mnt_flags;

@@ -80,6 +80,7 @@ impl<'a> Params<'a> {
             ino: number("exe_ino"),
             ctime: number("exe_ino_ctime"),
             mtime: number("exe_ino_mtime"),
+            ..Image::default()
         }
     }
 }

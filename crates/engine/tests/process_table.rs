@@ -115,13 +115,14 @@ fn an_exec_alone_is_enough() {
 
 #[test]
 fn the_table_keeps_to_its_bound() {
-    let mut small = ProcessTable::new(2, BOOT);
-    feed(&mut small, &[fork(1, 1, 0), fork(2, 2, 1), fork(3, 3, 1)]);
-    assert_eq!((small.len(), small.counters().refused), (2, 1));
-    feed(&mut small, &[exit(2, 2), fork(4, 4, 1)]);
-    assert_eq!((small.len(), small.counters().forgotten), (2, 1));
+    let mut small = ProcessTable::new(3, BOOT);
+    feed(&mut small, &[fork(1, 1, 0), fork(2, 2, 1), exit(2, 2), fork(3, 3, 1), fork(4, 4, 1)]);
+    assert_eq!((small.len(), small.counters().forgotten), (3, 1), "who ended goes first");
     assert!(small.at(2, u64::MAX).is_none());
-    assert!(small.at(4, u64::MAX).is_some());
+    feed(&mut small, &[exec(3, 3, 1, "busy"), fork(5, 5, 1)]);
+    assert_eq!((small.len(), small.counters().evicted), (3, 1));
+    assert!(small.at(4, u64::MAX).is_none(), "then who was quiet for longest");
+    assert_eq!(names(&small, 5), ["sh", "sh"], "but nobody's parent");
 }
 
 #[test]

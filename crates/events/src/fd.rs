@@ -300,15 +300,18 @@ fn path_given<'a>(record: &SyscallRecord<'a>) -> Option<&'a [u8]> {
 
 /// The layer of an overlay that holds the file that an event opened; the flags of `creat` are a table of their own.
 pub fn layer(event: &Event, row: &EventRow) -> Option<Layer> {
-    let flags = number_of(event, row, "flags").unwrap_or(0);
-    let creat = number_of(event, row, "creat_flags").unwrap_or(0);
-    let set = |of_open, of_creat| {
-        flags & symbol_value(FILE_FLAGS, of_open) != 0 || creat & symbol_value(CREAT_FLAGS, of_creat) != 0
-    };
-    if set("FD_UPPER_LAYER", "FD_UPPER_LAYER_CREAT") {
-        return Some(Layer::Upper);
+    const UPPER: u64 = symbol_value(FILE_FLAGS, "FD_UPPER_LAYER");
+    const LOWER: u64 = symbol_value(FILE_FLAGS, "FD_LOWER_LAYER");
+    const UPPER_CREAT: u64 = symbol_value(CREAT_FLAGS, "FD_UPPER_LAYER_CREAT");
+    const LOWER_CREAT: u64 = symbol_value(CREAT_FLAGS, "FD_LOWER_LAYER_CREAT");
+    let creat = event.code == code::SYSCALL_CREAT_X;
+    let (name, upper, lower) =
+        if creat { ("creat_flags", UPPER_CREAT, LOWER_CREAT) } else { ("flags", UPPER, LOWER) };
+    match number_of(event, row, name).unwrap_or(0) {
+        flags if flags & upper != 0 => Some(Layer::Upper),
+        flags if flags & lower != 0 => Some(Layer::Lower),
+        _ => None,
     }
-    set("FD_LOWER_LAYER", "FD_LOWER_LAYER_CREAT").then_some(Layer::Lower)
 }
 
 /// A call's path made absolute: from the directory that the probe read from the kernel, or else from the

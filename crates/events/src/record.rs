@@ -18,7 +18,7 @@ use crate::{
     fields::{self, Getter},
     param, path,
     process::{Process, Processes},
-    table::{self, Category, ERRNO, EventRow, ParamType, Source, code, event_flags},
+    table::{self, Category, ERRNO, EventRow, ParamPlace, ParamType, Source, code, event_flags},
     users::Users,
 };
 
@@ -31,14 +31,16 @@ pub struct Header {
     pub ts: u64,
     /// `syscall` or `k8s_audit`.
     pub source: &'static str,
-    /// The node's name.
+    /// The node's name, in alerts.
     pub hostname: std::sync::Arc<str>,
+    /// The recorded machine's name, if it is not the node itself.
+    pub machine: Option<std::sync::Arc<str>>,
     /// Time of the first event of this run or file, nanoseconds since the epoch.
     pub first_ts: u64,
     /// Time of the event before, nanoseconds since the epoch; 0 for the first.
     pub previous_ts: u64,
     /// Kind of an event that nobody's call made.
-    pub async_type: Option<&'static str>,
+    pub async_type: Option<Cow<'static, str>>,
 }
 
 impl Header {
@@ -159,7 +161,8 @@ impl<'a> SyscallRecord<'a> {
 
     /// The path of the file that was opened, as the kernel's own file has it.
     pub fn resolved_path(&self) -> Option<&'a [u8]> {
-        Some(text_of(&self.event, self.row, "resolved")).filter(|path| !path.is_empty())
+        let (at, _) = RESOLVED.of(self.row)?;
+        Some(param::text(self.event.param(at)?)).filter(|path| !path.is_empty())
     }
 
     /// What `evt.type` shows.
@@ -297,6 +300,8 @@ impl<'a> SyscallRecord<'a> {
         main.map_or(b"", |main| main.map_or(NO_CWD, |m| &m.cwd))
     }
 }
+
+static RESOLVED: ParamPlace = ParamPlace::new("resolved");
 
 /// Where calls that open a file have their flags: nearly every rule about files asks.
 fn flags_position(event_code: u16) -> Option<usize> {

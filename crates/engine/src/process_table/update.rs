@@ -13,6 +13,8 @@ use saker_events::{
 use super::{Entry, ProcessTable, inherited, key};
 use crate::params::{Params, set, set_common, set_cwd, set_identity};
 
+const THREAD: u64 = symbol_value(CLONE_FLAGS, "CLONE_THREAD");
+
 /// The cgroups of a process and the container that they name.
 struct Place {
     cgroups: Arc<[u8]>,
@@ -23,9 +25,13 @@ impl ProcessTable {
     /// Takes note of an event before rules see it: forks, execs, changes of directory, ids and sessions.
     pub fn before(&mut self, event: &Event) {
         let Some(row) = EventRow::of(event.code) else { return };
+        self.clock = self.clock.saturating_add(1);
         self.update(Params { event, row });
-        let unknown = self.of_event(event).is_none();
-        self.counters.unknown = self.counters.unknown.saturating_add(u64::from(unknown));
+        let clock = self.clock;
+        match self.key_of(event).and_then(|key| self.entry_mut(key)) {
+            Some(entry) => entry.used = clock,
+            None => self.counters.unknown = self.counters.unknown.saturating_add(1),
+        }
     }
 
     fn update(&mut self, params: Params) {
@@ -52,7 +58,7 @@ impl ProcessTable {
 
     /// The child's side of a fork: its first thread's record starts a process, another's does not.
     fn forked(&mut self, params: Params) {
-        let thread = params.number("flags").unwrap_or(0) & symbol_value(CLONE_FLAGS, "CLONE_THREAD") != 0;
+        let thread = params.number("flags").unwrap_or(0) & THREAD != 0;
         if thread || params.signed("res") != Some(0) {
             return;
         }

@@ -16,13 +16,13 @@ pub(super) struct Group {
 
 impl ThreadTable {
     /// Adds a thread. Without a known parent it is nobody's child.
-    pub(super) fn insert(&mut self, thread: Box<Thread>) {
+    pub(super) fn insert(&mut self, mut thread: Box<Thread>) {
         let tid = thread.process.tid;
         self.remove_now(tid);
         if self.threads.len() >= MAX_THREADS {
-            self.counters.refused_threads = self.counters.refused_threads.saturating_add(1);
-            return;
+            self.evict();
         }
+        thread.used = self.clock;
         self.fds = self.fds.saturating_add(thread.fds.len());
         self.threads.insert(tid, thread);
         self.join(tid);

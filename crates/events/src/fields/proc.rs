@@ -101,7 +101,7 @@ fn name(process: &Process) -> Option<Value<'_>> {
 }
 
 fn cmdline(process: &Process) -> Option<Value<'_>> {
-    owned(process.cmdline())
+    Some(Value::Text(process.cmdline()))
 }
 
 /// Ids below zero are unknown.

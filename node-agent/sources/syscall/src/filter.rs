@@ -47,10 +47,10 @@ pub enum FilterMode {
 struct Raw {
     kinds: [u64; FILTER_KINDS],
     bits: [u64; STATES],
-    stride: u32,
+    shift: u32,
     second: u32,
     classes: [u8; 256],
-    next: [u16; CELLS],
+    next: [u32; CELLS],
 }
 
 #[expect(unsafe_code, reason = "map values are written as plain bytes")]
@@ -64,22 +64,23 @@ fn fill<T: Copy>(slots: &mut [T], items: &[T]) -> bool {
 }
 
 impl Raw {
-    #[expect(clippy::large_stack_arrays, reason = "made once per set of rules, and boxed at once")]
-    const EMPTY: Self = Self {
-        kinds: [0; FILTER_KINDS],
-        bits: [0; STATES],
-        stride: 0,
-        second: 0,
-        classes: [0; 256],
-        next: [0; CELLS],
-    };
-
-    /// `None` if the filter is larger than the probe's tables.
+    /// `None` if the filter is larger than the probe's tables. There a state is the number of its first cell, and each
+    /// has as many cells as a power of two.
     fn new(filter: &PathFilter) -> Option<Box<Self>> {
-        let mut raw = Box::new(Self::EMPTY);
-        let PathFilter { kinds, classes, stride, second, .. } = *filter;
-        (raw.kinds, raw.classes, raw.stride, raw.second) = (kinds, classes, stride, second);
-        (fill(&mut raw.bits, &filter.bits) && fill(&mut raw.next, &filter.next)).then_some(raw)
+        #[expect(unsafe_code, reason = "too large to be made on the stack first")]
+        // SAFETY: any bytes are valid, see `Pod`.
+        let mut raw = unsafe { Box::<Self>::new_zeroed().assume_init() };
+        let stride = filter.stride.checked_next_power_of_two()?;
+        raw.shift = stride.trailing_zeros();
+        raw.second = filter.second.checked_shl(raw.shift)?;
+        (raw.kinds, raw.classes) = (filter.kinds, filter.classes);
+        let rows = raw.next.chunks_mut(usize::try_from(stride).ok()?);
+        let states = filter.next.chunks(usize::try_from(filter.stride.max(1)).ok()?);
+        let fits = states.len() <= rows.len() && fill(&mut raw.bits, &filter.bits);
+        for (row, next) in rows.zip(states) {
+            row.iter_mut().zip(next).for_each(|(cell, state)| *cell = u32::from(*state) << raw.shift);
+        }
+        fits.then_some(raw)
     }
 }
 
@@ -102,7 +103,7 @@ impl Filter {
         let mut in_use = 0;
         if let Some(raw) = &raw {
             let slot = self.slot.wrapping_add(1) % SLOTS;
-            self.tables.set(slot, **raw, 0)?;
+            self.tables.set(slot, raw.as_ref(), 0)?;
             self.slot = slot;
             in_use = slot | if mode == FilterMode::Drop { 2 } else { 4 };
         }

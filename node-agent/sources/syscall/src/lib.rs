@@ -33,6 +33,7 @@
 )]
 
 mod calls;
+mod cast;
 mod clock;
 mod counters;
 mod delivery;

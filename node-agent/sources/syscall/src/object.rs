@@ -9,6 +9,7 @@ use aya::{
 };
 
 use crate::{
+    cast,
     probe::{ProbeError, RingBytes},
     recipe, syscalls,
 };
@@ -22,13 +23,15 @@ const ITERATOR: &str = "scan";
 pub(crate) fn open(btf: &Btf, ring_bytes: RingBytes) -> Result<Ebpf, ProbeError> {
     raise_memlock();
     let (agent, page_kib) = (std::process::id(), page_kib());
+    let (object, casts) = cast::resolve(OBJECT, btf);
     EbpfLoader::new()
         .btf(Some(btf))
         .override_global("agent_tgid", &agent, true)
         .override_global("page_kib", &page_kib, true)
+        .override_global("casts", &u32::from(casts), true)
         .map_max_entries("rare", ring_bytes.rare)
         .map_max_entries("bulk", ring_bytes.bulk)
-        .load(OBJECT)
+        .load(&object)
         .map_err(|error| ProbeError::Maps(Box::new(error)))
 }
 

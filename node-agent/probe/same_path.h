@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+// Whether the text of a path is also the kernel's own path of the file, as it is unless a link was followed: found out
+// by comparing it with the names of the dentries, without building that path.
+#pragma once
+#include "cast.h"
+#include "file.h"
+
+#define SHORT_NAME_WORDS 5
+#define SAME_DEPTH_MAX 24
+// Texts are compared by words of 8 bytes; the last one may reach behind the end.
+#define SAME_TEXT_MAX 256
+
+// Eight bytes of the text; clang would load them one by one.
+static __always_inline u64 text_word(struct text *t, u64 at)
+{
+	u64 word;
+	OPAQUE(at);
+	u8 *from = &t->bytes[at & (SAME_TEXT_MAX - 1)];
+	asm volatile("%0 = *(u64 *)(%1 + 0)" : "=r"(word) : "r"(from));
+	return word;
+}
+
+#define NAME_WORD(i) CAST(struct dentry___short, dentry)->d_shortname.words[i]
+
+// The verifier wants offsets in structures to be constants.
+static __always_inline u64 name_word(const struct dentry *dentry, u32 i)
+{
+	switch (i) {
+	case 0: return NAME_WORD(0);
+	case 1: return NAME_WORD(1);
+	case 2: return NAME_WORD(2);
+	case 3: return NAME_WORD(3);
+	default: return NAME_WORD(4);
+	}
+}
+
+// Whether the name of the dentry, `len` bytes long, stands at this place of the text.
+static __always_inline bool name_at(struct text *t, u64 at, const struct dentry *dentry, u32 len)
+{
+	u64 differ = 0;
+	for (u32 i = 0; i < SHORT_NAME_WORDS && i * 8 < len; i++) {
+		u32 rest = len - i * 8;
+		u64 mask = rest < 8 ? (1ull << (rest * 8)) - 1 : ~0ull;
+		differ |= (text_word(t, at + i * 8) ^ name_word(dentry, i)) & mask;
+	}
+	return !differ;
+}
+
+static __always_inline bool has_short_name(const struct dentry *dentry, u32 len)
+{
+	u64 own = (u64)dentry + bpf_core_field_offset(struct dentry___short, d_shortname);
+	return len < SHORT_NAME_WORDS * 8 && (u64)dentry->d_name.name == own;
+}
+
+static __always_inline bool can_compare(void)
+{
+	return casts && knows_task() && bpf_core_field_exists(struct dentry___short, d_shortname);
+}
+
+// Whether the text's first `len` bytes are the names from the root down to the dentry. Also no where a name is long.
+static __always_inline bool leads_to(struct text *t, u32 len, const struct dentry *dentry, const struct dentry *root)
+{
+	for (u32 i = 0; i < SAME_DEPTH_MAX; i++) {
+		if (dentry == root)
+			return len == 0;
+		u32 name = dentry->d_name.len;
+		if (name >= len || !has_short_name(dentry, name) || !name_at(t, len - name, dentry, name))
+			return 0;
+		len -= name + 1;
+		if (*text_at(t, len) != '/')
+			return 0;
+		dentry = dentry->d_parent;
+	}
+	return 0;
+}
+
+// The file behind a descriptor. The table is an array of pointers, which the kernel's type information has no word for:
+// to read one it passes for a structure that begins with a pointer.
+static __always_inline const struct file *file_at(struct task_struct *task, u32 fd)
+{
+	struct fdtable *table = task->files->fdt;
+	if (fd >= table->max_fds)
+		return 0;
+	return CAST(struct file, CAST(struct list_head, table->fd + fd)->next);
+}
+
+// Whether the first `len` bytes of the text are the path of the file behind the descriptor. Only where it lies on the
+// mount of the process's root: else the path goes on behind the dentries' end.
+static __always_inline bool text_is_path(struct text *t, u32 len, u32 fd)
+{
+	if (!can_compare() || len >= SAME_TEXT_MAX)
+		return 0;
+	struct task_struct *task = bpf_get_current_task_btf();
+	const struct file *file = file_at(task, fd);
+	if (!file || file->f_path.mnt != task->fs->root.mnt)
+		return 0;
+	return leads_to(t, len, file->f_path.dentry, task->fs->root.dentry);
+}
