@@ -22,7 +22,7 @@ mod util;
 use std::sync::OnceLock;
 
 use saker_rules::{
-    schema::{ArgKind, ArgRule, FieldArg, FieldId, FieldSpec, Quantifier, SourceMask},
+    schema::{ArgKind, ArgRule, FieldArg, FieldId, FieldSpec, Quantifier, SourceMask, field_flags},
     value::{FieldType, Value},
 };
 
@@ -106,7 +106,9 @@ pub const fn row(
     description: &'static str,
 ) -> FieldRow {
     let flags = match get {
-        Getter::Unavailable => saker_rules::schema::field_flags::UNAVAILABLE,
+        Getter::Unavailable => field_flags::UNAVAILABLE,
+        // The runtime's answer may be on its way, and then the event waits for it.
+        Getter::Metadata(_) => field_flags::COSTLY,
         _ => 0,
     };
     let spec = FieldSpec {
