@@ -43,6 +43,7 @@ pub mod parse;
 mod place;
 mod print;
 mod program;
+mod remember;
 pub mod render;
 pub mod report;
 pub mod requirements;

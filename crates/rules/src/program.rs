@@ -1,7 +1,10 @@
 //! The conditions of one source as nodes: equal comparisons and combinations of all rules are one node, which is
 //! evaluated at most once for each event.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -12,6 +15,7 @@ use crate::{
     evaluate::{Atom, Cache, Memory},
     event_types::EventTypeSet,
     gate::Lookup,
+    remember::Remembered,
     schema::{Record, Schema, field_flags},
 };
 
@@ -24,7 +28,13 @@ pub(crate) struct Program {
     pub(crate) fields: Vec<FieldRef>,
     /// Which of the fields are put together for each event.
     costly: Vec<bool>,
+    /// Which of them depend on the process alone.
+    of_process: Vec<bool>,
     pub(crate) nodes: Vec<Shared>,
+    /// Nodes that depend on the process alone.
+    process_nodes: usize,
+    /// No other program has it.
+    id: u64,
 }
 
 /// A node.
@@ -37,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) typed: bool,
     /// More than one node or rule needs it: its result is kept for the event.
     kept: bool,
+    /// Its number among those that depend on the process alone, if it is one.
+    of_process: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -86,7 +98,9 @@ impl ProgramBuilder {
     }
 
     /// The program.
-    pub(crate) fn build(self) -> Program {
+    pub(crate) fn build(mut self) -> Program {
+        static PROGRAMS: AtomicU64 = AtomicU64::new(1);
+        self.program.id = PROGRAMS.fetch_add(1, Ordering::Relaxed);
         self.program
     }
 
@@ -97,6 +111,8 @@ impl ProgramBuilder {
             let costly = self.schema.field(field.0).is_some_and(|f| f.has(field_flags::COSTLY));
             self.program.fields.push(field.clone());
             self.program.costly.push(costly);
+            let of_process = self.schema.field(field.0).is_some_and(|f| f.has(field_flags::OF_PROCESS));
+            self.program.of_process.push(of_process);
         }
         slot
     }
@@ -146,7 +162,10 @@ impl ProgramBuilder {
         if at == next {
             let step = step();
             let (cost, typed) = (self.program.cost_of(&step), self.program.is_typed(&step));
-            self.program.nodes.push(Shared { step, cost, typed, kept: false });
+            let of_process = self.program.is_of_process(&step).then_some(self.program.process_nodes);
+            self.program.process_nodes =
+                self.program.process_nodes.saturating_add(usize::from(of_process.is_some()));
+            self.program.nodes.push(Shared { step, cost, typed, kept: false, of_process });
         } else if let Some(node) = self.program.nodes.get_mut(at) {
             node.kept = true;
         }
@@ -180,6 +199,16 @@ impl Program {
         }
     }
 
+    fn is_of_process(&self, step: &Step) -> bool {
+        let known = |node: &usize| self.nodes.get(*node).is_some_and(|n| n.of_process.is_some());
+        let slot = |slot: &usize| self.of_process.get(*slot).copied().unwrap_or(false);
+        match step {
+            Step::And(members) | Step::Or(members) => members.iter().all(known),
+            Step::Not(inner) => known(inner),
+            Step::Atom(atom) => atom.types.is_none() && atom.slots.iter().all(slot),
+        }
+    }
+
     fn cost_of(&self, step: &Step) -> usize {
         match step {
             Step::And(members) | Step::Or(members) => {
@@ -208,6 +237,7 @@ pub(crate) struct Results {
     /// For each gate the event that opened it last.
     opened: Vec<u32>,
     generation: u32,
+    remembered: Remembered,
 }
 
 /// The evaluation of one event.
@@ -215,6 +245,8 @@ pub(crate) struct Run<'r, 's> {
     program: &'r Program,
     pub(crate) cache: Cache<'r>,
     results: &'s mut Results,
+    /// Where the process's results are remembered.
+    process: Option<usize>,
 }
 
 impl<'r, 's> Run<'r, 's> {
@@ -234,7 +266,9 @@ impl<'r, 's> Run<'r, 's> {
             results.opened = vec![0; gates.max(results.opened.len())];
             results.generation = 1;
         }
-        Self { program, cache, results }
+        let state = record.process_state();
+        let process = state.map(|state| results.remembered.place(program.id, program.process_nodes, state));
+        Self { program, cache, results, process }
     }
 
     /// The gates that this event opens now and did not open before.
@@ -256,7 +290,10 @@ impl<'r, 's> Run<'r, 's> {
     }
 
     pub(crate) fn holds(&mut self, node: usize) -> bool {
-        let Some(Shared { step, kept, .. }) = self.program.nodes.get(node) else { return false };
+        let Some(Shared { step, kept, of_process, .. }) = self.program.nodes.get(node) else { return false };
+        if let (Some(number), Some(process)) = (of_process, self.process) {
+            return self.of_process(step, process, *number);
+        }
         if !kept {
             return self.evaluate(step);
         }
@@ -268,6 +305,16 @@ impl<'r, 's> Run<'r, 's> {
         if let Some(place) = self.results.known.get_mut(node) {
             *place = (generation, result);
         }
+        result
+    }
+
+    /// A node that gives the same until the process changes.
+    fn of_process(&mut self, step: &'r Step, process: usize, number: usize) -> bool {
+        if let Some(known) = self.results.remembered.get(process, number) {
+            return known;
+        }
+        let result = self.evaluate(step);
+        self.results.remembered.set(process, number, result);
         result
     }
 
