@@ -16,7 +16,7 @@ use super::{
 };
 
 /// An API server that sent nothing for so long is silent: its own lease alone makes events more often.
-const SILENT: i64 = 300;
+const SILENT: u64 = 300;
 /// Nodes or rules that a message names.
 const MAX_NAMED: usize = 5;
 /// Nodes that the status lists.
@@ -43,7 +43,8 @@ struct Said {
 impl Facts<'_> {
     /// The status.
     pub(super) fn status(&self, now: Timestamp) -> AuditSinkStatus {
-        let states: Vec<_> = self.nodes.iter().map(|node| (node, node.state(self.mode(), self.order))).collect();
+        let states: Vec<_> =
+            self.nodes.iter().map(|node| (node, node.state(self.mode(), self.order))).collect();
         let node = |(node, (state, message)): &(&Node, (State, String))| ControlPlaneNode {
             name: node.name.clone(),
             distribution: node.distribution().to_string(),
@@ -89,7 +90,7 @@ impl Facts<'_> {
     fn receiving(&self, now: Timestamp) -> Said {
         let recent = |node: &&Node| {
             let seconds = node.last_event.and_then(|time| i64::try_from(time / 1_000_000_000).ok());
-            seconds.is_some_and(|seconds| now.as_second() - seconds < SILENT)
+            seconds.is_some_and(|seconds| now.as_second().abs_diff(seconds) < SILENT)
         };
         let silent: Vec<_> = self.nodes.iter().filter(|node| !recent(node)).map(|n| n.name.clone()).collect();
         let holds = silent.is_empty() && !self.nodes.is_empty();
@@ -146,14 +147,19 @@ impl Facts<'_> {
                 kinds.push(kind);
             }
         }
-        kinds.into_iter().map(|kind| snippet(kind, self.knowledge.policy(), &secret)).collect::<Vec<_>>().join("\n")
+        kinds
+            .into_iter()
+            .map(|kind| snippet(kind, self.knowledge.policy(), &secret))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     fn condition(&self, said: Said, now: Timestamp) -> Condition {
         let Said { type_, holds, reason, mut message } = said;
         if type_ == condition::CONFIGURED && self.issued.ends_soon(now) {
             let until = self.issued.until;
-            message = format!("the API servers' certificate ends at {until}: change spec.revision. {message}");
+            message =
+                format!("the API servers' certificate ends at {until}: change spec.revision. {message}");
         }
         let status = if holds { "True" } else { "False" };
         let before = self.sink.status.iter().flat_map(|status| &status.conditions).find(|c| c.type_ == type_);
