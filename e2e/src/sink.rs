@@ -34,7 +34,14 @@ impl Sink {
     /// Starts all of them; an AuditSink of an earlier test goes first.
     pub fn start(cluster: &Cluster, node: &Node) -> anyhow::Result<Self> {
         cluster.kubectl(&["delete", "auditsinks", "--all"])?;
-        cluster.kubectl(&["-n", NAMESPACE, "delete", "configmap", "saker-audit-sink", "--ignore-not-found"])?;
+        cluster.kubectl(&[
+            "-n",
+            NAMESPACE,
+            "delete",
+            "configmap",
+            "saker-audit-sink",
+            "--ignore-not-found",
+        ])?;
         let (folder, port) = (tempfile::tempdir()?, free_port()?);
         let mounts = folder.path().join("mounts");
         fs::create_dir_all(&mounts)?;
@@ -49,15 +56,26 @@ impl Sink {
                 node.audit_port
             ),
         )?;
-        let args = ["--config", &config.display().to_string(), "--disable-source", "syscall"].map(str::to_owned);
+        let args =
+            ["--config", &config.display().to_string(), "--disable-source", "syscall"].map(str::to_owned);
         let env = [("HOST_ROOT", node.root().as_os_str()), ("FALCO_HOSTNAME", OsStr::new(NODE))];
         let none = PathBuf::new();
         let agent = Process::start_with("saker-agent", folder.path(), &none, args, &env)?;
-        let args = ["audit", "setup", "--follow", &mounted, "--root", &root, "--node", NODE, "--timeout", PATIENCE];
+        let args =
+            ["audit", "setup", "--follow", &mounted, "--root", &root, "--node", NODE, "--timeout", PATIENCE];
         let setup = Process::start("saker", folder.path(), &none, args)?;
         let (url, endpoint) =
             (format!("http://127.0.0.1:{}", node.audit_port), format!("https://127.0.0.1:{port}/k8s-audit"));
-        let args = ["--namespace", NAMESPACE, "--listen", "127.0.0.1:0", "--agent-url", &url, "--audit-endpoint", &endpoint];
+        let args = [
+            "--namespace",
+            NAMESPACE,
+            "--listen",
+            "127.0.0.1:0",
+            "--agent-url",
+            &url,
+            "--audit-endpoint",
+            &endpoint,
+        ];
         let operator =
             Process::start("saker-operator", folder.path(), &cluster.credentials("saker-operator")?, args)?;
         Ok(Self { operator, agent, setup, cluster: cluster.clone(), folder, port })
@@ -84,9 +102,11 @@ impl Sink {
 
     /// Brings the mounted files up to date, as kubelet does within a minute.
     pub fn mount(&self) {
-        for (kind, name) in
-            [("configmap", "saker-audit-sink"), ("secret", "saker-audit-client"), ("secret", "saker-audit-server")]
-        {
+        for (kind, name) in [
+            ("configmap", "saker-audit-sink"),
+            ("secret", "saker-audit-client"),
+            ("secret", "saker-audit-server"),
+        ] {
             let object = self.cluster.get(&["-n", NAMESPACE, kind, name]).unwrap_or_default();
             let files: BTreeMap<String, String> =
                 serde_json::from_value(object["data"].clone()).unwrap_or_default();
@@ -113,7 +133,8 @@ impl Sink {
     pub fn logs(&self) -> String {
         let parts = [("operator", &self.operator), ("agent", &self.agent), ("setup", &self.setup)];
         let status = format!("{:#}\n", self.status().unwrap_or_default());
-        parts.iter().map(|(name, process)| format!("--- {name}\n{}\n", process.log())).collect::<String>() + &status
+        parts.iter().map(|(name, process)| format!("--- {name}\n{}\n", process.log())).collect::<String>()
+            + &status
     }
 }
 

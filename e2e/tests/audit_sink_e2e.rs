@@ -17,7 +17,8 @@ fn expect(sink: &Sink, node: &Node, condition: &str, wanted: &str) {
 
 /// Somebody puts a password into a ConfigMap, and the agent hears of it.
 fn act(sink: &Sink, node: &Node, name: &str) {
-    node.kubectl("admin", &["create", "configmap", name, "--from-literal", "password=x"], "").expect("kubectl");
+    node.kubectl("admin", &["create", "configmap", name, "--from-literal", "password=x"], "")
+        .expect("kubectl");
     let about = |alert: &serde_json::Value| alert["output_fields"]["ka.target.name"] == name;
     let why = || format!("{}\n{}", sink.logs(), node.log());
     eventually(&format!("{name}: {RULE}"), why, || sink.agent.alerts(RULE).into_iter().find(about));
@@ -34,8 +35,10 @@ fn an_audit_sink_says_what_to_do_does_it_and_takes_it_back() {
 
     sink.apply("{}").expect("an AuditSink");
     expect(&sink, &node, "Configured", "False Pending");
-    let snippet = sink.status().and_then(|status| status["snippet"].as_str().map(str::to_owned)).unwrap_or_default();
-    for part in ["# kubeadm", "kind: Policy", "--audit-webhook-config-file=", "get secret saker-audit-client"] {
+    let snippet =
+        sink.status().and_then(|status| status["snippet"].as_str().map(str::to_owned)).unwrap_or_default();
+    for part in ["# kubeadm", "kind: Policy", "--audit-webhook-config-file=", "get secret saker-audit-client"]
+    {
         assert!(snippet.contains(part), "no {part} in {snippet}");
     }
     assert!(!snippet.contains("client-key-data"), "the key is in the Secret alone");
@@ -85,10 +88,16 @@ fn k3s_is_started_again_where_that_is_allowed() {
 /// The agents' certificate is made anew, and the API server goes on without a restart.
 fn rotate(cluster: &Cluster, sink: &Sink, node: &Node) {
     let namespace = "saker-system";
-    let certificate = || cluster.get(&["-n", namespace, "secret", "saker-audit-server"])?["data"]["tls.crt"].as_str().map(str::to_owned);
+    let certificate = || {
+        cluster.get(&["-n", namespace, "secret", "saker-audit-server"])?["data"]["tls.crt"]
+            .as_str()
+            .map(str::to_owned)
+    };
     let first = certificate().expect("a certificate");
     let ends = r#"{"data": {"until": "MjAwMC0wMS0wMVQwMDowMDowMFo="}}"#;
-    cluster.kubectl(&["-n", namespace, "patch", "secret", "saker-audit-server", "-p", ends]).expect("kubectl");
+    cluster
+        .kubectl(&["-n", namespace, "patch", "secret", "saker-audit-server", "-p", ends])
+        .expect("kubectl");
     let manifest = node.manifest();
     let renewed = || {
         sink.mount();
@@ -107,7 +116,8 @@ fn roll_back(sink: &Sink, node: &Node) {
     let manifest = node.manifest();
     // Somebody else writes a policy. That of the next revision is what it was before, and starts the server again.
     let policy = node.root().join("etc/kubernetes/saker/audit-policy.yaml");
-    fs::write(&policy, "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: None}]\n").expect("a policy");
+    fs::write(&policy, "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: None}]\n")
+        .expect("a policy");
     expect(sink, node, "RestartRequired", "True RestartRequired");
     fs::rename(&key, &away).expect("a key");
     sink.apply("{mode: Patch, revision: 1}").expect("an AuditSink");

@@ -22,12 +22,7 @@ use tokio::{
 };
 
 use crate::{
-    audit::Audit,
-    audit_access::given,
-    audit_log::AuditLog,
-    config::Config,
-    status::Status,
-    web::audit_routes,
+    audit::Audit, audit_access::given, audit_log::AuditLog, config::Config, status::Status, web::audit_routes,
 };
 
 /// How often the folder and the API server are looked at.
@@ -136,7 +131,8 @@ impl Follower {
             return Ok(());
         }
         let file = |name| self.folder.join(name);
-        let files = TlsFiles { certificate: file("tls.crt"), key: file("tls.key"), client_ca: Some(file("ca.crt")) };
+        let files =
+            TlsFiles { certificate: file("tls.crt"), key: file("tls.key"), client_ca: Some(file("ca.crt")) };
         let tls = Tls::load(files)?;
         let address = self.config.k8s_audit.sink_listen;
         let listener = saker_source_k8s_audit::listen(address)

@@ -21,6 +21,7 @@ mod containers;
 mod drops;
 mod log;
 mod metrics;
+mod processes;
 mod reload;
 mod rules_source;
 mod run;

@@ -17,7 +17,7 @@ use saker_source_k8s_audit::Counters;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::{alerts::Alerts, audit_sight::Sight, audit_status::AuditReport, containers};
+use crate::{alerts::Alerts, audit_sight::Sight, audit_status::AuditReport, containers, processes};
 
 /// Rejected rules that `/status` lists; the number is always the full one.
 const MAX_LISTED: usize = 100;
@@ -36,6 +36,8 @@ pub struct Status {
     pub k8s_audit: Source,
     /// What the audit source counts.
     pub audit: Arc<Counters>,
+    /// What is known of processes.
+    pub processes: processes::State,
     /// What is known of containers.
     pub containers: containers::State,
     /// What its events let the rules see.
@@ -122,6 +124,7 @@ pub struct Report {
     rules: RulesReport,
     sources: BTreeMap<&'static str, SourceReport>,
     k8s_audit: AuditReport,
+    processes: processes::Report,
     containers: containers::Report,
     outputs: BTreeMap<&'static str, OutputReport>,
     alerts: u64,
@@ -164,6 +167,7 @@ impl Status {
             syscall,
             k8s_audit,
             audit: Arc::default(),
+            processes: processes::State::default(),
             containers: containers::State::default(),
             sight: Sight::default(),
             api_server: Mutex::default(),
@@ -237,6 +241,7 @@ impl Status {
             },
             k8s_audit: AuditReport::of(&self.audit, &self.sight, self.api_server().clone()),
             sources: self.sources().into_iter().map(source).collect(),
+            processes: self.processes.report(),
             containers: self.containers.report(),
             outputs: self.alerts.outputs().counts().map(output).collect(),
             alerts: self.alerts.tally().values().map(|t| t.count).sum(),

@@ -12,6 +12,7 @@ mod validate;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Client, api::ObjectMeta, runtime::events::Recorder, runtime::reflector::Store};
 use saker_crds::{FalcoRule, FalcoRuleException};
 use saker_rules::load::Loaded;
@@ -46,6 +47,8 @@ pub struct Context {
     pub recorder: Recorder,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Whose end is the bundle's.
+    pub owner: Option<OwnerReference>,
     /// What earlier reconciles did.
     pub memory: Mutex<Memory>,
 }

@@ -25,11 +25,12 @@ use crate::{
     agents::Agents,
     args::Args,
     audit_sink::{self, AuditSinks},
-    default_rules,
+    crds, default_rules,
     falco_rule::{self, Context, Error, MANAGER, Progress},
     http,
     leader::{self, Leadership},
     metrics::Metrics,
+    owner,
 };
 
 /// Changes within this time are one reconcile.
@@ -77,11 +78,15 @@ async fn asked_to_stop() {
 async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Result<()> {
     // An error only says that a provider is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let Args { namespace, agent_urls, listen, webhook_listen, webhook_address, audit_endpoint } = args;
+    let Args { namespace, agent_urls, listen, webhook_listen, webhook_address, audit_endpoint, apply_crds } =
+        args;
     let sinks = AuditSinks { endpoint: audit_endpoint };
     let client = Client::try_default()
         .await
         .context("no credentials for a cluster: set KUBECONFIG or run in a pod")?;
+    if apply_crds {
+        return crds::apply(&client).await;
+    }
     let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
     let metrics = Arc::new(Metrics::new()?);
     http::serve(listen, metrics.clone()).await?;
@@ -92,6 +97,7 @@ async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Resul
     let context = Context {
         agents: Agents::new(agent_urls, &client, &namespace)?,
         compiler: Arc::new(default_rules::compiler()),
+        owner: owner::find(&client, &namespace).await,
         recorder: Recorder::new(client.clone(), Reporter { controller: MANAGER.to_owned(), instance: None }),
         client,
         namespace,
@@ -108,7 +114,9 @@ async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Resul
         admission::start(webhook(&context, webhook_address), listen).await?;
     }
     loop {
-        let leadership = Arc::new(leader::lead(&context.client, &context.namespace, identity()).await);
+        let leadership = Arc::new(
+            leader::lead(&context.client, &context.namespace, identity(), context.owner.clone()).await,
+        );
         *held.lock().await = Some(Arc::clone(&leadership));
         tokio::select! {
             () = reconcile_while_leading(&context, &changed, &leadership) => {}
@@ -136,6 +144,7 @@ fn webhook(context: &Context, address: Option<std::net::SocketAddr>) -> Admissio
             exceptions: context.exceptions.clone(),
             compiler: Arc::clone(&context.compiler),
         },
+        metrics: Arc::clone(&context.metrics),
     }
 }
 

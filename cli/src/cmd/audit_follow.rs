@@ -14,7 +14,10 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use nix::{sys::signal::{Signal, kill}, unistd::Pid};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use saker_audit_setup::{
     Plan, apiserver,
     order::{self, Answer, KUBECONFIG, ORDER, Order, Outcome, POLICY, Task},

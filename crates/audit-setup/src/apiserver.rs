@@ -87,7 +87,8 @@ pub(crate) fn configured(root: &Path, distribution: Distribution) -> Vec<String>
         let text = fs::read_to_string(place(root, &path)).unwrap_or_default();
         read_configuration(&text, &mut arguments);
     }
-    let units = ["k3s", "k3s-server", "rke2-server"].map(|unit| format!("/etc/systemd/system/{unit}.service"));
+    let units =
+        ["k3s", "k3s-server", "rke2-server"].map(|unit| format!("/etc/systemd/system/{unit}.service"));
     let units = units.iter().filter_map(|unit| fs::read_to_string(place(root, unit)).ok());
     arguments.extend(units.flat_map(|unit| of_unit(&unit)));
     arguments
@@ -126,7 +127,8 @@ fn texts(value: &Value) -> Vec<String> {
 
 /// The arguments on the command line of a systemd unit, quoted or not.
 fn of_unit(unit: &str) -> Vec<String> {
-    let mut words = unit.split(|c: char| c.is_whitespace() || "'\"\\".contains(c)).filter(|word| !word.is_empty());
+    let mut words =
+        unit.split(|c: char| c.is_whitespace() || "'\"\\".contains(c)).filter(|word| !word.is_empty());
     let mut found = Vec::new();
     while let Some(word) = words.next() {
         match word.strip_prefix("--").and_then(|word| word.strip_prefix(HANDED_ON)) {

@@ -48,11 +48,13 @@ pub(crate) fn patch(
 fn annotate(pod: &mut Value, mark: &str) -> Result<(), SetupError> {
     let mut place = pod;
     for key in ["metadata", "annotations"] {
-        let object = place.as_object_mut().ok_or_else(|| SetupError::Manifest(format!("no place for {key}")))?;
+        let object =
+            place.as_object_mut().ok_or_else(|| SetupError::Manifest(format!("no place for {key}")))?;
         place = object.entry(key).or_insert_with(|| json!({}));
     }
     let annotations = place.as_object_mut();
-    let annotations = annotations.ok_or_else(|| SetupError::Manifest("annotations are no object".to_owned()))?;
+    let annotations =
+        annotations.ok_or_else(|| SetupError::Manifest("annotations are no object".to_owned()))?;
     annotations.insert(ANNOTATION.to_owned(), mark.into());
     Ok(())
 }

@@ -144,7 +144,8 @@ mod tests {
     fn an_answer_is_kept_and_forgotten() {
         let root = tempfile::tempdir().expect("a directory");
         assert_eq!(super::answer(root.path()), None);
-        let answer = Answer { revision: "1".to_owned(), outcome: Outcome::RolledBack, message: "why".to_owned() };
+        let answer =
+            Answer { revision: "1".to_owned(), outcome: Outcome::RolledBack, message: "why".to_owned() };
         set_answer(root.path(), Some(&answer)).expect("a writable directory");
         assert_eq!(super::answer(root.path()), Some(answer));
         set_answer(root.path(), None).expect("a writable directory");

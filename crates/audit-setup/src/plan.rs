@@ -5,9 +5,9 @@ use std::{fs, path::Path};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    apply::is_there,
     Distribution, Endpoint, SetupError, apiserver,
     apiserver::{Process, flag},
+    apply::is_there,
     manifest,
     snippets::{self, Settings},
 };

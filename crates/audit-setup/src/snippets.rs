@@ -169,8 +169,10 @@ pub fn snippet(distribution: Distribution, policy: &str, secret: &str) -> String
     let folder = distribution.folder();
     let [policy_path, webhook_path] = Plan::read_at_start(distribution);
     let placeholder = format!("(what this prints: {secret})");
-    let mut files =
-        vec![file(policy_path.clone(), policy.to_owned(), false), file(webhook_path.clone(), placeholder, true)];
+    let mut files = vec![
+        file(policy_path.clone(), policy.to_owned(), false),
+        file(webhook_path.clone(), placeholder, true),
+    ];
     let named = [(POLICY_FLAG, policy_path.as_str()), (WEBHOOK_FLAG, webhook_path.as_str())];
     let flags: Vec<_> =
         named.into_iter().chain(FLAGS).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -183,7 +185,8 @@ pub fn snippet(distribution: Distribution, policy: &str, secret: &str) -> String
     let commands = Settings { distribution, folder, flags: &flags, files: &files }.commands(secret);
     let head = format!("# {distribution}. On each control-plane node, as root:\n");
     // Talos has no shell, and its patch holds the files.
-    let commands = if distribution == Distribution::Talos { String::new() } else { format!("{head}{commands}\n") };
+    let commands =
+        if distribution == Distribution::Talos { String::new() } else { format!("{head}{commands}\n") };
     commands + &steps.join("\n\n") + "\n"
 }
 

@@ -241,7 +241,11 @@ fn a_machine_is_seen_as_it_is() {
             Webhook::Saker => "saker".to_owned(),
             Webhook::Other(path) => path.clone(),
         };
-        assert_eq!((Some(found.distribution.to_string()), webhook), (case.distribution, case.webhook), "{name}");
+        assert_eq!(
+            (Some(found.distribution.to_string()), webhook),
+            (case.distribution, case.webhook),
+            "{name}"
+        );
         assert_eq!(found.restart_required, case.restart_required, "{name}");
         assert_eq!(found.policy, case.policy, "{name}");
         assert_eq!(found.log.map(|path| path.display().to_string()), case.log, "{name}");
@@ -252,8 +256,18 @@ fn a_machine_is_seen_as_it_is() {
 fn a_snippet_has_all_but_the_secret() {
     let secret = "kubectl get secret x";
     for (distribution, parts) in [
-        (Distribution::Kubeadm, ["manifests/kube-apiserver.yaml", "- --audit-webhook-mode=batch", "kubeadm-config"]),
-        (Distribution::K3s, ["cat > /etc/rancher/k3s/config.yaml.d/90-saker-audit.yaml", "kube-apiserver-arg+:", "systemctl restart k3s"]),
+        (
+            Distribution::Kubeadm,
+            ["manifests/kube-apiserver.yaml", "- --audit-webhook-mode=batch", "kubeadm-config"],
+        ),
+        (
+            Distribution::K3s,
+            [
+                "cat > /etc/rancher/k3s/config.yaml.d/90-saker-audit.yaml",
+                "kube-apiserver-arg+:",
+                "systemctl restart k3s",
+            ],
+        ),
         (Distribution::Talos, ["talosctl patch mc", "path: /var/etc/saker/audit-policy.yaml", "POLICY"]),
         (Distribution::Other, ["--audit-webhook-mode=batch", "POLICY", "managed API server"]),
     ] {

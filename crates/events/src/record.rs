@@ -31,14 +31,16 @@ pub struct Header {
     pub ts: u64,
     /// `syscall` or `k8s_audit`.
     pub source: &'static str,
-    /// The node's name.
+    /// The node's name, in alerts.
     pub hostname: std::sync::Arc<str>,
+    /// The recorded machine's name, if it is not the node itself.
+    pub machine: Option<std::sync::Arc<str>>,
     /// Time of the first event of this run or file, nanoseconds since the epoch.
     pub first_ts: u64,
     /// Time of the event before, nanoseconds since the epoch; 0 for the first.
     pub previous_ts: u64,
     /// Kind of an event that nobody's call made.
-    pub async_type: Option<&'static str>,
+    pub async_type: Option<Cow<'static, str>>,
 }
 
 impl Header {

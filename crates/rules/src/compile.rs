@@ -322,7 +322,8 @@ impl Compiler<'_, '_> {
         if !tells || !args.iter().any(|arg| self.has_event_type(arg)) {
             return Ok(());
         }
-        let message = format!("filter error: 'evt.type' cannot be compared under a transformer: '{}'", check.left);
+        let message =
+            format!("filter error: 'evt.type' cannot be compared under a transformer: '{}'", check.left);
         Err(TextError::new(message, check.span.start).help("compare evt.type itself".to_owned()))
     }
 

@@ -31,8 +31,9 @@ const GLOB: &[&str] = &["glob", "iglob", "pmatch", "in", "exists", "= anyof", "c
 const NUMBER: &[&str] = &["=", "!=", "<", "<=", ">", ">=", "in", "exists"];
 const ADDRESS: &[&str] = &["=", "!=", "in", "exists"];
 const LIST: &[&str] = &["in", "intersects", "exists"];
-const NAMES: &[&str] =
-    &["bash", "Bash", "sh", "b", "x*", "b?sh*", "/usr", "/usr/lib", "", "YmFzaA==", "-a -bx", "-ab sh x", "-b"];
+const NAMES: &[&str] = &[
+    "bash", "Bash", "sh", "b", "x*", "b?sh*", "/usr", "/usr/lib", "", "YmFzaA==", "-a -bx", "-ab sh x", "-b",
+];
 const PATTERNS: &[&str] = &["bash", "b.*", ".*sh", "x?.+", "B*a+s.|sh", "b?sh*", "/usr.*|", "."];
 const SMALL: &[&str] = &["0", "1", "2", "7"];
 const ADDRESSES: &[&str] = &["10.0.0.1", "10.9.0.1", "192.168.0.1", "::1"];

@@ -1,6 +1,9 @@
 //! The mappings inside the configuration, one type each.
 
-use std::{net::{IpAddr, SocketAddr}, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use saker_crds::bundle::MANIFEST_NAME;
 use schemars::JsonSchema;

@@ -8,7 +8,8 @@ use jiff::{Timestamp, ToSpan as _};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, Client, api::PostParams};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 use saker_audit_setup::{Endpoint, order::KUBECONFIG};
 
@@ -44,7 +45,9 @@ impl Issued {
 
 /// The command that prints the kubeconfig.
 pub(super) fn print_command(namespace: &str) -> String {
-    format!("kubectl -n {namespace} get secret {CLIENT} -o go-template='{{{{index .data \"{KUBECONFIG}\" | base64decode}}}}'")
+    format!(
+        "kubectl -n {namespace} get secret {CLIENT} -o go-template='{{{{index .data \"{KUBECONFIG}\" | base64decode}}}}'"
+    )
 }
 
 /// Makes what is missing or ends soon.
@@ -52,25 +55,14 @@ pub(super) async fn keep(client: &Client, namespace: &str, endpoint: &str) -> an
     let secrets = Secrets { api: Api::namespaced(client.clone(), namespace), namespace };
     let now = Timestamp::now();
     let authority = secrets.keep(AUTHORITY, |_| true, || Authority::make(now)).await?;
-    let authority = Authority::read(&authority).context("the Secret of the authority is damaged: empty it")?;
+    let authority =
+        Authority::read(&authority).context("the Secret of the authority is damaged: empty it")?;
     let same_authority = |parts: &Parts| parts.text("ca.crt") == Some(authority.certificate.clone());
-    let names = names(endpoint);
-    let same = |parts: &Parts| same_authority(parts) && parts.text("names").as_deref() == Some(&names.join(","));
-    secrets.keep(SERVER, same, || authority.server(&names, now)).await?;
     let same = |parts: &Parts| same_authority(parts) && parts.text("endpoint").as_deref() == Some(endpoint);
+    secrets.keep(SERVER, same, || authority.server(endpoint, now)).await?;
     let client = secrets.keep(CLIENT, same, || authority.client(endpoint, now)).await?;
     let kubeconfig = client.text(KUBECONFIG).context("the Secret of the kubeconfig is damaged: empty it")?;
     Ok(Issued { kubeconfig, until: client.until().unwrap_or(now) })
-}
-
-/// What the agents are called: where the endpoint is, and each by itself.
-fn names(endpoint: &str) -> Vec<String> {
-    let host = reqwest::Url::parse(endpoint).ok().and_then(|url| url.host_str().map(str::to_owned));
-    // Brackets belong to addresses in URLs alone.
-    let host = host.map(|host| host.trim_matches(['[', ']']).to_owned());
-    let own = ["127.0.0.1", "localhost"].map(str::to_owned);
-    let other = host.filter(|host| !own.contains(host));
-    own.into_iter().chain(other).collect()
 }
 
 fn is_good(until: Timestamp, now: Timestamp) -> bool {
@@ -111,7 +103,8 @@ impl Secrets<'_> {
         make: impl FnOnce() -> anyhow::Result<Parts>,
     ) -> anyhow::Result<Parts> {
         let namespace = self.namespace;
-        let missing = || format!("cannot read the Secret {namespace}/{name}: the chart makes it (auditSink.enabled)");
+        let missing =
+            || format!("cannot read the Secret {namespace}/{name}: the chart makes it (auditSink.enabled)");
         let mut secret = self.api.get(name).await.with_context(missing)?;
         let parts = Parts(secret.data.clone().unwrap_or_default());
         if parts.until().is_some_and(|until| is_good(until, Timestamp::now())) && is_wanted(&parts) {
@@ -120,7 +113,10 @@ impl Secrets<'_> {
         let parts = make()?;
         secret.data = Some(parts.0.clone());
         // The resource version lets nobody overwrite what another operator just made.
-        self.api.replace(name, &PostParams::default(), &secret).await.with_context(|| format!("cannot keep {name}"))?;
+        self.api
+            .replace(name, &PostParams::default(), &secret)
+            .await
+            .with_context(|| format!("cannot keep {name}"))?;
         tracing::info!(secret = name, "made a certificate for audit events");
         Ok(parts)
     }
@@ -152,12 +148,19 @@ impl Authority {
         Ok(params)
     }
 
-    /// For the agents.
-    fn server(&self, names: &[String], now: Timestamp) -> anyhow::Result<Parts> {
+    /// For the agents, each of which is reached from its own node, at the endpoint or at the loopback address.
+    fn server(&self, endpoint: &str, now: Timestamp) -> anyhow::Result<Parts> {
+        let url = reqwest::Url::parse(endpoint).with_context(|| format!("--audit-endpoint {endpoint}"))?;
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let mut names: Vec<_> = ["127.0.0.1", "::1", "localhost"].map(str::to_owned).into();
+        if !names.iter().any(|name| name == host) {
+            names.push(host.to_owned());
+        }
         let until = now + (SERVER_DAYS * 24).hours();
-        let (certificate, key) = self.sign(names, ExtendedKeyUsagePurpose::ServerAuth, now, until)?;
+        let (certificate, key) = self.sign(&names, ExtendedKeyUsagePurpose::ServerAuth, now, until)?;
         let ca = self.certificate.clone();
-        let parts = [("ca.crt", ca), ("tls.crt", certificate), ("tls.key", key), ("names", names.join(","))];
+        let parts =
+            [("ca.crt", ca), ("tls.crt", certificate), ("tls.key", key), ("endpoint", endpoint.to_owned())];
         Ok(Parts::of(parts, until))
     }
 
@@ -171,7 +174,10 @@ impl Authority {
             client: Some((certificate.into_bytes(), key.into_bytes())),
         };
         let (kubeconfig, url) = (endpoint.kubeconfig(), endpoint.url);
-        Ok(Parts::of([("ca.crt", self.certificate.clone()), (KUBECONFIG, kubeconfig), ("endpoint", url)], until))
+        Ok(Parts::of(
+            [("ca.crt", self.certificate.clone()), (KUBECONFIG, kubeconfig), ("endpoint", url)],
+            until,
+        ))
     }
 
     fn sign(
@@ -199,7 +205,7 @@ mod tests {
         let now = Timestamp::now();
         let made = Authority::make(now).unwrap();
         let authority = Authority::read(&made).unwrap();
-        let server = authority.server(&names("https://10.96.0.7:8766/k8s-audit"), now).unwrap();
+        let server = authority.server("https://10.96.0.9:8766/k8s-audit", now).unwrap();
         let client = authority.client("https://127.0.0.1:8766/k8s-audit", now).unwrap();
         for parts in [&server, &client] {
             assert_eq!(parts.text("ca.crt"), made.text("ca.crt"));
@@ -219,14 +225,12 @@ mod tests {
     }
 
     #[test]
-    fn the_agents_are_called_what_the_endpoint_says() {
-        assert_eq!(names("https://127.0.0.1:8766/k8s-audit"), ["127.0.0.1", "localhost"]);
-        assert_eq!(names("https://[fd00::7]:8766/k8s-audit"), ["127.0.0.1", "localhost", "fd00::7"]);
-    }
-
-    #[test]
     fn the_command_prints_a_key_of_the_secret() {
         let command = print_command("ns");
-        assert!(command.ends_with(r#"-o go-template='{{index .data "audit-webhook.kubeconfig" | base64decode}}'"#), "{command}");
+        assert!(
+            command
+                .ends_with(r#"-o go-template='{{index .data "audit-webhook.kubeconfig" | base64decode}}'"#),
+            "{command}"
+        );
     }
 }

@@ -1,10 +1,6 @@
 //! The nodes with an API server, and what is to be said of each. Pure.
 
-use saker_audit_setup::{
-    Distribution,
-    order::Order,
-    restart_command,
-};
+use saker_audit_setup::{Distribution, order::Order, restart_command};
 use saker_crds::{
     agent::{ApiServer, Webhook},
     audit_sink::Mode,
@@ -70,7 +66,9 @@ impl Node {
     pub(super) fn state(&self, mode: Mode, order: &Order) -> (State, String) {
         match mode {
             Mode::Patch => self.state_of_patch(order),
-            _ if self.has_task(order) => (State::Pending, "the changes of mode Patch are taken back".to_owned()),
+            _ if self.has_task(order) => {
+                (State::Pending, "the changes of mode Patch are taken back".to_owned())
+            }
             _ if self.has_failed(order) => (State::Failed, self.message()),
             Mode::Off => (State::Off, String::new()),
             Mode::Snippet => self.state_of_webhook("status.snippet says what to do on this node"),
@@ -87,7 +85,10 @@ impl Node {
         }
         if !self.distribution().is_patchable() {
             let name = self.distribution();
-            return (State::Unsupported, format!("{name} takes its settings elsewhere: use mode Snippet or Tail"));
+            return (
+                State::Unsupported,
+                format!("{name} takes its settings elsewhere: use mode Snippet or Tail"),
+            );
         }
         if self.has_task(order) {
             let waits = "its turn has not come, or no set-up pod runs there (chart value auditSink.patch)";

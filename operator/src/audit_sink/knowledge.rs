@@ -43,7 +43,8 @@ impl Knowledge {
         let loaded = loaded(context);
         let rules = AuditRule::all(&loaded);
         self.policy = derive(&rules).to_string();
-        self.checked = policies.into_iter().map(|policy| (policy.to_owned(), blind(policy, &rules))).collect();
+        self.checked =
+            policies.into_iter().map(|policy| (policy.to_owned(), blind(policy, &rules))).collect();
         self.versions = versions;
     }
 }

@@ -51,7 +51,8 @@ pub(super) fn wanted(
         let order = Order { tail, log_file, restart, ..Order::default() };
         return Ordered { order, policy: String::new() };
     }
-    if let Some(present) = present.filter(|present| present.order.patch && present.order.revision == revision) {
+    if let Some(present) = present.filter(|present| present.order.patch && present.order.revision == revision)
+    {
         return present.clone();
     }
     let order = Order { patch, revision, digest: digest(policy, kubeconfig), restart, ..Order::default() };
@@ -74,7 +75,8 @@ impl Ordered {
 /// What the ConfigMap says, if it is there and readable.
 pub(super) async fn read(client: &Client, namespace: &str) -> anyhow::Result<Option<Ordered>> {
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    let map = api.get_opt(NAME).await.with_context(|| format!("cannot read the ConfigMap {namespace}/{NAME}"))?;
+    let map =
+        api.get_opt(NAME).await.with_context(|| format!("cannot read the ConfigMap {namespace}/{NAME}"))?;
     Ok(map.and_then(|map| {
         let mut data = map.data?;
         let order = serde_json::from_str(data.get(ORDER)?).ok()?;

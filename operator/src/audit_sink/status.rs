@@ -43,7 +43,8 @@ struct Said {
 impl Facts<'_> {
     /// The status.
     pub(super) fn status(&self, now: Timestamp) -> AuditSinkStatus {
-        let states: Vec<_> = self.nodes.iter().map(|node| (node, node.state(self.mode(), self.order))).collect();
+        let states: Vec<_> =
+            self.nodes.iter().map(|node| (node, node.state(self.mode(), self.order))).collect();
         let node = |(node, (state, message)): &(&Node, (State, String))| ControlPlaneNode {
             name: node.name.clone(),
             distribution: node.distribution().to_string(),
@@ -146,14 +147,19 @@ impl Facts<'_> {
                 kinds.push(kind);
             }
         }
-        kinds.into_iter().map(|kind| snippet(kind, self.knowledge.policy(), &secret)).collect::<Vec<_>>().join("\n")
+        kinds
+            .into_iter()
+            .map(|kind| snippet(kind, self.knowledge.policy(), &secret))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     fn condition(&self, said: Said, now: Timestamp) -> Condition {
         let Said { type_, holds, reason, mut message } = said;
         if type_ == condition::CONFIGURED && self.issued.ends_soon(now) {
             let until = self.issued.until;
-            message = format!("the API servers' certificate ends at {until}: change spec.revision. {message}");
+            message =
+                format!("the API servers' certificate ends at {until}: change spec.revision. {message}");
         }
         let status = if holds { "True" } else { "False" };
         let before = self.sink.status.iter().flat_map(|status| &status.conditions).find(|c| c.type_ == type_);

@@ -72,7 +72,8 @@ fn check(case: Case) {
     let name = case.name;
     let sink = sink(case.spec);
     let nodes: Vec<_> = case.nodes.into_iter().map(NodeCase::node).collect();
-    let narrow = BTreeMap::from([("narrow".to_owned(), vec!["A rule".to_owned()]), ("wide".to_owned(), vec![])]);
+    let narrow =
+        BTreeMap::from([("narrow".to_owned(), vec!["A rule".to_owned()]), ("wide".to_owned(), vec![])]);
     let knowledge = Knowledge::of("POLICY", narrow);
     let mut present = wanted(&sink.spec, revision(&sink), None, "POLICY", "KUBECONFIG");
     present.order.turn = case.current;
@@ -107,8 +108,7 @@ fn check(case: Case) {
 
 #[test]
 fn control_planes() {
-    let cases: Vec<Case> =
-        serde_saphyr::from_str(include_str!("../../tests/cases/audit_sink.yaml")).unwrap();
+    let cases: Vec<Case> = serde_saphyr::from_str(include_str!("../../tests/cases/audit_sink.yaml")).unwrap();
     assert!(cases.len() > 10);
     cases.into_iter().for_each(check);
 }
@@ -131,8 +131,14 @@ fn a_condition_keeps_its_time_until_its_status_changes() {
     let (knowledge, order, issued) = (Knowledge::default(), Ordered::default().order, issued(10));
     let mut sink = sink(AuditSinkSpec::default());
     let status = |sink: &AuditSink, second| {
-        let facts =
-            Facts { sink, nodes: &[], order: &order, knowledge: &knowledge, issued: &issued, namespace: "ns" };
+        let facts = Facts {
+            sink,
+            nodes: &[],
+            order: &order,
+            knowledge: &knowledge,
+            issued: &issued,
+            namespace: "ns",
+        };
         facts.status(Timestamp::from_second(second).unwrap())
     };
     let first = status(&sink, NOW);

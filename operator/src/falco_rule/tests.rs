@@ -93,6 +93,7 @@ fn context(server: &Shared, rules: Vec<FalcoRule>) -> Context {
         exceptions,
         compiler: fixture::compiler().into(),
         metrics: Arc::new(Metrics::new().unwrap()),
+        owner: None,
         memory: Mutex::default(),
     }
 }

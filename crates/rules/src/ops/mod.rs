@@ -226,7 +226,9 @@ fn ordered(op: Op, order: Ordering) -> bool {
 
 fn equal(value: &Value<'_>, literal: &Literal) -> bool {
     match (literal, value) {
-        (Literal::Text(literal), Value::Text(value) | Value::Bytes(value)) => literal.as_slice() == value.as_ref(),
+        (Literal::Text(literal), Value::Text(value) | Value::Bytes(value)) => {
+            literal.as_slice() == value.as_ref()
+        }
         (Literal::Bool(literal), Value::Bool(value)) => literal == value,
         (Literal::Ip(literal), Value::Ip(value)) => literal == value,
         (Literal::Net(net, bits), Value::Ip(address) | Value::Net(address, _)) => {

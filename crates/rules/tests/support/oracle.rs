@@ -53,7 +53,8 @@ impl Oracle<'_> {
     fn with_texts(&self, check: &Check, values: &[Value<'_>], texts: &[Vec<u8>]) -> bool {
         let mut seen = texts;
         // The one transformer of the test that makes a list.
-        let mut every = check.op == Op::In && matches!(check.left, Operand::Transform { selector: None, name: Transformer::GetOpt, .. });
+        let mut every = check.op == Op::In
+            && matches!(check.left, Operand::Transform { selector: None, name: Transformer::GetOpt, .. });
         if let Operand::Field { name, .. } = &check.left {
             let field = self.schema.field(self.schema.find_field(self.source, name).unwrap()).unwrap();
             let endpoints = field.quantifier == Quantifier::Endpoints;
@@ -107,7 +108,8 @@ impl Oracle<'_> {
                 let words = first.split(|b| *b == b' ').filter(|w| !w.is_empty()).collect();
                 let found = options(words, &texts[1][0]);
                 let Some(wanted) = selector.map(str::as_bytes) else {
-                    let flat = found.into_iter().flat_map(|(name, value)| [vec![name]].into_iter().chain(value));
+                    let flat =
+                        found.into_iter().flat_map(|(name, value)| [vec![name]].into_iter().chain(value));
                     return Some(Value::List(flat.map(Value::owned).collect()));
                 };
                 let last = found.into_iter().filter(|(name, _)| [*name] == wanted).last()?;
