@@ -19,7 +19,7 @@ use std::{
 };
 
 pub use alerts::{AGENTS, Alerts};
-pub use cluster::{Cluster, NAMESPACE, checkout};
+pub use cluster::{Cluster, NAMESPACE, NODE, checkout};
 pub use fleet::{Fleet, start_operator};
 pub use node::{Kind, Node, rules_files};
 pub use process::Process;

@@ -14,6 +14,11 @@ pub struct Args {
     #[arg(long)]
     pub namespace: Option<String>,
 
+    /// Namespace whose FalcoRules may see the events of the whole fleet, as scope Cluster asks; those of others are
+    /// confined to their own pods and audit events. Repeatable; without it every namespace may.
+    #[arg(long = "fleet-namespace", value_name = "NAMESPACE")]
+    pub fleet_namespaces: Vec<String>,
+
     /// Base URL of an agent outside the cluster, for example http://127.0.0.1:8765. Repeatable; without it the
     /// agents' pods in the namespace are asked.
     #[arg(long = "agent-url", value_name = "URL")]

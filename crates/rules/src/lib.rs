@@ -18,6 +18,7 @@
 
 pub mod append_output;
 pub mod ast;
+pub mod binding;
 pub mod bundle;
 mod check;
 mod collect;

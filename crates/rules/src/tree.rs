@@ -23,8 +23,9 @@ const MAX_GATE_BYTES: usize = 1 << 20;
 /// Rules, and what all of them have in common was found to hold.
 #[derive(Debug, Default)]
 pub(crate) struct Branch {
-    /// The first of its rules.
+    /// The first and the last of its rules.
     first: usize,
+    last: usize,
     /// Rules with what is left to hold.
     rules: Vec<(usize, Vec<usize>)>,
     /// What several rules need.
@@ -37,18 +38,28 @@ pub(crate) struct Branch {
 /// The rules that an event matches.
 pub(crate) struct Found<'f> {
     pub(crate) rules: &'f mut Vec<usize>,
-    /// Only the first counts.
+    /// The first so far, if only that one counts.
+    pub(crate) first: Option<usize>,
+    /// Of the rules that are not in shadow only the first counts.
     pub(crate) first_only: bool,
+    /// From this rule on all are in shadow.
+    pub(crate) shadow: usize,
 }
 
 impl Found<'_> {
     fn wants(&self, rule: usize) -> bool {
-        !self.first_only || self.rules.first().is_none_or(|found| rule < *found)
+        self.wants_any(rule, rule)
+    }
+
+    /// Whether a rule among these could count.
+    fn wants_any(&self, first: usize, last: usize) -> bool {
+        last >= self.shadow || self.first.is_none_or(|found| first < found)
     }
 
     fn add(&mut self, rule: usize) {
-        if self.first_only {
-            self.rules.clear();
+        if self.first_only && rule < self.shadow {
+            self.rules.retain(|found| *found >= self.shadow);
+            self.first = Some(rule);
         }
         self.rules.push(rule);
     }
@@ -68,13 +79,13 @@ impl Branch {
             }
         }
         for (node, below) in &self.tests {
-            if found.wants(below.first) && run.holds(*node) {
+            if found.wants_any(below.first, below.last) && run.holds(*node) {
                 below.find(run, found);
             }
         }
         for lookup in &self.lookups {
             for below in run.opened(lookup).iter().filter_map(|gate| self.gated.get(gate)) {
-                if found.wants(below.first) {
+                if found.wants_any(below.first, below.last) {
                     below.find(run, found);
                 }
             }
@@ -133,7 +144,8 @@ impl<'p> Trees<'p> {
 
     fn branch(&mut self, entries: Vec<Entry>, level: usize) -> Branch {
         let first = entries.iter().map(|entry| entry.rule).min().unwrap_or(usize::MAX);
-        let mut branch = Branch { first, ..Branch::default() };
+        let last = entries.iter().map(|entry| entry.rule).max().unwrap_or(0);
+        let mut branch = Branch { first, last, ..Branch::default() };
         if entries.len() < 2 || level >= MAX_LEVELS {
             branch.rules = entries.into_iter().map(|entry| (entry.rule, entry.needs)).collect();
             return branch;
