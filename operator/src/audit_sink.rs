@@ -54,7 +54,8 @@ impl AuditSinks {
         }
         let services: Api<Service> = Api::namespaced(context.client.clone(), &context.namespace);
         let service = services.get(SERVICE).await;
-        let service = service.with_context(|| format!("cannot read the Service {SERVICE}, which the chart makes"))?;
+        let service =
+            service.with_context(|| format!("cannot read the Service {SERVICE}, which the chart makes"))?;
         let address = service.spec.and_then(|spec| spec.cluster_ip).and_then(|ip| ip.parse().ok());
         let address = address.with_context(|| format!("the Service {SERVICE} has no address"))?;
         Ok(format!("https://{}/k8s-audit", SocketAddr::new(address, PORT)))
@@ -98,7 +99,7 @@ async fn reconcile(
     let wanted = order::wanted(&spec, revision, present.as_ref(), knowledge.policy(), &issued.kubeconfig);
     let wanted = wanted.with_turn(&nodes, present.as_ref());
     if present.as_ref() != Some(&wanted) {
-        order::write(&context.client, &context.namespace, &wanted).await?;
+        order::write(context, &wanted).await?;
     }
     if let Some(sink) = &sink {
         let facts = Facts {
