@@ -17,3 +17,13 @@ pub mod leader;
 pub mod metrics;
 pub mod owner;
 pub mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// The program.
+#[tokio::main]
+pub async fn main() -> ExitCode {
+    run::main(args::Args::parse()).await
+}
