@@ -10,5 +10,6 @@ pub mod fields;
 pub mod fmt;
 pub mod record;
 pub mod replay;
+pub mod status;
 pub mod test;
 pub mod validate;

@@ -1,5 +1,7 @@
 //! What an agent's `/status` says about the bundle it runs: the part of the answer that the operator reads.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Path of the endpoint.
@@ -15,10 +17,40 @@ pub struct AgentStatus {
     pub hostname: String,
     /// Hash of the bundle whose rules run; none as long as there was no bundle.
     pub bundle: Option<String>,
+    /// Its version.
+    pub version: String,
+    /// When it started, seconds since the Unix epoch: what it counts, it counts from then on.
+    pub started: u64,
     /// The rules in force.
     pub rules: RulesStatus,
+    /// Its sources of events, by name.
+    pub sources: BTreeMap<String, SourceStatus>,
+    /// Matches by the file of the rule.
+    pub hits: BTreeMap<String, Hits>,
     /// The audit source.
     pub k8s_audit: AuditStatus,
+}
+
+/// A source of events.
+#[derive(Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct SourceStatus {
+    /// `off`, `running` or `failed`.
+    pub state: String,
+    /// Why it failed.
+    pub reason: Option<String>,
+    /// Events lost.
+    pub lost: u64,
+}
+
+/// Matches of the rules of a file.
+#[derive(Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct Hits {
+    /// How many.
+    pub matches: u64,
+    /// Time of the last event that matched, nanoseconds since the Unix epoch.
+    pub last: u64,
 }
 
 /// The audit source.
@@ -78,6 +110,12 @@ pub struct Answer {
 #[derive(Deserialize, Debug, Clone, Default, PartialEq, Eq)]
 #[serde(default)]
 pub struct RulesStatus {
+    /// How many are evaluated.
+    pub loaded: u64,
+    /// How many this agent refused.
+    pub rejected: u64,
+    /// How many are evaluated and cannot match there.
+    pub blind: u64,
     /// Rules that this agent refused.
     pub reasons: Vec<RejectedRule>,
     /// Why the last change was not taken over.

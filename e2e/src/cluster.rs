@@ -13,6 +13,9 @@ use serde_json::Value;
 /// Namespace of the deployment.
 pub const NAMESPACE: &str = "saker-system";
 
+/// The node that the agent's pod is on.
+pub const NODE: &str = "node-1";
+
 /// A kube-apiserver, reached through kubectl.
 #[derive(Debug, Clone)]
 pub struct Cluster {
@@ -55,6 +58,11 @@ impl Cluster {
     /// Applies an object.
     pub fn apply(&self, yaml: &str) -> anyhow::Result<String> {
         run(self.tool("kubectl").args(["apply", "-f", "-"]), yaml)
+    }
+
+    /// Makes an object; unlike `apply` kubectl keeps no copy in it, so that it may be large.
+    pub fn create(&self, yaml: &str) -> anyhow::Result<String> {
+        run(self.tool("kubectl").args(["create", "-f", "-"]), yaml)
     }
 
     /// Asks the API server what it would say to an object.
@@ -101,7 +109,7 @@ impl Cluster {
         run(script.arg(verb).arg(&self.folder), "").map(|_| ())
     }
 
-    /// The administrator's credentials.
+    /// The administrator's kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
         self.folder.join("admin.kubeconfig")
     }

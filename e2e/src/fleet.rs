@@ -83,10 +83,14 @@ impl Fleet {
 
     /// The operator again, with its admission webhook.
     pub fn restart_operator_with_webhook(&mut self) -> anyhow::Result<()> {
-        self.operator.stop()?;
         let address = free_address()?;
-        let args = ["--webhook-listen", &address, "--webhook-address", &address];
-        self.operator = operator(&self.cluster, &self.folder, &args)?;
+        self.restart_operator(&["--webhook-listen", &address, "--webhook-address", &address])
+    }
+
+    /// The operator again, with these arguments too.
+    pub fn restart_operator(&mut self, args: &[&str]) -> anyhow::Result<()> {
+        self.operator.stop()?;
+        self.operator = operator(&self.cluster, &self.folder, args)?;
         Ok(())
     }
 

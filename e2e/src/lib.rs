@@ -19,9 +19,9 @@ use std::{
 };
 
 pub use alerts::{AGENTS, Alerts};
-pub use cluster::{Cluster, NAMESPACE, checkout};
+pub use cluster::{Cluster, NAMESPACE, NODE, checkout};
 pub use fleet::{Fleet, start_operator};
-pub use node::{Node, rules_files};
+pub use node::{Kind, Node, rules_files};
 pub use process::Process;
 pub use proxy::{Asked, Proxy};
 pub use reqwest::Method;

@@ -10,6 +10,8 @@ use std::{
 use anyhow::Context as _;
 use serde_json::Value;
 
+use crate::cluster::NODE;
+
 /// Ends with its owner. What it prints is in two files.
 pub struct Process {
     child: Child,
@@ -42,6 +44,8 @@ impl Process {
         let child = Command::new(Path::new(&binaries).join(program))
             .args(args)
             .env("KUBECONFIG", kubeconfig)
+            // As the DaemonSet says it: the name of the node that the test's pod is on.
+            .env("FALCO_HOSTNAME", NODE)
             .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(append(&out)?)

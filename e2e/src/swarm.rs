@@ -36,6 +36,9 @@ struct Shared {
     /// Nodes from this number on do not answer.
     answering: AtomicU64,
     asked: AtomicU64,
+    /// Files whose rules match all the time.
+    matching: Vec<String>,
+    started: Instant,
 }
 
 /// Nodes that exist until they are removed.
@@ -45,13 +48,15 @@ pub struct Swarm {
 }
 
 impl Swarm {
-    /// Makes the objects, and answers for their agents.
-    pub fn start(rest: &Rest, count: usize) -> anyhow::Result<Self> {
+    /// Makes the objects, and answers for their agents, with rising counts for the rules of some files.
+    pub fn start(rest: &Rest, count: usize, matching: Vec<String>) -> anyhow::Result<Self> {
         let shared = Shared {
             count,
             announced: Mutex::default(),
             answering: AtomicU64::new(u64::MAX),
             asked: AtomicU64::new(0),
+            matching,
+            started: Instant::now(),
         };
         let swarm = Self { shared: Arc::new(shared), rest: rest.clone() };
         swarm.remove()?;
@@ -70,6 +75,7 @@ impl Swarm {
         let now = json!({"gracePeriodSeconds": 0});
         let pods = pods.map(|name| (Method::DELETE, format!("{PODS}/{name}"), now.clone()));
         self.rest.send_all(pods.collect())?;
+        self.rest.delete_all(SAKER_NODES)?;
         let nodes = self.rest.list(&format!("{NODES}?labelSelector={LABEL}"))?;
         let nodes = nodes.iter().filter_map(|node| node["metadata"]["name"].as_str());
         self.rest
@@ -114,6 +120,8 @@ impl Swarm {
 }
 
 const PODS: &str = "/api/v1/namespaces/saker-system/pods";
+/// Nothing here deletes what is owned by a node that is gone.
+const SAKER_NODES: &str = "/apis/saker.dev/v1alpha1/sakernodes";
 const NODES: &str = "/api/v1/nodes";
 const LABEL: &str = "saker.dev/simulated";
 
@@ -128,7 +136,16 @@ impl Shared {
         let there = announced.since.is_some_and(|since| since.elapsed() >= delay);
         let bundle = if there { announced.hash } else { announced.before };
         let rules = json!({"loaded": 1, "rejected": 0, "blind": 0, "reasons": [], "last_error": null});
-        warp::reply::json(&json!({"hostname": name(node), "bundle": bundle, "rules": rules})).into_response()
+        let seconds = self.started.elapsed().as_secs();
+        let hits =
+            |file: &String| (file.clone(), json!({"matches": seconds, "last": seconds * 1_000_000_000}));
+        let hits: serde_json::Map<_, _> = self.matching.iter().map(hits).collect();
+        let sources = json!({"syscall": {"state": "running", "events": seconds, "lost": seconds}});
+        let answer = json!({
+            "hostname": name(node), "bundle": bundle, "version": "0.1.0", "started": 1, "rules": rules,
+            "sources": sources, "hits": hits,
+        });
+        warp::reply::json(&answer).into_response()
     }
 }
 

@@ -156,7 +156,7 @@ fn state(object: &Value) -> String {
 fn faults_pass_and_nothing_is_left_of_them() {
     let Some(cluster) = Cluster::find() else { return };
     let rest = Rest::admin(&cluster).expect("a connection");
-    let swarm = Swarm::start(&rest, NODES).expect("nodes");
+    let swarm = Swarm::start(&rest, NODES, Vec::new()).expect("nodes");
     let mut chaos = Chaos::start(&cluster).expect("two operators");
     let first = eventually("an operator holds the Lease", || chaos.logs(), || chaos.holder());
 
@@ -194,6 +194,7 @@ fn faults_pass_and_nothing_is_left_of_them() {
     ));
     nothing_was_doubled(&chaos);
     a_deleted_bundle_comes_back(&chaos);
+    what_only_a_newer_operator_reads_is_told(&mut chaos);
     a_node_that_never_returns_blocks_nothing(&mut chaos, &swarm);
     rest.delete_all(API).expect("rules to delete");
     swarm.remove().expect("nodes to delete");
@@ -248,6 +249,41 @@ fn a_deleted_bundle_comes_back(chaos: &Chaos) {
     );
 }
 
+/// After a downgrade of the operator the CRDs of the newer one are still there, and objects that it took.
+fn what_only_a_newer_operator_reads_is_told(chaos: &mut Chaos) {
+    let priorities = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/rules/items/properties/priority/enum/-";
+    let newer = json!([{"op": "add", "path": priorities, "value": "Loud"}]).to_string();
+    let patched =
+        chaos.cluster.kubectl(&["patch", "crd", "falcorules.saker.dev", "--type=json", "-p", &newer]);
+    patched.expect("a newer CRD");
+    let mut object = rule(RULES, Some(0));
+    object["spec"]["rules"][0]["priority"] = "Loud".into();
+    let path = format!("{API}/chaos-{RULES}");
+    eventually(
+        "the newer CRD takes a newer object",
+        || chaos.logs(),
+        || chaos.rest.send(Method::POST, API, &object).ok(),
+    );
+    let told = eventually(
+        "the newer object is told to be unreadable",
+        || chaos.logs(),
+        || {
+            let object = chaos.rest.send(Method::GET, &path, &Value::Null).ok()?;
+            let accepted = object["status"]["conditions"][0].clone();
+            (accepted["reason"] == "Unreadable").then_some(accepted)
+        },
+    );
+    assert!(told["message"].as_str().unwrap_or_default().contains("Loud"), "{told:#}");
+    chaos.change();
+    eventually(
+        "the other rules go on",
+        || format!("{:#?}", chaos.wrong()),
+        || chaos.wrong().is_empty().then_some(()),
+    );
+    chaos.rest.send(Method::DELETE, &path, &Value::Null).expect("an object to delete");
+    Cluster::find().expect("the CRD as it was");
+}
+
 /// Its agent is silent for ever; then somebody deletes the Node.
 fn a_node_that_never_returns_blocks_nothing(chaos: &mut Chaos, swarm: &Swarm) {
     swarm.answer(NODES - 1);
@@ -291,6 +327,7 @@ fn only_what_is_ours(asked: &[Asked]) {
         path.contains("/namespaces/saker-system/")
             || path.starts_with("/apis/events.k8s.io/v1/namespaces/default/")
             || path.starts_with(API) && path.ends_with("/status")
+            || path.starts_with("/apis/saker.dev/v1alpha1/sakernodes/")
     };
     let strange: BTreeSet<_> = asked
         .iter()

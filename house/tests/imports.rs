@@ -43,6 +43,8 @@ const OURS: &[(&str, &[&str])] = &[
             "saker-audit-setup",
             "saker-capture",
             "saker-containers",
+            // `saker status` reads what the operator writes.
+            "saker-crds",
             "saker-engine",
             "saker-events",
             "saker-rules",
@@ -61,7 +63,8 @@ const OURS: &[(&str, &[&str])] = &[
 const FENCED: &[(&str, &[&str])] = &[
     ("aya", &["saker-source-syscall"]),
     ("aya-obj", &["saker-source-syscall"]),
-    ("kube", &["saker-operator", "saker-crds", "saker-agent"]),
+    // In the cli for `saker status` alone: it lists three kinds of objects, and writes nothing.
+    ("kube", &["saker-operator", "saker-crds", "saker-agent", "saker-cli"]),
     ("tonic", &["saker-containers"]),
     // The end-to-end tests stand between the operator and the API server, and answer for simulated nodes.
     ("warp", &["saker-agent", "saker-operator", "saker-source-k8s-audit", "saker-e2e"]),

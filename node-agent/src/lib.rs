@@ -21,6 +21,7 @@ mod containers;
 mod drops;
 mod log;
 mod metrics;
+mod operator;
 mod processes;
 mod reload;
 mod rules_source;

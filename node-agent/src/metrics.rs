@@ -3,7 +3,7 @@
 //! The numbers live where they arise; a scrape collects them into families of the prometheus crate.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     sync::atomic::Ordering::Relaxed,
     time::{SystemTime, UNIX_EPOCH},
@@ -228,7 +228,9 @@ impl Families {
             self.add(RULES_FILES, &[("file_name", file), ("sha256", sha256)], 1.0);
         }
         let mut tally = status.alerts.tally();
-        for rule in &rules.loaded {
+        let mut told = BTreeSet::new();
+        // Rules of several namespaces may have one name.
+        for rule in rules.loaded.iter().filter(|rule| told.insert(rule.name.as_str())) {
             let count = tally.remove(&rule.name).map_or(0, |t| t.count);
             self.matches(&rule.name, rule.priority, &rule.source, &rule.tags, count);
         }

@@ -91,6 +91,7 @@ impl Reloader {
         let same_files = matches!(update, Update::Files);
         match update {
             Update::Cluster(bundle::Update::Bundle(bundle), _place) => self.bundle = Some(bundle),
+            Update::Cluster(bundle::Update::Token(sha256), _) => return status.operator.set_token(sha256),
             Update::Cluster(bundle::Update::Refused(reason), _) => {
                 return status.rules().last_error = Some(reason);
             }

@@ -117,21 +117,24 @@ impl Agent {
         let outputs =
             Outputs::start(&config.outputs(), &Renderer::new(config.format()), config.queue_capacity())?;
         let status = Arc::new(Status::new(hostname(), Alerts::new(outputs)));
+        if config.kubernetes.enabled {
+            status.operator.expect();
+        }
         let containers = wants.syscall.then(|| containers::start(config));
         if let Some(containers) = &containers {
             status.containers.set(containers);
         }
         let rules = RulesHandle::new(RuleSetBuilder::new(schema()).build());
         let cache = Cache::new(&config.state_dir);
-        let bundle = if config.kubernetes.enabled { cache.load() } else { None };
+        let bundle = cached_rules(config, &cache);
         let reloader = first_rules(config, source, bundle, &rules, &status)?;
 
         let lookup = containers.clone().map(|containers| Arc::new(containers) as Arc<dyn Lookup>);
-        let options = Options { containers: lookup, ..engine_options(config) };
+        let options = Options { containers: lookup, ..engine_options(config, &status) };
         let engine = || SyscallEngine::new(rules.clone(), &options);
         let syscall = || start_syscalls(config, reloader.wanted(), engine(), args, &status);
         let syscall = wants.syscall.then(syscall).transpose()?;
-        let engine = || AuditEngine::new(rules.clone(), &engine_options(config));
+        let engine = || AuditEngine::new(rules.clone(), &engine_options(config, &status));
         let audit = wants.k8s_audit.then(|| Audit::start(engine(), Arc::clone(&status))).transpose()?;
         let control = syscall.as_ref().map(|(control, _)| Arc::clone(control));
         let (intake, audit) = audit.unzip();
@@ -230,6 +233,12 @@ fn wanted(config: &Config, without: &[Source]) -> anyhow::Result<Wants> {
     Ok(Wants { syscall, k8s_audit })
 }
 
+/// The cluster's rules of the last run, if they are wanted.
+fn cached_rules(config: &Config, cache: &Cache) -> Option<Bundle> {
+    let bundle = cache.load().filter(|_| config.kubernetes.enabled)?;
+    Some(bundle.for_machine(&cache.load_labels()))
+}
+
 /// Follows the cluster's rules, if they are wanted.
 fn follow_cluster(
     config: &Config,
@@ -243,7 +252,7 @@ fn follow_cluster(
     let Kubernetes { kubeconfig, namespace, manifest, .. } = config.kubernetes.clone();
     let kubeconfig = Some(kubeconfig).filter(|path| !path.as_os_str().is_empty());
     let running = status.rules().bundle.clone();
-    let source = bundle::Source { kubeconfig, namespace, manifest };
+    let source = bundle::Source { kubeconfig, namespace, manifest, node: status.hostname.clone() };
     let following = Handle::current().block_on(bundle::follow(source, cache, running));
     let mut bundles = following.context("cannot follow the cluster's rules")?;
     let (updates, places) = (updates.clone(), Arc::new(Semaphore::new(1)));
@@ -344,11 +353,11 @@ fn serve(
     (shutdown, tokio::spawn(server.run(listener, config.webserver.clone(), metrics, ended)))
 }
 
-fn engine_options(config: &Config) -> Options {
+fn engine_options(config: &Config, status: &Status) -> Options {
     let matching = match config.rule_matching {
         RuleMatching::First => Matching::First,
         RuleMatching::All => Matching::All,
     };
     let (iso8601, boot_time) = (config.time_format_iso_8601, saker_source_syscall::boot_time());
-    Options { matching, iso8601, boot_time, ..Options::new(hostname()) }
+    Options { matching, iso8601, boot_time, hits: Arc::clone(&status.hits), ..Options::new(hostname()) }
 }

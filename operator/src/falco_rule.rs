@@ -5,26 +5,29 @@ mod admit;
 mod apply;
 mod build;
 mod dereference;
-mod memory;
 mod resource;
 mod update_status;
 mod validate;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Client, api::ObjectMeta, runtime::events::Recorder, runtime::reflector::Store};
 use saker_crds::{FalcoRule, FalcoRuleException};
 use saker_rules::load::Loaded;
+use tokio::sync::Mutex;
 
 pub use admit::{Admission, admit};
 pub use apply::Applied;
-pub use memory::Memory;
 pub use resource::Resource;
+pub(crate) use update_status::ON_ITS_WAY;
 pub use update_status::update_status;
 pub use validate::Compiler;
 
-use crate::{agents::Agents, metrics::Metrics};
+use crate::{
+    agents::Agents, held::Held, metrics::Metrics, pace::Pace, saker_node::Nodes, shipped::Shipped,
+    tally::Tally, tenancy::Tenancy, unreadable::Unreadable,
+};
 
 /// The name under which the operator owns fields and reports events.
 pub const MANAGER: &str = "saker-operator";
@@ -41,6 +44,14 @@ pub struct Context {
     pub exceptions: Store<FalcoRuleException>,
     /// The nodes' agents.
     pub agents: Agents,
+    /// The nodes themselves.
+    pub nodes: Nodes,
+    /// Hash of the token by which agents know the operator; none if there is no place to keep one.
+    pub token_sha256: Option<String>,
+    /// Objects of the watches that cannot be read.
+    pub unreadable: Unreadable,
+    /// What is remembered from one round to the next.
+    pub ledger: Mutex<Ledger>,
     /// Checks rules.
     pub compiler: Arc<Compiler>,
     /// Publishes Events.
@@ -49,14 +60,15 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Whose end is the bundle's.
     pub owner: Option<OwnerReference>,
-    /// What earlier reconciles did.
-    pub memory: Mutex<Memory>,
 }
 
-impl Context {
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What a leader remembers from one round to the next; whoever leads next begins anew.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    pub(crate) tally: Tally,
+    pub(crate) pace: Pace,
+    pub(crate) held: Held,
+    pub(crate) shipped: Shipped,
 }
 
 /// The step that failed. An invalid FalcoRule is no error: its status says so.
@@ -103,13 +115,14 @@ pub enum Progress {
 pub async fn reconcile(context: &Context) -> Result<(Applied, Progress), Error> {
     // client required
     let found = dereference::dereference(context).await.map_err(Error::Dereference)?;
-    let (compiler, now) = (Arc::clone(&context.compiler), jiff::Timestamp::now());
+    let (compiler, token, now) =
+        (Arc::clone(&context.compiler), context.token_sha256.clone(), jiff::Timestamp::now());
     // Compiling is work for a thread of its own: the Lease is renewed meanwhile, and the webhook answers.
     let prepared = tokio::task::spawn_blocking(move || {
         // pure
         let validated = validate::validate(found.resources, &compiler, now);
         // pure
-        build::build(validated, found.cluster)
+        build::build(validated, found.cluster, token.as_deref())
     });
     let prepared = prepared.await.map_err(Error::Validate)?.map_err(Error::Build)?;
     // client required
@@ -120,31 +133,38 @@ pub async fn reconcile(context: &Context) -> Result<(Applied, Progress), Error> 
 }
 
 /// Everything that rules come from, as the watches last saw it, in the order of loading.
-pub fn resources(rules: &Store<FalcoRule>, exceptions: &Store<FalcoRuleException>) -> Vec<Resource> {
+pub fn resources(
+    rules: &Store<FalcoRule>,
+    exceptions: &Store<FalcoRuleException>,
+    tenancy: &Tenancy,
+) -> Vec<Resource> {
     let rules = rules.state().into_iter().map(Resource::Rule);
-    dereference::in_order(rules.chain(exceptions.state().into_iter().map(Resource::Exception)).collect())
+    let exceptions = exceptions.state().into_iter().map(Resource::Exception);
+    dereference::in_order(rules.chain(exceptions).collect(), tenancy)
 }
 
 /// Whether the resources are no longer those that the bundle was made of.
 pub fn is_outdated(context: &Context, applied: &Applied) -> bool {
-    let made_of = applied.validated.verdicts.iter().map(|verdict| verdict.resource.metadata());
-    let version = |metadata: &ObjectMeta| (metadata.uid.clone(), metadata.generation);
-    !made_of.map(version).eq(versions(&context.rules, &context.exceptions))
+    let made_of = applied.verdicts.iter().map(|verdict| verdict.resource.metadata());
+    !made_of.map(version).eq(versions(context))
 }
 
 /// The rules of now, compiled.
 pub fn loaded(context: &Context) -> Loaded {
-    let resources = resources(&context.rules, &context.exceptions);
-    context.compiler.load(resources, jiff::Timestamp::now())
+    context.compiler.loaded(now(context), jiff::Timestamp::now())
 }
 
 /// What tells whether the resources are still the same.
-pub fn versions(
-    rules: &Store<FalcoRule>,
-    exceptions: &Store<FalcoRuleException>,
-) -> Vec<(Option<String>, Option<i64>)> {
-    let version = |resource: Resource| (resource.metadata().uid.clone(), resource.metadata().generation);
-    resources(rules, exceptions).into_iter().map(version).collect()
+pub fn versions(context: &Context) -> Vec<(Option<String>, Option<i64>)> {
+    now(context).iter().map(|resource| version(resource.metadata())).collect()
+}
+
+fn now(context: &Context) -> Vec<Resource> {
+    resources(&context.rules, &context.exceptions, context.compiler.tenancy())
+}
+
+fn version(metadata: &ObjectMeta) -> (Option<String>, Option<i64>) {
+    (metadata.uid.clone(), metadata.generation)
 }
 
 #[cfg(test)]

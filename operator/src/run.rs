@@ -4,8 +4,10 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::Node;
 use kube::{
     Api, Client,
+    core::PartialObjectMeta,
     runtime::{
         WatchStreamExt,
         events::{Recorder, Reporter},
@@ -13,7 +15,7 @@ use kube::{
         watcher,
     },
 };
-use saker_crds::{FalcoRule, FalcoRuleException};
+use saker_crds::{FalcoRule, FalcoRuleException, FalcoRuleExceptionSpec, FalcoRuleSpec, SakerNode};
 use serde::de::DeserializeOwned;
 use tokio::{
     sync::{Mutex, Notify},
@@ -26,11 +28,15 @@ use crate::{
     args::Args,
     audit_sink::{self, AuditSinks},
     crds, default_rules,
-    falco_rule::{self, Context, Error, MANAGER, Progress},
+    falco_rule::{self, Context, Error, Ledger, MANAGER, Progress},
     http,
     leader::{self, Leadership},
     metrics::Metrics,
     owner,
+    saker_node::Nodes,
+    tenancy::Tenancy,
+    token,
+    unreadable::{self, Unreadable},
 };
 
 /// Changes within this time are one reconcile.
@@ -78,8 +84,16 @@ async fn asked_to_stop() {
 async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Result<()> {
     // An error only says that a provider is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let Args { namespace, agent_urls, listen, webhook_listen, webhook_address, audit_endpoint, apply_crds } =
-        args;
+    let Args {
+        namespace,
+        fleet_namespaces,
+        agent_urls,
+        listen,
+        webhook_listen,
+        webhook_address,
+        audit_endpoint,
+        apply_crds,
+    } = args;
     let sinks = AuditSinks { endpoint: audit_endpoint };
     let client = Client::try_default()
         .await
@@ -92,11 +106,27 @@ async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Resul
     http::serve(listen, metrics.clone()).await?;
 
     let changed = Arc::new(Notify::new());
-    let rules = watch::<FalcoRule>(&client, &changed);
-    let exceptions = watch::<FalcoRuleException>(&client, &changed);
+    let unreadable = Unreadable::default();
+    let rules = unreadable::watch(&client, &unreadable, |metadata| {
+        let mut rule = FalcoRule::new("", FalcoRuleSpec::default());
+        rule.metadata = metadata;
+        rule
+    });
+    let exceptions = unreadable::watch(&client, &unreadable, |metadata| {
+        let mut exception = FalcoRuleException::new("", FalcoRuleExceptionSpec::default());
+        exception.metadata = metadata;
+        exception
+    });
+    let (rules, exceptions) = (keep(rules, &changed), keep(exceptions, &changed));
+    let token = token::keep(&client, &namespace).await.inspect_err(no_token).ok();
+    let (token, token_sha256) = token.map(|token| (token.secret, token.sha256)).unzip();
     let context = Context {
-        agents: Agents::new(agent_urls, &client, &namespace)?,
-        compiler: Arc::new(default_rules::compiler()),
+        agents: Agents::new(agent_urls, &client, &namespace, token)?,
+        nodes: nodes(&client),
+        token_sha256,
+        unreadable,
+        ledger: Mutex::default(),
+        compiler: Arc::new(default_rules::compiler(Tenancy::new(fleet_namespaces))),
         owner: owner::find(&client, &namespace).await,
         recorder: Recorder::new(client.clone(), Reporter { controller: MANAGER.to_owned(), instance: None }),
         client,
@@ -104,7 +134,6 @@ async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Resul
         rules,
         exceptions,
         metrics,
-        memory: std::sync::Mutex::default(),
     };
     // Until the first whole list is there, nobody knows what the bundle must hold.
     context.rules.wait_until_ready().await.context("the watch of FalcoRules ended")?;
@@ -118,6 +147,7 @@ async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Resul
             leader::lead(&context.client, &context.namespace, identity(), context.owner.clone()).await,
         );
         *held.lock().await = Some(Arc::clone(&leadership));
+        *context.ledger.lock().await = Ledger::default();
         tokio::select! {
             () = reconcile_while_leading(&context, &changed, &leadership) => {}
             () = audit_sink::keep(&context, &sinks, &leadership) => {}
@@ -148,16 +178,40 @@ fn webhook(context: &Context, address: Option<std::net::SocketAddr>) -> Admissio
     }
 }
 
+fn no_token(error: &anyhow::Error) {
+    tracing::warn!("agents that ask for a token will not answer: {error:#}");
+}
+
+/// The nodes and what is said about them; the next round sees what changed.
+fn nodes(client: &Client) -> Nodes {
+    let nobody = Arc::new(Notify::new());
+    Nodes {
+        client: client.clone(),
+        nodes: watch::<PartialObjectMeta<Node>>(client, &nobody),
+        written: watch::<SakerNode>(client, &nobody),
+    }
+}
+
 /// Every object of a kind, kept up to date; each change wakes the loop.
 fn watch<K>(client: &Client, changed: &Arc<Notify>) -> Store<K>
 where
     K: kube::Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + Sync + 'static,
 {
+    keep(watcher(Api::<K>::all(client.clone()), watcher::Config::default()), changed)
+}
+
+/// What a watch brings.
+fn keep<K>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
+    changed: &Arc<Notify>,
+) -> Store<K>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + Send + Sync + 'static,
+{
     let (store, writer) = reflector::store();
-    let watch = watcher(Api::<K>::all(client.clone()), watcher::Config::default());
     // Who owns which field is of no use here, and as large as the object.
-    let watch = watch.default_backoff().modify(|object| object.meta_mut().managed_fields = None);
-    tokio::spawn(follow(watch.reflect(writer), Arc::clone(changed)));
+    let events = events.default_backoff().modify(|object| object.meta_mut().managed_fields = None);
+    tokio::spawn(follow(events.reflect(writer), Arc::clone(changed)));
     store
 }
 

@@ -17,7 +17,7 @@ use saker_rules::ruleset::{Matching, Rule, RuleSet, Scratch};
 use smallvec::SmallVec;
 
 use crate::{
-    alerts::Alerts,
+    alerts::{Alerts, Match},
     containers,
     options::Options,
     process_table::{Counters, ProcessTable},
@@ -232,7 +232,7 @@ impl Evaluator {
             return;
         };
         let pass = Pass { rules, matching: self.matching, alerts: &self.alerts };
-        pass.views(&record, &mut self.scratch, &mut |alert| self.alerts.send(alert, sink));
+        pass.views(&record, &mut self.scratch, &mut |found| self.alerts.send(found, sink));
     }
 
     fn advance(&mut self, event: &Event) {
@@ -261,13 +261,13 @@ impl Evaluator {
             SyscallRecord::new(&self.header, *event, around.process, around.processes, around.users)?;
         let rules = self.rules.load();
         let pass = Pass { rules, matching: self.matching, alerts: &self.alerts };
-        let mut alerts = Vec::new();
-        let lacks = pass.views(&record, &mut self.scratch, &mut |alert| alerts.push(alert));
-        if lacks || (others_wait && !alerts.is_empty()) {
+        let mut matches = Vec::new();
+        let lacks = pass.views(&record, &mut self.scratch, &mut |found| matches.push(found));
+        if lacks || (others_wait && !matches.is_empty()) {
             return Some(hold(&record));
         }
-        for alert in alerts {
-            self.alerts.send(alert, sink);
+        for found in matches {
+            self.alerts.send(found, sink);
         }
         None
     }
@@ -281,7 +281,7 @@ impl Evaluator {
         };
         let rules = self.rules.load();
         let pass = Pass { rules, matching: self.matching, alerts: &self.alerts };
-        pass.views(&record, &mut self.scratch, &mut |alert| self.alerts.send(alert, sink));
+        pass.views(&record, &mut self.scratch, &mut |found| self.alerts.send(found, sink));
     }
 }
 
@@ -304,28 +304,30 @@ struct Pass<'a> {
 impl Pass<'_> {
     /// Evaluates both views of an event. A rule that holds in either alerts once, with both paths; if only the
     /// resolved path made it hold, the message says so. Returns whether metadata was asked for that is on its way.
-    fn views(&self, record: &SyscallRecord, scratch: &mut Scratch, sink: &mut dyn FnMut(Alert)) -> bool {
+    fn views(&self, record: &SyscallRecord, scratch: &mut Scratch, sink: &mut dyn FnMut(Match)) -> bool {
         let resolved = record.resolved_view();
         let path = resolved.as_ref().and_then(SyscallRecord::resolved_path).map(String::from_utf8_lossy);
         let mut told: SmallVec<[*const Rule; 4]> = SmallVec::new();
         self.rules.evaluate(SYSCALL_SOURCE, record, self.matching, scratch, |rule| {
             told.push(rule);
-            let mut alert = self.alerts.alert(rule, record, record.header);
-            if let Some(path) = &path {
+            let mut found = self.alerts.of(rule, record, record.header);
+            if let (Some(path), Some(alert)) = (&path, &mut found.alert) {
                 alert.output_fields.insert(RESOLVED_PATH.to_owned(), path.as_ref().into());
             }
-            sink(alert);
+            sink(found);
         });
         let (Some(view), Some(path)) = (&resolved, &path) else { return record.lacks_metadata() };
         self.rules.evaluate(SYSCALL_SOURCE, view, self.matching, scratch, |rule| {
             if told.contains(&std::ptr::from_ref(rule)) {
                 return;
             }
-            let mut alert = self.alerts.alert(rule, record, record.header);
-            alert.message.push_str(" evasion_resolved_path=");
-            alert.message.push_str(path);
-            alert.output_fields.insert(RESOLVED_PATH.to_owned(), path.as_ref().into());
-            sink(alert);
+            let mut found = self.alerts.of(rule, record, record.header);
+            if let Some(alert) = &mut found.alert {
+                alert.message.push_str(" evasion_resolved_path=");
+                alert.message.push_str(path);
+                alert.output_fields.insert(RESOLVED_PATH.to_owned(), path.as_ref().into());
+            }
+            sink(found);
         });
         record.lacks_metadata() || view.lacks_metadata()
     }

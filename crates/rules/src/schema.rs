@@ -9,7 +9,7 @@ use crate::value::{FieldType, Value};
 pub struct FieldId(pub u16);
 
 /// Index of a source in [`Schema::sources`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct SourceId(pub u8);
 
 /// Index of an event type in [`Schema::event_types`].

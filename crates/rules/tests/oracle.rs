@@ -185,6 +185,7 @@ fn rule_set(schema: &Arc<Schema>, trees: &[Expr]) -> RuleSet {
             source: SOURCE,
             tags: Vec::new(),
             enabled: true,
+            ..RuleInfo::default()
         };
         builder.add(info, &condition, Template::compile("", schema, SOURCE).unwrap(), Vec::new());
     }

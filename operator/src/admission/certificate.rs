@@ -72,7 +72,7 @@ pub(super) async fn keep(client: &Client, namespace: &str, ip: Option<IpAddr>) -
         return Ok(issued);
     }
     let issued = issue(&names, now)?;
-    present.data = Some(write(&issued));
+    present.data.get_or_insert_default().extend(write(&issued));
     // The resource version lets one replica win; the others read what it wrote when they try again.
     secrets.replace(NAME, &PostParams::default(), &present).await.context("cannot keep the certificate")?;
     tracing::info!(until = %issued.until, "made a certificate for the admission webhook");

@@ -108,7 +108,7 @@ fn respond(request: &AdmissionRequest<DynamicObject>, knowledge: &Knowledge) -> 
         Ok(None) => return response,
         Err(e) => return response.deny(format!("not a {}: {e}", request.kind.kind)),
     };
-    let present = resources(&knowledge.rules, &knowledge.exceptions);
+    let present = resources(&knowledge.rules, &knowledge.exceptions, knowledge.compiler.tenancy());
     let now = jiff::Timestamp::now();
     let Admission { refusal, warnings } = admit(&knowledge.compiler, present, &candidate, now);
     let mut response = match refusal {

@@ -35,7 +35,7 @@ impl Knowledge {
     /// Takes over the rules of now, and looks at these policies.
     pub(super) fn update<'a>(&mut self, context: &Context, policies: impl Iterator<Item = &'a str>) {
         let policies: Vec<&str> = policies.take(MAX_POLICIES).collect();
-        let versions = versions(&context.rules, &context.exceptions);
+        let versions = versions(context);
         let same = !self.policy.is_empty() && versions == self.versions;
         if same && policies.iter().all(|policy| self.checked.contains_key(*policy)) {
             return;

@@ -1,28 +1,30 @@
 //! When a status is written. What somebody waits for is written at once. What only counts nodes waits until it lasts:
 //! 500 nodes that come one by one, or one that comes and goes, must not rewrite every object each time.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use saker_crds::{
     FalcoRuleStatus,
     status::{Nodes, condition},
 };
+use tokio::time::Instant;
 
-use super::super::{Resource, update_status::ON_ITS_WAY};
+use crate::falco_rule::{ON_ITS_WAY, Resource};
 
 /// How long other nodes must be so before they are written.
 const LASTS: Duration = Duration::from_mins(1);
+/// After so long a node that takes a bundle over is gone.
+const FORGOTTEN: Duration = Duration::from_mins(10);
 /// How long no further node must have come for a rollout to have got as far as it gets.
 const STEADY: Duration = Duration::from_secs(5);
 
 /// Objects by the name of their file.
 #[derive(Debug, Default)]
-pub(in super::super) struct Pace {
+pub struct Held {
     /// Statuses that are not what they should be.
     differs: BTreeMap<String, Differs>,
+    /// Nodes that take a bundle over, since when.
+    under_way: BTreeMap<String, Instant>,
     /// What was written and not seen by the watch yet, with its version.
     written: BTreeMap<String, (u64, FalcoRuleStatus)>,
 }
@@ -36,9 +38,9 @@ struct Differs {
     steady: Instant,
 }
 
-impl Pace {
+impl Held {
     /// Whether to write now.
-    pub(in super::super) fn is_due(
+    pub(crate) fn is_due(
         &mut self,
         file: &str,
         old: Option<&FalcoRuleStatus>,
@@ -61,13 +63,18 @@ impl Pace {
         lasts(differs.since, LASTS) || is_on_its_way(old) && lasts(differs.steady, STEADY)
     }
 
+    /// Whether something is over, or goes on for so long that it is worth a word.
+    pub(crate) fn lasts(&mut self, id: &str, goes_on: bool, now: Instant) -> bool {
+        if !goes_on {
+            self.under_way.remove(id);
+            return true;
+        }
+        let since = *self.under_way.entry(id.to_owned()).or_insert(now);
+        now.saturating_duration_since(since) >= LASTS
+    }
+
     /// Takes note of a write.
-    pub(in super::super) fn wrote(
-        &mut self,
-        file: &str,
-        version: Option<&str>,
-        status: Option<FalcoRuleStatus>,
-    ) {
+    pub(crate) fn wrote(&mut self, file: &str, version: Option<&str>, status: Option<FalcoRuleStatus>) {
         self.differs.remove(file);
         if let Some((version, status)) = version.and_then(|v| v.parse().ok()).zip(status) {
             self.written.insert(file.to_owned(), (version, status));
@@ -76,7 +83,8 @@ impl Pace {
 
     /// Gives objects the status that was written last, where the watch has not brought it yet, and forgets the objects
     /// that are gone.
-    pub(in super::super) fn catch_up(&mut self, resources: &mut [Resource]) {
+    pub(crate) fn catch_up(&mut self, resources: &mut [Resource]) {
+        self.under_way.retain(|_, since| since.elapsed() < FORGOTTEN);
         let (mut differs, mut written) =
             (std::mem::take(&mut self.differs), std::mem::take(&mut self.written));
         for resource in resources {
@@ -102,9 +110,7 @@ fn is_on_its_way(old: Option<&FalcoRuleStatus>) -> bool {
 
 /// Whether a status says the same; the bundle changes with every rule of anybody, and alone is worth no write.
 fn same(old: &FalcoRuleStatus, new: &FalcoRuleStatus) -> bool {
-    old.observed_generation == new.observed_generation
-        && old.conditions == new.conditions
-        && old.nodes == new.nodes
+    *old == FalcoRuleStatus { bundle_hash: old.bundle_hash.clone(), ..new.clone() }
 }
 
 /// Whether somebody waits for it: the verdict on a new generation, or the word that all nodes have it.
@@ -119,18 +125,18 @@ fn is_news(old: Option<&FalcoRuleStatus>, new: &FalcoRuleStatus) -> bool {
             told != Some((&condition.status, &condition.reason, &condition.message))
         }
     });
-    changed || old.observed_generation != new.observed_generation
+    let shown = |status: &FalcoRuleStatus| (status.observed_generation, status.scope, status.source.clone());
+    changed || shown(old) != shown(new) || old.priority != new.priority
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use saker_crds::FalcoRuleSpec;
+    use saker_crds::{FalcoRule, FalcoRuleSpec};
     use serde_json::json;
 
     use super::*;
-    use crate::falco_rule::validate::tests::rule;
 
     /// Accepted and Loaded as given, on so many nodes.
     fn status(accepted: &str, loaded: &str, nodes: i32) -> FalcoRuleStatus {
@@ -167,10 +173,10 @@ mod tests {
         ];
         let start = Instant::now();
         for (what, old, new, at_once, later) in table {
-            let mut pace = Pace::default();
-            assert_eq!(pace.is_due("f", old, new, start), at_once, "{what}");
-            assert!(at_once || !pace.is_due("f", old, new, start + LASTS / 2), "{what}");
-            assert_eq!(pace.is_due("f", old, new, start + LASTS), later, "{what}, and lasts");
+            let mut held = Held::default();
+            assert_eq!(held.is_due("f", old, new, start), at_once, "{what}");
+            assert!(at_once || !held.is_due("f", old, new, start + LASTS / 2), "{what}");
+            assert_eq!(held.is_due("f", old, new, start + LASTS), later, "{what}, and lasts");
         }
     }
 
@@ -178,47 +184,47 @@ mod tests {
     fn a_rollout_that_gets_no_further_is_told_soon() {
         let mut told = status("True", "False", 0);
         told.conditions[1].reason = ON_ITS_WAY.to_owned();
-        let (mut pace, start) = (Pace::default(), Instant::now());
+        let (mut held, start) = (Held::default(), Instant::now());
         for second in 0..10_u16 {
             let now = start + Duration::from_secs(second.into());
-            assert!(!pace.is_due("f", Some(&told), &status("True", "False", i32::from(second) + 1), now));
+            assert!(!held.is_due("f", Some(&told), &status("True", "False", i32::from(second) + 1), now));
         }
         let stuck = status("True", "False", 499);
         let last = start + Duration::from_secs(10);
-        assert!(!pace.is_due("f", Some(&told), &stuck, last));
-        assert!(pace.is_due("f", Some(&told), &stuck, last + STEADY));
-        assert!(!pace.is_due("g", Some(&stuck), &told, last + STEADY), "that is no rollout");
+        assert!(!held.is_due("f", Some(&told), &stuck, last));
+        assert!(held.is_due("f", Some(&told), &stuck, last + STEADY));
+        assert!(!held.is_due("g", Some(&stuck), &told, last + STEADY), "that is no rollout");
     }
 
     #[test]
     fn a_node_that_comes_and_goes_is_not_written() {
         let (there, gone) = (status("True", "True", 500), status("True", "False", 499));
-        let (mut pace, start) = (Pace::default(), Instant::now());
+        let (mut held, start) = (Held::default(), Instant::now());
         for minute in 0..60 {
             let now = start + LASTS * minute;
-            assert!(!pace.is_due("f", Some(&there), &gone, now), "minute {minute}");
-            assert!(!pace.is_due("f", Some(&there), &there, now + LASTS / 2), "minute {minute}");
+            assert!(!held.is_due("f", Some(&there), &gone, now), "minute {minute}");
+            assert!(!held.is_due("f", Some(&there), &there, now + LASTS / 2), "minute {minute}");
         }
     }
 
     #[test]
     fn what_was_written_counts_before_the_watch_brings_it() {
         let resource = |version: &str| {
-            let mut rule = rule("a/x", FalcoRuleSpec::default());
+            let mut rule = FalcoRule::new("x", FalcoRuleSpec::default());
             rule.metadata.resource_version = Some(version.to_owned());
             Resource::Rule(Arc::new(rule))
         };
-        let mut pace = Pace::default();
+        let mut held = Held::default();
         let file = resource("1").file();
-        pace.wrote(&file, Some("7"), Some(status("True", "True", 1)));
+        held.wrote(&file, Some("7"), Some(status("True", "True", 1)));
         for (seen, expected) in [("6", Some(1)), ("7", None), ("6", None)] {
             let mut resources = [resource(seen)];
-            pace.catch_up(&mut resources);
+            held.catch_up(&mut resources);
             let nodes = resources[0].status().and_then(|status| status.nodes.clone());
             assert_eq!(nodes.map(|nodes| nodes.loaded), expected, "at version {seen}");
         }
-        pace.wrote(&file, Some("9"), Some(status("True", "True", 1)));
-        pace.catch_up(&mut []);
-        assert!(pace.written.is_empty(), "it was deleted");
+        held.wrote(&file, Some("9"), Some(status("True", "True", 1)));
+        held.catch_up(&mut []);
+        assert!(held.written.is_empty(), "it was deleted");
     }
 }

@@ -6,14 +6,17 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use saker_rules::bundle::Bundle;
+use saker_rules::{bundle::Bundle, load::SourceFile};
 
 /// Bundles that are remembered; a node that runs an older one counts as on its way.
 const MAX_BUNDLES: usize = 64;
 
-/// See the module.
+/// What files hold, by name, as a digest.
+pub(crate) type Contents = BTreeMap<String, u64>;
+
+/// See [`crate::shipped`].
 #[derive(Debug, Default)]
-pub(in super::super) struct Shipped {
+pub struct Shipped {
     /// Their hashes and numbers, oldest first. A bundle that comes back has the number of its return.
     bundles: VecDeque<(String, u64)>,
     /// Number of the bundle that was shipped last.
@@ -24,46 +27,43 @@ pub(in super::super) struct Shipped {
 
 impl Shipped {
     /// Takes note of the bundle that is in the cluster now.
-    pub(in super::super) fn ship(&mut self, bundle: &Bundle) {
-        if self.bundles.back().is_some_and(|(hash, _)| *hash == bundle.hash) {
+    pub(crate) fn ship(&mut self, hash: &str, contents: Contents) {
+        if self.bundles.back().is_some_and(|(last, _)| last == hash) {
             return;
         }
         self.last += 1;
-        self.bundles.retain(|(hash, _)| *hash != bundle.hash);
-        self.bundles.push_back((bundle.hash.clone(), self.last));
+        self.bundles.retain(|(known, _)| known != hash);
+        self.bundles.push_back((hash.to_owned(), self.last));
         if self.bundles.len() > MAX_BUNDLES {
             self.bundles.pop_front();
         }
         let mut before = std::mem::take(&mut self.files);
-        self.files = bundle
-            .files
-            .iter()
-            .map(|file| {
-                let content = digest(&file.content);
-                let since = before.remove(&file.name).filter(|(old, _)| *old == content);
-                (file.name.clone(), (content, since.map_or(self.last, |(_, since)| since)))
-            })
-            .collect();
+        for (file, content) in contents {
+            let since = before.remove(&file).filter(|(old, _)| *old == content);
+            self.files.insert(file, (content, since.map_or(self.last, |(_, since)| since)));
+        }
     }
 
     /// Whether a node that runs the bundle with this hash runs the file as it is now.
-    pub(in super::super) fn holds(&self, hash: &str, file: &str) -> bool {
+    pub(crate) fn holds(&self, hash: &str, file: &str) -> bool {
         let number = self.bundles.iter().find(|(known, _)| known == hash).map(|(_, number)| *number);
         let since = self.files.get(file).map(|(_, since)| *since);
         number.zip(since).is_some_and(|(number, since)| number >= since)
     }
 }
 
-fn digest(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
+/// What the files of a bundle hold, and whom they are for.
+pub(crate) fn contents(bundle: &Bundle) -> Contents {
+    let digest = |file: &SourceFile| {
+        let mut hasher = DefaultHasher::new();
+        (&file.content, serde_json::to_string(&file.binding).ok()).hash(&mut hasher);
+        hasher.finish()
+    };
+    bundle.files.iter().map(|file| (file.name.clone(), digest(file))).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use saker_rules::load::SourceFile;
-
     use super::*;
 
     fn bundle(files: &[(&str, &str)]) -> Bundle {
@@ -75,15 +75,15 @@ mod tests {
         let first = bundle(&[("a", "1"), ("b", "1")]);
         let second = bundle(&[("a", "1"), ("b", "2")]);
         let mut shipped = Shipped::default();
-        shipped.ship(&first);
-        shipped.ship(&second);
+        shipped.ship(&first.hash, contents(&first));
+        shipped.ship(&second.hash, contents(&second));
         let holds = [(&first, "a", true), (&first, "b", false), (&second, "b", true), (&second, "c", false)];
         for (bundle, file, expected) in holds {
             assert_eq!(shipped.holds(&bundle.hash, file), expected, "{file} of {bundle:?}");
         }
         assert!(!shipped.holds("unknown", "a"));
         // Back again: the nodes that stayed there run all of it.
-        shipped.ship(&first);
+        shipped.ship(&first.hash, contents(&first));
         assert!(shipped.holds(&first.hash, "b") && shipped.holds(&second.hash, "a"));
         assert!(!shipped.holds(&second.hash, "b"));
     }
@@ -93,7 +93,7 @@ mod tests {
         let mut shipped = Shipped::default();
         let all: Vec<_> =
             (0..=MAX_BUNDLES).map(|i| bundle(&[("same", "1"), ("b", &i.to_string())])).collect();
-        all.iter().for_each(|bundle| shipped.ship(bundle));
+        all.iter().for_each(|bundle| shipped.ship(&bundle.hash, contents(bundle)));
         assert!(!shipped.holds(&all[0].hash, "same"));
         assert!(shipped.holds(&all[1].hash, "same"));
     }
