@@ -2,10 +2,12 @@
 //!
 //! `make e2e` starts the control plane ([`Cluster`]) and runs the tests; plain `cargo test` skips them, saying so.
 
+mod alerts;
 mod cluster;
 mod fleet;
 mod node;
 mod process;
+pub mod prometheus;
 mod proxy;
 mod rest;
 mod sink;
@@ -16,9 +18,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use alerts::{AGENTS, Alerts};
 pub use cluster::{Cluster, NAMESPACE, NODE, checkout};
 pub use fleet::{Fleet, start_operator};
-pub use node::{Node, rules_files};
+pub use node::{Kind, Node, rules_files};
 pub use process::Process;
 pub use proxy::{Asked, Proxy};
 pub use reqwest::Method;

@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use saker_e2e::{Cluster, Node, Sink, eventually, within};
+use saker_e2e::{Cluster, Kind, Node, Sink, eventually, within};
 
 const RULE: &str = "ConfigMap with a private credential";
 
@@ -30,7 +30,7 @@ fn an_audit_sink_says_what_to_do_does_it_and_takes_it_back() {
     let node = Node::start(&cluster).expect("a node");
     let before = node.manifest();
     let sink = Sink::start(&cluster, &node).expect("programs");
-    let other = cluster.apply("apiVersion: saker.dev/v1alpha1\nkind: AuditSink\nmetadata: {name: second}\n");
+    let other = cluster.apply("apiVersion: saker.dev/v1alpha1\nkind: AuditSink\nmetadata: {name: second}\nspec: {}\n");
     assert!(other.expect_err("there is one").to_string().contains("name it cluster"));
 
     sink.apply("{}").expect("an AuditSink");
@@ -61,6 +61,28 @@ fn an_audit_sink_says_what_to_do_does_it_and_takes_it_back() {
     };
     eventually("the manifest is what it was", || sink.logs(), taken_back);
     eventually("the API server, too", || node.log(), || node.kubectl("admin", &["get", "ns"], "").ok());
+}
+
+#[test]
+fn k3s_is_started_again_where_that_is_allowed() {
+    let Some(cluster) = Cluster::find() else { return };
+    let node = Node::start_as(&cluster, Kind::K3s).expect("a node");
+    let drop_in = node.root().join("etc/rancher/k3s/config.yaml.d/90-saker-audit.yaml");
+    let sink = Sink::start(&cluster, &node).expect("programs");
+    // A second passes before anything is newer than the process.
+    std::thread::sleep(Duration::from_secs(3));
+    sink.apply("{mode: Patch}").expect("an AuditSink");
+    expect(&sink, &node, "RestartRequired", "True RestartRequired");
+    sink.apply("{mode: Patch, restart: Automatic, revision: 1}").expect("an AuditSink");
+    expect(&sink, &node, "Configured", "True AllNodes");
+    act(&sink, &node, "of-k3s");
+    expect(&sink, &node, "Receiving", "True Events");
+    cluster.kubectl(&["delete", "auditsink", "cluster"]).expect("kubectl");
+    let taken_back = || {
+        sink.mount();
+        (!drop_in.exists()).then_some(())
+    };
+    eventually("the drop-in is gone", || sink.logs(), taken_back);
 }
 
 /// The agents' certificate is made anew, and the API server goes on without a restart.

@@ -303,7 +303,7 @@ fn the_command_line_shows_the_fleet() {
     let binaries = std::env::var("SAKER_BIN_DIR").expect("the programs");
     let status = || {
         let mut command = Command::new(format!("{binaries}/saker"));
-        let ran = command.args(["status", "--kubeconfig"]).arg(cluster.admin()).output().expect("saker");
+        let ran = command.args(["status", "--kubeconfig"]).arg(cluster.kubeconfig()).output().expect("saker");
         (ran.status.success(), String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned())
     };
     let shown = within(Duration::from_secs(80), || {

@@ -67,7 +67,7 @@ const FENCED: &[(&str, &[&str])] = &[
     ("tonic", &["saker-containers"]),
     // The end-to-end tests stand between the operator and the API server, and answer for simulated nodes.
     ("warp", &["saker-agent", "saker-operator", "saker-source-k8s-audit", "saker-e2e"]),
-    ("reqwest", &["saker-outputs", "saker-operator", "saker-e2e"]),
+    ("reqwest", &["saker-outputs", "saker-operator", "saker-cli", "saker-e2e"]),
 ];
 
 fn packages() -> BTreeMap<String, Package> {

@@ -22,6 +22,7 @@ mod drops;
 mod log;
 mod metrics;
 mod operator;
+mod processes;
 mod reload;
 mod rules_source;
 mod run;

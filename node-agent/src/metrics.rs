@@ -128,7 +128,8 @@ pub fn render(status: &Status, extra: Extra) -> String {
     families.sources(status);
     families.outputs(status);
     families.process(status);
-    for (spec, labels, value) in extra.into_iter().chain(status.containers.metrics()) {
+    let state = status.processes.metrics().into_iter().chain(status.containers.metrics());
+    for (spec, labels, value) in extra.into_iter().chain(state) {
         families.add(spec, &borrowed(&labels), float(value));
     }
     let families: Vec<_> = families.0.into_values().collect();

@@ -18,7 +18,9 @@ use saker_source_k8s_audit::Counters;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::{alerts::Alerts, audit_sight::Sight, audit_status::AuditReport, containers, operator::Operator};
+use crate::{
+    alerts::Alerts, audit_sight::Sight, audit_status::AuditReport, containers, operator::Operator, processes,
+};
 
 /// Rejected rules that `/status` lists; the number is always the full one.
 const MAX_LISTED: usize = 100;
@@ -39,6 +41,8 @@ pub struct Status {
     pub k8s_audit: Source,
     /// What the audit source counts.
     pub audit: Arc<Counters>,
+    /// What is known of processes.
+    pub processes: processes::State,
     /// What is known of containers.
     pub containers: containers::State,
     /// How often rules matched.
@@ -130,6 +134,7 @@ pub struct Report {
     rules: RulesReport,
     sources: BTreeMap<&'static str, SourceReport>,
     k8s_audit: AuditReport,
+    processes: processes::Report,
     containers: containers::Report,
     outputs: BTreeMap<&'static str, OutputReport>,
     alerts: u64,
@@ -181,6 +186,7 @@ impl Status {
             syscall,
             k8s_audit,
             audit: Arc::default(),
+            processes: processes::State::default(),
             containers: containers::State::default(),
             hits: Arc::default(),
             operator: Operator::default(),
@@ -257,6 +263,7 @@ impl Status {
             },
             k8s_audit: AuditReport::of(&self.audit, &self.sight, self.api_server().clone()),
             sources: self.sources().into_iter().map(source).collect(),
+            processes: self.processes.report(),
             containers: self.containers.report(),
             outputs: self.alerts.outputs().counts().map(output).collect(),
             alerts: self.alerts.tally().values().map(|t| t.count).sum(),

@@ -326,6 +326,7 @@ impl Handler {
         if let Some(users) = self.users.changed() {
             self.engine.set_users(Arc::new(users));
         }
+        self.status.processes.note(&self.engine);
         self.status.containers.note(&self.engine);
         self.status.syscall.add_events(std::mem::take(&mut self.events));
         if let Some(report) = self.drops.check(self.looked, self.status.syscall.events()) {

@@ -11,6 +11,7 @@ mod validate;
 
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Client, api::ObjectMeta, runtime::events::Recorder, runtime::reflector::Store};
 use saker_crds::{FalcoRule, FalcoRuleException};
 use saker_rules::load::Loaded;
@@ -56,6 +57,8 @@ pub struct Context {
     pub recorder: Recorder,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Whose end is the bundle's.
+    pub owner: Option<OwnerReference>,
 }
 
 /// What a leader remembers from one round to the next; whoever leads next begins anew.

@@ -27,11 +27,12 @@ use crate::{
     agents::Agents,
     args::Args,
     audit_sink::{self, AuditSinks},
-    default_rules,
+    crds, default_rules,
     falco_rule::{self, Context, Error, Ledger, MANAGER, Progress},
     http,
     leader::{self, Leadership},
     metrics::Metrics,
+    owner,
     saker_node::Nodes,
     tenancy::Tenancy,
     token,
@@ -91,11 +92,15 @@ async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Resul
         webhook_listen,
         webhook_address,
         audit_endpoint,
+        apply_crds,
     } = args;
     let sinks = AuditSinks { endpoint: audit_endpoint };
     let client = Client::try_default()
         .await
         .context("no credentials for a cluster: set KUBECONFIG or run in a pod")?;
+    if apply_crds {
+        return crds::apply(&client).await;
+    }
     let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
     let metrics = Arc::new(Metrics::new()?);
     http::serve(listen, metrics.clone()).await?;
@@ -122,6 +127,7 @@ async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Resul
         unreadable,
         ledger: Mutex::default(),
         compiler: Arc::new(default_rules::compiler(Tenancy::new(fleet_namespaces))),
+        owner: owner::find(&client, &namespace).await,
         recorder: Recorder::new(client.clone(), Reporter { controller: MANAGER.to_owned(), instance: None }),
         client,
         namespace,
@@ -137,7 +143,9 @@ async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Resul
         admission::start(webhook(&context, webhook_address), listen).await?;
     }
     loop {
-        let leadership = Arc::new(leader::lead(&context.client, &context.namespace, identity()).await);
+        let leadership = Arc::new(
+            leader::lead(&context.client, &context.namespace, identity(), context.owner.clone()).await,
+        );
         *held.lock().await = Some(Arc::clone(&leadership));
         *context.ledger.lock().await = Ledger::default();
         tokio::select! {
@@ -166,6 +174,7 @@ fn webhook(context: &Context, address: Option<std::net::SocketAddr>) -> Admissio
             exceptions: context.exceptions.clone(),
             compiler: Arc::clone(&context.compiler),
         },
+        metrics: Arc::clone(&context.metrics),
     }
 }
 

@@ -137,11 +137,16 @@ impl Follower<'_> {
     }
 }
 
-/// Ends k3s, which systemd (or the container's runtime) starts again. False if there is none.
+/// Ends k3s, which systemd (or the container's runtime) starts again. False if it does not run; an API server of
+/// another kind on the same machine is none of ours.
 fn restart(root: &Path, plan: &Plan) -> bool {
-    let Some(process) = apiserver::processes(root).into_iter().next() else { return false };
+    if plan.manifest().is_some() {
+        return false;
+    }
+    let found = apiserver::of_distribution(apiserver::processes(root), plan.distribution);
+    let Some(process) = found.into_iter().next() else { return false };
     let pid = process.folder.file_name().and_then(|name| name.to_str()?.parse().ok());
-    let Some(pid) = pid.filter(|_| plan.manifest().is_none()) else { return false };
+    let Some(pid) = pid else { return false };
     // An error shows in the process that goes on.
     let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
     let asked = Instant::now();

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::builder::NonEmptyStringValueParser;
-use saker_audit_setup::{AuditRule, Endpoint, Machine, Plan, Webhook, apiserver, derive};
+use saker_audit_setup::{AuditRule, Endpoint, Machine, Plan, derive};
 use saker_events::load_options;
 
 use super::audit_follow;
@@ -128,17 +128,14 @@ fn check(root: &Path, plan: &Plan, out: &mut dyn Write) -> anyhow::Result<Verdic
         let state = if missing.contains(&file) { "missing or different" } else { "ok" };
         writeln!(out, "{}: {state}", file.path)?;
     }
-    let running = apiserver::running(root);
-    let sends = plan.is_webhook_of_any(&running);
-    writeln!(
-        out,
-        "the running API server: {}",
-        match (running.is_empty(), sends) {
-            (true, _) => "not found",
-            (false, true) => "sends its audit events to the agent",
-            (false, false) => "was not started with these settings",
-        }
-    )?;
+    let machine = Machine::look(root);
+    let sends = machine.as_ref().is_some_and(Machine::sends);
+    let state = match (&machine, sends) {
+        (None, _) => "not found",
+        (_, true) => "sends its audit events to the agent",
+        (_, false) => "was not started with these settings",
+    };
+    writeln!(out, "the running API server: {state}")?;
     Ok(Verdict::of(missing.is_empty() && (sends || plan.manifest().is_none())))
 }
 
@@ -158,8 +155,8 @@ fn apply(root: &Path, plan: &Plan, patience: Duration, out: &mut dyn Write) -> a
 pub(crate) fn wait(root: &Path, plan: &Plan, patience: Duration) -> bool {
     let start = Instant::now();
     while start.elapsed() < patience {
-        let machine = Machine::look(root).filter(|m| m.webhook == Webhook::Saker && !m.restart_required);
-        if machine.is_some() && ready::is_ready(root, &plan.arguments(root)) {
+        let sends = Machine::look(root).is_some_and(|machine| machine.sends());
+        if sends && ready::is_ready(root, &plan.arguments(root)) {
             return true;
         }
         thread::sleep(Duration::from_millis(200));

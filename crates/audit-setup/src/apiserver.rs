@@ -44,9 +44,10 @@ pub fn processes(root: &Path) -> Vec<Process> {
     found
 }
 
-/// The arguments of each, the program first.
-pub fn running(root: &Path) -> Vec<Vec<String>> {
-    processes(root).into_iter().map(|process| process.arguments).collect()
+/// The process that is the API server of a distribution, if several run on the machine.
+pub fn of_distribution(processes: Vec<Process>, distribution: Distribution) -> Vec<Process> {
+    let is_k3s = |process: &Process| rank(&process.arguments) == Some(1);
+    processes.into_iter().filter(|process| is_k3s(process) == distribution.is_k3s()).collect()
 }
 
 fn words(cmdline: &[u8]) -> Vec<String> {
@@ -54,12 +55,16 @@ fn words(cmdline: &[u8]) -> Vec<String> {
     words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
-/// `kube-apiserver` itself first; the others are one program for everything, `k3s server`.
+/// `kube-apiserver` itself first; the others are one program for everything: `k3s server`, but also `k3s agent`.
 fn rank(arguments: &[String]) -> Option<usize> {
-    let name = arguments.first()?.rsplit('/').next()?;
-    // k3s puts its command into the title: "k3s server".
-    let name = name.split(' ').next()?;
-    PROGRAMS.iter().position(|program| *program == name)
+    // k3s puts its command into the title, so that both are one word.
+    let title = arguments.first()?.rsplit('/').next()?;
+    let (name, mut rest) = title.split_once(' ').unwrap_or((title, ""));
+    if rest.is_empty() {
+        rest = arguments.get(1).map_or("", String::as_str);
+    }
+    let rank = PROGRAMS.iter().position(|program| *program == name)?;
+    (rank == 0 || rest.split(' ').next() == Some("server")).then_some(rank)
 }
 
 /// Field 22 of `/proc/PID/stat`; the name of the program before it may hold anything.
@@ -157,6 +162,15 @@ mod tests {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194304 100 0 0 0 1 2 0 0 20 0 1 0 4711 1000 5 1";
         assert_eq!(start_ticks(stat), Some(4711));
         assert_eq!((start_ticks("7 (a) S 1"), start_ticks("")), (None, None));
+    }
+
+    #[test]
+    fn a_server_is_told_from_an_agent() {
+        let rank = |words: &[&str]| super::rank(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        assert_eq!(rank(&["/usr/local/bin/kube-apiserver", "--v=2"]), Some(0));
+        assert_eq!((rank(&["/usr/local/bin/k3s server"]), rank(&["k3s", "server", "--disable"])), (Some(1), Some(1)));
+        assert_eq!((rank(&["/usr/local/bin/k3s agent"]), rank(&["k3s", "kubectl"]), rank(&["k3s"])), (None, None, None));
+        assert_eq!((rank(&["rke2 server"]), rank(&["server"]), rank(&[])), (Some(2), None, None));
     }
 
     #[test]

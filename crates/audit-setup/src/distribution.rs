@@ -114,6 +114,11 @@ impl Distribution {
         }
     }
 
+    /// Whether its API server is a part of the process k3s.
+    pub(crate) fn is_k3s(self) -> bool {
+        self.product() == Some("k3s")
+    }
+
     /// The distribution of this name.
     pub fn named(name: &str) -> Self {
         TABLE.iter().find(|row| row.name == name).map_or(Self::Other, |row| row.distribution)

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     Distribution, Plan,
-    apiserver::{self, Process, flag},
+    apiserver::{Process, flag},
     plan::{self, KUBECONFIG, POLICY_FLAG, WEBHOOK_FLAG, place},
 };
 
@@ -47,22 +47,23 @@ pub enum Webhook {
 }
 
 impl Machine {
+    /// Whether the API server that runs sends its events to Saker.
+    pub fn sends(&self) -> bool {
+        self.webhook == Webhook::Saker && !self.restart_required
+    }
+
     /// Looks at the machine whose files lie below `root`; nothing if no API server is there.
     pub fn look(root: &Path) -> Option<Self> {
-        let processes = apiserver::processes(root);
-        let arguments = processes.first().map(|process| process.arguments.clone()).unwrap_or_default();
-        let distribution = Distribution::detect(root, &arguments);
+        let (distribution, processes) = plan::detect(root);
         let manifest = plan::static_pod(root, distribution);
         if processes.is_empty() && manifest.is_none() {
             return None;
         }
-        let present = plan::present(root, distribution, arguments, manifest.as_deref()).ok()?;
+        let present = plan::present(root, distribution, &processes, manifest.as_deref()).ok()?;
         let webhook = webhook(&present, distribution);
         let process = own(&processes, distribution);
-        let restart_required =
-            webhook == Webhook::Saker && !process.is_some_and(|p| has_read(root, p, distribution));
-        let in_force = process.or_else(|| processes.first());
-        let policy = flag(&present, POLICY_FLAG).and_then(|path| policy(root, in_force, path));
+        let restart_required = webhook == Webhook::Saker && !process.is_some_and(|p| has_read(root, p, distribution));
+        let policy = flag(&present, POLICY_FLAG).and_then(|path| policy(root, &processes, path));
         let log = log(root, &present, distribution);
         Some(Self { distribution, webhook, restart_required, policy, log })
     }
@@ -77,9 +78,9 @@ fn webhook(present: &[String], distribution: Distribution) -> Webhook {
     }
 }
 
-/// The process that was started with our webhook; of k3s and RKE2, whose command lines do not tell, the only one.
+/// The process that was started with our webhook; of k3s, whose command line does not tell, the only one.
 fn own(processes: &[Process], distribution: Distribution) -> Option<&Process> {
-    if distribution.product().is_some_and(|product| product == "k3s") {
+    if distribution.is_k3s() {
         return processes.first();
     }
     let ours = format!("{}/{KUBECONFIG}", distribution.folder());
@@ -97,13 +98,13 @@ fn has_read(root: &Path, process: &Process, distribution: Distribution) -> bool 
 }
 
 /// As the API server sees it, or else as the machine does.
-fn policy(root: &Path, process: Option<&Process>, path: &str) -> Option<String> {
-    // In a container the path may be another one than on the machine.
-    let seen = process.and_then(|process| {
-        let path = flag(&process.arguments, POLICY_FLAG).unwrap_or(path);
-        head(&place(&process.folder.join("root"), path))
-    });
-    seen.or_else(|| head(&place(root, path)))
+fn policy(root: &Path, processes: &[Process], path: &str) -> Option<String> {
+    // In its container the path may lead elsewhere than on the machine.
+    let seen = |process: &Process| {
+        let own = flag(&process.arguments, POLICY_FLAG).filter(|own| own.ends_with(path))?;
+        head(&place(&process.folder.join("root"), own))
+    };
+    processes.iter().find_map(seen).or_else(|| head(&place(root, path)))
 }
 
 fn head(path: &Path) -> Option<String> {

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     Distribution, Endpoint, SetupError, apiserver,
-    apiserver::flag,
+    apiserver::{Process, flag},
     apply::is_there,
     manifest,
     snippets::{self, Settings},
@@ -67,7 +67,7 @@ impl Plan {
     pub fn with_kubeconfig(root: &Path, policy: String, kubeconfig: String) -> Result<Self, SetupError> {
         let (distribution, running) = detect(root);
         let manifest = if uses_static_pod(distribution) { Some(read(root, MANIFEST)?) } else { None };
-        let present = present(root, distribution, running, manifest.as_deref())?;
+        let present = present(root, distribution, &running, manifest.as_deref())?;
         let folder = distribution.folder();
         let (policy_path, webhook_path) = (format!("{folder}/{POLICY}"), format!("{folder}/{KUBECONFIG}"));
         if let Some(other) = flag(&present, WEBHOOK_FLAG).filter(|path| *path != webhook_path) {
@@ -104,16 +104,6 @@ impl Plan {
         !matches!(self.distribution, Distribution::Talos | Distribution::Minikube | Distribution::Other)
     }
 
-    /// Whether one of these API servers sends its events by this plan's webhook. A container's root may lie anywhere
-    /// in the machine's.
-    pub fn is_webhook_of_any(&self, running: &[Vec<String>]) -> bool {
-        let webhook = format!("{}/{KUBECONFIG}", self.distribution.folder());
-        running
-            .iter()
-            .filter_map(|arguments| flag(arguments, WEBHOOK_FLAG))
-            .any(|path| path.ends_with(&webhook))
-    }
-
     /// The arguments of the API server that the plan is for: by them it is asked whether it is ready.
     pub fn arguments(&self, root: &Path) -> Vec<String> {
         let written = self.manifest().and_then(|file| manifest::arguments(&file.content).ok());
@@ -129,20 +119,23 @@ impl Plan {
     }
 }
 
-/// What runs on a machine, with the arguments of its API server.
-pub(crate) fn detect(root: &Path) -> (Distribution, Vec<String>) {
-    let running = apiserver::running(root).into_iter().next().unwrap_or_default();
-    (Distribution::detect(root, &running), running)
+/// What runs on a machine, with the processes that may be its API server.
+pub(crate) fn detect(root: &Path) -> (Distribution, Vec<Process>) {
+    let processes = apiserver::processes(root);
+    let arguments = processes.first().map(|process| process.arguments.as_slice()).unwrap_or_default();
+    let distribution = Distribution::detect(root, arguments);
+    (distribution, apiserver::of_distribution(processes, distribution))
 }
 
 /// The arguments that the API server has at its next start.
 pub(crate) fn present(
     root: &Path,
     distribution: Distribution,
-    running: Vec<String>,
+    running: &[Process],
     manifest: Option<&str>,
 ) -> Result<Vec<String>, SetupError> {
-    let written = manifest.map_or(Ok(running), manifest::arguments)?;
+    let running = || Ok(running.first().map(|process| process.arguments.clone()).unwrap_or_default());
+    let written = manifest.map_or_else(running, manifest::arguments)?;
     Ok(written.into_iter().chain(apiserver::configured(root, distribution)).collect())
 }
 

@@ -1,12 +1,13 @@
 //! Syscall events to alerts.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use saker_alert::Alert;
 use saker_capture::Entry;
 use saker_events::{
     Event, SYSCALL_SOURCE,
     container::Container,
+    fd::text_of,
     process::{Process, ProcessKey, Processes, lineage},
     record::{Header, SyscallRecord},
     table::{EventRow, Source, code, event_type},
@@ -20,7 +21,7 @@ use crate::{
     containers,
     options::Options,
     process_table::{Counters, ProcessTable},
-    rules::RulesHandle,
+    rules::{RulesHandle, RulesReader},
     thread_table::ThreadTable,
     waiting::{self, Held, Then, Waiting},
 };
@@ -49,7 +50,7 @@ pub struct CaptureEngine {
 /// Rules over single events, and what goes on from one to the next.
 #[derive(Debug)]
 struct Evaluator {
-    rules: RulesHandle,
+    rules: RulesReader,
     header: Header,
     alerts: Alerts,
     matching: Matching,
@@ -63,7 +64,7 @@ impl SyscallEngine {
             processes: ProcessTable::new(options.max_processes, options.boot_time)
                 .with_lookup(options.containers.clone()),
             users: Arc::clone(&options.users),
-            evaluator: Evaluator::new(rules, options),
+            evaluator: Evaluator::new(&rules, options),
             waiting: Waiting::default(),
         }
     }
@@ -139,14 +140,18 @@ impl SyscallEngine {
 impl CaptureEngine {
     /// An engine that knows no thread yet.
     pub fn new(rules: RulesHandle, options: &Options) -> Self {
-        Self { threads: ThreadTable::default(), opening: true, evaluator: Evaluator::new(rules, options) }
+        Self { threads: ThreadTable::default(), opening: true, evaluator: Evaluator::new(&rules, options) }
     }
 
     /// Takes note of what the capture says next; on events rules are evaluated.
     pub fn entry(&mut self, entry: Entry, sink: &mut dyn FnMut(Alert)) {
         match entry {
             Entry::Section => (self.threads, self.opening) = (ThreadTable::default(), true),
-            Entry::Machine(machine) => self.threads.set_machine(&machine),
+            Entry::Machine(machine) => {
+                let name = String::from_utf8_lossy(&machine.hostname);
+                self.evaluator.header.machine = Some(name.as_ref().into());
+                self.threads.set_machine(&machine);
+            }
             Entry::Interfaces(list) => self.threads.set_interfaces(&list),
             Entry::Users(list) => self.threads.set_users(list),
             Entry::Processes(list) => self.threads.set_processes(list),
@@ -185,6 +190,14 @@ fn tells_of_lists(event_code: u16) -> bool {
     )
 }
 
+/// What `evt.asynctype` shows.
+fn async_type(event: &Event, row: &'static EventRow) -> Cow<'static, str> {
+    if event.code != code::ASYNCEVENT_E {
+        return Cow::Borrowed(row.name);
+    }
+    Cow::Owned(String::from_utf8_lossy(text_of(event, row, "name")).into_owned())
+}
+
 /// What is known around an event.
 struct Around<'a> {
     process: Option<&'a Process>,
@@ -193,9 +206,9 @@ struct Around<'a> {
 }
 
 impl Evaluator {
-    fn new(rules: RulesHandle, options: &Options) -> Self {
+    fn new(rules: &RulesHandle, options: &Options) -> Self {
         Self {
-            rules,
+            rules: rules.reader(),
             header: Header {
                 source: "syscall",
                 hostname: Arc::clone(&options.hostname),
@@ -218,7 +231,7 @@ impl Evaluator {
         else {
             return;
         };
-        let pass = Pass { rules: &rules, matching: self.matching, alerts: &self.alerts };
+        let pass = Pass { rules, matching: self.matching, alerts: &self.alerts };
         pass.views(&record, &mut self.scratch, &mut |found| self.alerts.send(found, sink));
     }
 
@@ -228,7 +241,7 @@ impl Evaluator {
         header.num = event.num;
         header.ts = event.ts;
         let row = EventRow::of(event.code).filter(|row| row.source == Source::Meta);
-        header.async_type = row.map(|row| row.name);
+        header.async_type = row.map(|row| async_type(event, row));
         if header.first_ts == 0 && row.is_none() {
             header.first_ts = event.ts;
         }
@@ -247,7 +260,7 @@ impl Evaluator {
         let record =
             SyscallRecord::new(&self.header, *event, around.process, around.processes, around.users)?;
         let rules = self.rules.load();
-        let pass = Pass { rules: &rules, matching: self.matching, alerts: &self.alerts };
+        let pass = Pass { rules, matching: self.matching, alerts: &self.alerts };
         let mut matches = Vec::new();
         let lacks = pass.views(&record, &mut self.scratch, &mut |found| matches.push(found));
         if lacks || (others_wait && !matches.is_empty()) {
@@ -267,7 +280,7 @@ impl Evaluator {
             return;
         };
         let rules = self.rules.load();
-        let pass = Pass { rules: &rules, matching: self.matching, alerts: &self.alerts };
+        let pass = Pass { rules, matching: self.matching, alerts: &self.alerts };
         pass.views(&record, &mut self.scratch, &mut |found| self.alerts.send(found, sink));
     }
 }

@@ -78,6 +78,7 @@ pub enum MalformedEvent {
 
 impl<'a> Event<'a> {
     /// Reads one event from the start of `bytes`.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, MalformedEvent> {
         let short = |need: usize| MalformedEvent::Short {
             have: bytes.len(),
@@ -94,6 +95,7 @@ impl<'a> Event<'a> {
     }
 
     /// An event from its packed lengths and its parameters back to back; bytes behind the last one are ignored.
+    #[inline]
     pub fn from_parts(
         ts: u64,
         tid: i64,
@@ -115,6 +117,7 @@ impl<'a> Event<'a> {
     }
 
     /// How many parameters the record holds; the table's row may know fewer or more.
+    #[inline]
     pub fn param_count(&self) -> usize {
         match self.lengths() {
             Lengths::Narrow(lengths) => lengths.len(),
@@ -123,6 +126,7 @@ impl<'a> Event<'a> {
     }
 
     /// A parameter's bytes; `None` if it is empty or missing.
+    #[inline]
     pub fn param(&self, index: usize) -> Option<&'a [u8]> {
         let (start, length) = match self.lengths() {
             Lengths::Narrow(lengths) => {
@@ -138,6 +142,7 @@ impl<'a> Event<'a> {
     }
 
     /// Bytes that the lengths announce.
+    #[inline]
     pub fn data_bytes(&self) -> usize {
         match self.lengths() {
             Lengths::Narrow(lengths) => narrow(lengths),
@@ -157,6 +162,7 @@ impl<'a> Event<'a> {
         Self { lengths: self.lengths.get(..bytes).unwrap_or(self.lengths), ..self }
     }
 
+    #[inline]
     fn lengths(&self) -> Lengths<'a> {
         if length_bytes(self.code) == 2 {
             Lengths::Narrow(self.lengths.as_chunks().0)

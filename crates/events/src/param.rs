@@ -54,6 +54,7 @@ pub const fn layout(ty: ParamType) -> Option<(usize, bool)> {
 }
 
 /// The number in a parameter; `None` for other types and wrong sizes.
+#[inline]
 pub fn number(ty: ParamType, bytes: &[u8]) -> Option<Number> {
     let (size, signed) = layout(ty)?;
     if bytes.len() != size {

@@ -31,14 +31,16 @@ pub struct Header {
     pub ts: u64,
     /// `syscall` or `k8s_audit`.
     pub source: &'static str,
-    /// The node's name.
+    /// The node's name, in alerts.
     pub hostname: std::sync::Arc<str>,
+    /// The recorded machine's name, if it is not the node itself.
+    pub machine: Option<std::sync::Arc<str>>,
     /// Time of the first event of this run or file, nanoseconds since the epoch.
     pub first_ts: u64,
     /// Time of the event before, nanoseconds since the epoch; 0 for the first.
     pub previous_ts: u64,
     /// Kind of an event that nobody's call made.
-    pub async_type: Option<&'static str>,
+    pub async_type: Option<Cow<'static, str>>,
 }
 
 impl Header {
@@ -218,15 +220,8 @@ impl<'a> SyscallRecord<'a> {
 
     /// Flags of a call that opens a file; `creat` has none.
     pub fn open_flags(&self) -> Option<u64> {
-        let opens = matches!(
-            self.event.code,
-            code::SYSCALL_OPEN_X
-                | code::SYSCALL_OPENAT_2_X
-                | code::SYSCALL_OPENAT2_X
-                | code::SYSCALL_OPEN_BY_HANDLE_AT_X
-        );
-        let (at, param) = FLAGS.of(self.row).filter(|_| opens)?;
-        Some(param::number(param.ty, self.event.param(at)?)?.bits())
+        let at = flags_position(self.event.code)?;
+        Some(param::number(self.row.params.get(at)?.ty, self.event.param(at)?)?.bits())
     }
 
     /// Whether the call is `creat`.
@@ -307,7 +302,15 @@ impl<'a> SyscallRecord<'a> {
 }
 
 static RESOLVED: ParamPlace = ParamPlace::new("resolved");
-static FLAGS: ParamPlace = ParamPlace::new("flags");
+
+/// Where calls that open a file have their flags: nearly every rule about files asks.
+fn flags_position(event_code: u16) -> Option<usize> {
+    match event_code {
+        code::SYSCALL_OPEN_X | code::SYSCALL_OPEN_BY_HANDLE_AT_X => Some(2),
+        code::SYSCALL_OPENAT_2_X | code::SYSCALL_OPENAT2_X => Some(3),
+        _ => None,
+    }
+}
 
 /// The working directory of a thread whose process is not known.
 const NO_CWD: &[u8] = b"./";
@@ -344,5 +347,18 @@ impl Record for AuditRecord {
             Getter::Audit(get) => get(self, arg),
             Getter::Syscall(_) | Getter::Metadata(_) | Getter::Unavailable => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_of_opens_stand_where_they_are_sought() {
+        let found = table::EVENTS.iter().filter_map(|row| Some((row, flags_position(row.code)?)));
+        let names: Vec<_> = found.map(|(row, at)| (row.name, row.params[at].name)).collect();
+        let opens = ["open", "openat", "openat2", "open_by_handle_at"];
+        assert_eq!(names, opens.map(|name| (name, "flags")));
     }
 }

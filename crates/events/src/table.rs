@@ -231,11 +231,13 @@ pub use rows::*;
 
 impl EventRow {
     /// The row of a code; `None` for codes newer than the table.
+    #[inline]
     pub fn of(code: u16) -> Option<&'static Self> {
         EVENTS.get(usize::from(code))
     }
 
     /// Whether any of the given [`event_flags`] is set.
+    #[inline]
     pub fn any(&self, flags: u16) -> bool {
         self.flags & flags != 0
     }

@@ -51,6 +51,7 @@ mod resolve;
 pub mod ruleset;
 pub mod schema;
 pub mod select;
+pub mod spare;
 pub mod suggest;
 pub mod template;
 mod transform;

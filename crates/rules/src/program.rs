@@ -12,10 +12,13 @@ use crate::{
     evaluate::{Atom, Cache, Memory},
     event_types::EventTypeSet,
     gate::Lookup,
-    schema::{Record, Schema, field_flags},
+    schema::{EventTypeId, Record, Schema, field_flags},
 };
 
-/// What reading a costly field takes, in plain comparisons: more than any comparison of a plain one.
+/// What reading a field takes, in comparisons of a number.
+const READ: usize = 4;
+
+/// What reading a costly field takes: more than any comparison of a plain one.
 const COSTLY: usize = 128;
 
 /// Fields and nodes; a node's members stand before it.
@@ -31,8 +34,10 @@ pub(crate) struct Program {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) step: Step,
-    /// What its evaluation takes, in plain comparisons.
+    /// What its evaluation takes on average, in comparisons of a number.
     pub(crate) cost: usize,
+    /// How often it holds by experience, percent.
+    chance: usize,
     /// Whether event types decide about a part of it.
     pub(crate) typed: bool,
     /// More than one node or rule needs it: its result is kept for the event.
@@ -115,11 +120,11 @@ impl ProgramBuilder {
         match node {
             Node::Part(part) => self.part(part),
             Node::And(members) => {
-                let members = self.insert_all(members, slots);
+                let members = self.insert_all(members, slots, false);
                 self.node(Key::And(members.clone()), || Step::And(members))
             }
             Node::Or(members) => {
-                let members = self.insert_all(members, slots);
+                let members = self.insert_all(members, slots, true);
                 self.node(Key::Or(members.clone()), || Step::Or(members))
             }
             Node::Not(inner) => {
@@ -130,13 +135,14 @@ impl ProgramBuilder {
         }
     }
 
-    /// The cheap ones first: no member changes what another gives.
-    fn insert_all(&mut self, nodes: &[Node], slots: &[usize]) -> Vec<usize> {
+    /// What decides soonest comes first: no member changes what another gives. `decides` is the result of a member that
+    /// makes the others needless.
+    fn insert_all(&mut self, nodes: &[Node], slots: &[usize], decides: bool) -> Vec<usize> {
         let mut places = Vec::with_capacity(nodes.len());
         for node in nodes {
             places.push(self.insert(node, slots));
         }
-        places.sort_by_key(|node| self.program.cost(*node));
+        places.sort_by_key(|node| (self.program.rank(*node, decides), *node));
         places
     }
 
@@ -145,8 +151,9 @@ impl ProgramBuilder {
         let at = *self.known.entry(key).or_insert(next);
         if at == next {
             let step = step();
-            let (cost, typed) = (self.program.cost_of(&step), self.program.is_typed(&step));
-            self.program.nodes.push(Shared { step, cost, typed, kept: false });
+            let (cost, chance) = self.program.estimate(&step);
+            let typed = self.program.is_typed(&step);
+            self.program.nodes.push(Shared { step, cost, chance, typed, kept: false });
         } else if let Some(node) = self.program.nodes.get_mut(at) {
             node.kept = true;
         }
@@ -180,17 +187,45 @@ impl Program {
         }
     }
 
-    fn cost_of(&self, step: &Step) -> usize {
+    /// How often a node holds by experience, percent.
+    pub(crate) fn chance(&self, node: usize) -> usize {
+        self.nodes.get(node).map_or(0, |n| n.chance)
+    }
+
+    /// What a node costs for each time that its result is `decides`: the order in which members are tried.
+    pub(crate) fn rank(&self, node: usize, decides: bool) -> usize {
+        let chance = if decides { self.chance(node) } else { 100_usize.saturating_sub(self.chance(node)) };
+        let cost = self.cost(node).saturating_mul(100);
+        cost.checked_div(chance).unwrap_or(usize::MAX)
+    }
+
+    /// What a step costs on average, and how often it holds, percent.
+    fn estimate(&self, step: &Step) -> (usize, usize) {
         match step {
-            Step::And(members) | Step::Or(members) => {
-                members.iter().fold(0_usize, |sum, member| sum.saturating_add(self.cost(*member)))
-            }
-            Step::Not(inner) => self.cost(*inner),
+            Step::And(members) => self.estimate_all(members, false),
+            Step::Or(members) => self.estimate_all(members, true),
+            Step::Not(inner) => (self.cost(*inner), 100_usize.saturating_sub(self.chance(*inner))),
+            Step::Atom(atom) if atom.types.is_some() => (1, 50),
             Step::Atom(atom) => {
-                let costly = atom.slots.iter().filter(|slot| self.is_costly(**slot)).count();
-                atom.cost().saturating_add(costly.saturating_mul(COSTLY))
+                let read = |slot: &usize| if self.is_costly(*slot) { COSTLY } else { READ };
+                let cost = atom.slots.iter().map(read).fold(atom.cost(), usize::saturating_add);
+                (cost, atom.chance())
             }
         }
+    }
+
+    /// The later a member stands, the more seldom it is reached.
+    fn estimate_all(&self, members: &[usize], decides: bool) -> (usize, usize) {
+        // In thousandths of a comparison, and of a per cent.
+        let (mut cost, mut reached) = (0_usize, 100_000_usize);
+        for member in members {
+            cost = cost.saturating_add(self.cost(*member).saturating_mul(reached) / 100);
+            let chance = self.chance(*member);
+            let goes_on = if decides { 100_usize.saturating_sub(chance) } else { chance };
+            reached = reached.saturating_mul(goes_on) / 100;
+        }
+        let all = reached / 1000;
+        ((cost / 1000).max(1), if decides { 100_usize.saturating_sub(all) } else { all })
     }
 
     /// Whether a field is put together for each event.
@@ -213,6 +248,8 @@ pub(crate) struct Results {
 /// The evaluation of one event.
 pub(crate) struct Run<'r, 's> {
     program: &'r Program,
+    /// The type of the event.
+    ty: EventTypeId,
     pub(crate) cache: Cache<'r>,
     results: &'s mut Results,
 }
@@ -234,7 +271,7 @@ impl<'r, 's> Run<'r, 's> {
             results.opened = vec![0; gates.max(results.opened.len())];
             results.generation = 1;
         }
-        Self { program, cache, results }
+        Self { program, ty: record.event_type(), cache, results }
     }
 
     /// The gates that this event opens now and did not open before.
@@ -276,7 +313,10 @@ impl<'r, 's> Run<'r, 's> {
             Step::And(members) => members.iter().all(|m| self.holds(*m)),
             Step::Or(members) => members.iter().any(|m| self.holds(*m)),
             Step::Not(inner) => !self.holds(*inner),
-            Step::Atom(atom) => atom.holds(&mut self.cache),
+            Step::Atom(atom) => match &atom.types {
+                Some(types) => types.contains(self.ty),
+                None => atom.holds(&mut self.cache),
+            },
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Issued {
     certificate: String,
     key: String,
     /// The end of its validity, and the names it holds for, as they stand in the Secret.
-    until: Timestamp,
+    pub(super) until: Timestamp,
     names: String,
 }
 

@@ -58,11 +58,23 @@ pub(super) async fn keep(client: &Client, namespace: &str, endpoint: &str) -> an
     let authority =
         Authority::read(&authority).context("the Secret of the authority is damaged: empty it")?;
     let same_authority = |parts: &Parts| parts.text("ca.crt") == Some(authority.certificate.clone());
-    secrets.keep(SERVER, same_authority, || authority.server(now)).await?;
+    let names = names(endpoint);
+    let same = |parts: &Parts| same_authority(parts) && parts.text("names").as_deref() == Some(&names.join(","));
+    secrets.keep(SERVER, same, || authority.server(&names, now)).await?;
     let same = |parts: &Parts| same_authority(parts) && parts.text("endpoint").as_deref() == Some(endpoint);
     let client = secrets.keep(CLIENT, same, || authority.client(endpoint, now)).await?;
     let kubeconfig = client.text(KUBECONFIG).context("the Secret of the kubeconfig is damaged: empty it")?;
     Ok(Issued { kubeconfig, until: client.until().unwrap_or(now) })
+}
+
+/// What the agents are called: where the endpoint is, and each by itself.
+fn names(endpoint: &str) -> Vec<String> {
+    let host = reqwest::Url::parse(endpoint).ok().and_then(|url| url.host_str().map(str::to_owned));
+    // Brackets belong to addresses in URLs alone.
+    let host = host.map(|host| host.trim_matches(['[', ']']).to_owned());
+    let own = ["127.0.0.1", "localhost"].map(str::to_owned);
+    let other = host.filter(|host| !own.contains(host));
+    own.into_iter().chain(other).collect()
 }
 
 fn is_good(until: Timestamp, now: Timestamp) -> bool {
@@ -148,12 +160,12 @@ impl Authority {
         Ok(params)
     }
 
-    /// For the agents, each of which is reached at its own node's loopback address.
-    fn server(&self, now: Timestamp) -> anyhow::Result<Parts> {
-        let names = ["127.0.0.1", "::1", "localhost"].map(str::to_owned);
+    /// For the agents.
+    fn server(&self, names: &[String], now: Timestamp) -> anyhow::Result<Parts> {
         let until = now + (SERVER_DAYS * 24).hours();
-        let (certificate, key) = self.sign(&names, ExtendedKeyUsagePurpose::ServerAuth, now, until)?;
-        let parts = [("ca.crt", self.certificate.clone()), ("tls.crt", certificate), ("tls.key", key)];
+        let (certificate, key) = self.sign(names, ExtendedKeyUsagePurpose::ServerAuth, now, until)?;
+        let ca = self.certificate.clone();
+        let parts = [("ca.crt", ca), ("tls.crt", certificate), ("tls.key", key), ("names", names.join(","))];
         Ok(Parts::of(parts, until))
     }
 
@@ -198,7 +210,7 @@ mod tests {
         let now = Timestamp::now();
         let made = Authority::make(now).unwrap();
         let authority = Authority::read(&made).unwrap();
-        let server = authority.server(now).unwrap();
+        let server = authority.server(&names("https://10.96.0.7:8766/k8s-audit"), now).unwrap();
         let client = authority.client("https://127.0.0.1:8766/k8s-audit", now).unwrap();
         for parts in [&server, &client] {
             assert_eq!(parts.text("ca.crt"), made.text("ca.crt"));
@@ -215,6 +227,12 @@ mod tests {
         assert!(Authority::read(&Parts::default()).is_none());
         let broken = Parts::of([("ca.crt", "a".to_owned()), ("ca.key", "b".to_owned())], Timestamp::now());
         assert!(Authority::read(&broken).is_none());
+    }
+
+    #[test]
+    fn the_agents_are_called_what_the_endpoint_says() {
+        assert_eq!(names("https://127.0.0.1:8766/k8s-audit"), ["127.0.0.1", "localhost"]);
+        assert_eq!(names("https://[fd00::7]:8766/k8s-audit"), ["127.0.0.1", "localhost", "fd00::7"]);
     }
 
     #[test]

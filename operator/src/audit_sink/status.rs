@@ -16,7 +16,7 @@ use super::{
 };
 
 /// An API server that sent nothing for so long is silent: its own lease alone makes events more often.
-const SILENT: i64 = 300;
+const SILENT: u64 = 300;
 /// Nodes or rules that a message names.
 const MAX_NAMED: usize = 5;
 /// Nodes that the status lists.
@@ -90,7 +90,7 @@ impl Facts<'_> {
     fn receiving(&self, now: Timestamp) -> Said {
         let recent = |node: &&Node| {
             let seconds = node.last_event.and_then(|time| i64::try_from(time / 1_000_000_000).ok());
-            seconds.is_some_and(|seconds| now.as_second() - seconds < SILENT)
+            seconds.is_some_and(|seconds| now.as_second().abs_diff(seconds) < SILENT)
         };
         let silent: Vec<_> = self.nodes.iter().filter(|node| !recent(node)).map(|n| n.name.clone()).collect();
         let holds = silent.is_empty() && !self.nodes.is_empty();

@@ -24,9 +24,9 @@ pub(super) async fn apply(context: &Context, prepared: Prepared) -> Result<Appli
     let Prepared { verdicts, hash, contents, shards, manifest, keep, cluster } = prepared;
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &context.namespace);
     for shard in &shards {
-        put(&api, shard, &cluster).await?;
+        put(&api, &owned(shard, context), &cluster).await?;
     }
-    if put(&api, &manifest, &cluster).await? {
+    if put(&api, &owned(&manifest, context), &cluster).await? {
         tracing::info!(hash, shards = shards.len(), "bundle applied");
     }
     context.ledger.lock().await.shipped.ship(&hash, contents);
@@ -37,6 +37,13 @@ pub(super) async fn apply(context: &Context, prepared: Prepared) -> Result<Appli
             .or_else(not_found_is_fine)?;
     }
     Ok(Applied { verdicts, hash })
+}
+
+/// With the owner's name on it.
+fn owned(map: &ConfigMap, context: &Context) -> ConfigMap {
+    let mut map = map.clone();
+    map.metadata.owner_references = context.owner.clone().map(|owner| vec![owner]);
+    map
 }
 
 /// Whether it was written. An immutable ConfigMap that is not what it must be gives way first.

@@ -113,6 +113,7 @@ fn context(server: &Shared, rules: Vec<FalcoRule>) -> Context {
         exceptions,
         compiler: fixture::compiler().into(),
         metrics: Arc::new(Metrics::new().unwrap()),
+        owner: None,
     }
 }
 

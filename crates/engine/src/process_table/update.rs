@@ -13,6 +13,8 @@ use saker_events::{
 use super::{Entry, ProcessTable, inherited, key};
 use crate::params::{Params, set, set_common, set_cwd, set_identity};
 
+const THREAD: u64 = symbol_value(CLONE_FLAGS, "CLONE_THREAD");
+
 /// The cgroups of a process and the container that they name.
 struct Place {
     cgroups: Arc<[u8]>,
@@ -56,7 +58,7 @@ impl ProcessTable {
 
     /// The child's side of a fork: its first thread's record starts a process, another's does not.
     fn forked(&mut self, params: Params) {
-        let thread = params.number("flags").unwrap_or(0) & symbol_value(CLONE_FLAGS, "CLONE_THREAD") != 0;
+        let thread = params.number("flags").unwrap_or(0) & THREAD != 0;
         if thread || params.signed("res") != Some(0) {
             return;
         }

@@ -10,6 +10,12 @@ use saker_events::{
 use super::{Thread, ThreadTable, exit::RECENT, key};
 use crate::params::{Params, set, set_text};
 
+const THREAD: u64 = symbol_value(CLONE_FLAGS, "CLONE_THREAD");
+const IN_PIDNS: u64 = symbol_value(CLONE_FLAGS, "CLONE_CHILD_IN_PIDNS");
+const NEW_PIDNS: u64 = symbol_value(CLONE_FLAGS, "CLONE_NEWPID");
+const PARENT: u64 = symbol_value(CLONE_FLAGS, "CLONE_PARENT");
+const VFORK: u64 = symbol_value(CLONE_FLAGS, "CLONE_VFORK");
+
 /// Bits of `clone_flags`.
 #[derive(Clone, Copy)]
 pub(super) struct CloneFlags {
@@ -21,16 +27,12 @@ impl CloneFlags {
         Self { bits: params.number("flags").unwrap_or(0) }
     }
 
-    fn has(self, name: &str) -> bool {
-        self.bits & symbol_value(CLONE_FLAGS, name) != 0
-    }
-
     fn is_thread(self) -> bool {
-        self.has("CLONE_THREAD")
+        self.bits & THREAD != 0
     }
 
     fn in_pidns(self) -> bool {
-        self.has("CLONE_CHILD_IN_PIDNS")
+        self.bits & IN_PIDNS != 0
     }
 }
 
@@ -73,7 +75,7 @@ fn parent(table: &mut ThreadTable, params: Params, tid: i64) {
     table.thread_or_unknown(caller, false);
     become_valid(table, params);
     let flags = CloneFlags::of(params);
-    let elsewhere = ["CLONE_NEWPID", "CLONE_PARENT", "CLONE_VFORK"].into_iter().any(|f| flags.has(f));
+    let elsewhere = flags.bits & (NEW_PIDNS | PARENT | VFORK) != 0;
     let vfork = matches!(params.event.code, code::SYSCALL_VFORK_20_X);
     let Some(process) = table.process(caller) else { return };
     if flags.in_pidns() || elsewhere || vfork || process.tid != process.vtid {
@@ -147,7 +149,7 @@ fn begun(table: &ThreadTable, params: Params, ids: &Ids, parent: i64) -> Process
     set(&mut new.gid, params.word("gid"));
     set(&mut new.fdlimit, params.signed("fdlimit"));
     new.pidns_start = table.boot_time;
-    if flags.in_pidns() || flags.has("CLONE_NEWPID") || ids.tid != ids.vtid {
+    if flags.in_pidns() || flags.bits & NEW_PIDNS != 0 || ids.tid != ids.vtid {
         let since_boot = params.number("pidns_init_start_ts").unwrap_or(0);
         new.pidns_start = table.boot_time.saturating_add(since_boot);
     }

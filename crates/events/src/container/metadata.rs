@@ -108,7 +108,7 @@ impl Labels {
 
     /// `key:value`, with commas.
     pub fn text(&self) -> String {
-        self.0.iter().map(|(name, value)| format!("{name}:{value}")).collect::<Vec<_>>().join(",")
+        self.iter().map(|(name, value)| format!("{name}:{value}")).collect::<Vec<_>>().join(",")
     }
 
     /// Whether there are none.

@@ -23,6 +23,6 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("evt.plugininfo", CharBuf, BOTH, NONE, "The plugin's own summary of the event"),
     row("evt.source", CharBuf, BOTH, H(|h, _| text(h.source)), "Where the event comes from: `syscall` or `k8s_audit`"),
     row("evt.is_async", Bool, BOTH, H(|h, _| boolean(h.async_type.is_some())), "Whether the event was injected beside the regular ones"),
-    row("evt.asynctype", CharBuf, BOTH, H(|h, _| text(h.async_type?)), "Kind of an injected event"),
-    row("evt.hostname", CharBuf, BOTH, H(|h, _| text(&*h.hostname)), "Name of the machine, or of the node where it is set"),
+    row("evt.asynctype", CharBuf, BOTH, H(|h, _| text(h.async_type.as_deref()?)), "Kind of an injected event"),
+    row("evt.hostname", CharBuf, BOTH, H(|h, _| text(&**h.machine.as_ref().unwrap_or(&h.hostname))), "Name of the machine, or of the node where it is set"),
 ];

@@ -1,5 +1,7 @@
 //! `proc.*`: the process that made the event, and its parents.
 
+use saker_rules::spare;
+
 use super::prelude::*;
 use crate::{
     descriptor::Descriptor,
@@ -128,8 +130,9 @@ fn ancestors<'a>(
 }
 
 fn list<'a>(values: impl Iterator<Item = Value<'a>>) -> Option<Value<'a>> {
-    let values: Vec<_> = values.collect();
-    (!values.is_empty()).then_some(Value::List(values))
+    let mut list = spare::list();
+    list.extend(values);
+    (!list.is_empty()).then_some(Value::List(list))
 }
 
 fn args<'a>(r: &'a SyscallRecord<'_>, arg: Option<&FieldArg>) -> Option<Value<'a>> {
