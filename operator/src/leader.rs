@@ -88,6 +88,7 @@ struct Candidate {
 /// The Lease as it was when it was first seen so.
 struct Seen {
     version: Option<String>,
+    holder: Option<String>,
     since: Instant,
 }
 
@@ -101,9 +102,11 @@ impl Candidate {
         let since = match seen {
             Some(before) if before.version == version => before.since,
             _ => {
-                let holder = holder(&present).unwrap_or("nobody");
-                tracing::info!(holder, "waiting for the Lease");
-                *seen = Some(Seen { version, since: Instant::now() });
+                let holder = holder(&present).map(str::to_owned);
+                if seen.as_ref().is_none_or(|before| before.holder != holder) {
+                    tracing::info!(holder = holder.as_deref().unwrap_or("nobody"), "waiting for the Lease");
+                }
+                *seen = Some(Seen { version, holder, since: Instant::now() });
                 Instant::now()
             }
         };

@@ -80,6 +80,8 @@ pub enum Getter {
     Header(for<'a> fn(&'a Header, Option<&FieldArg>) -> Option<Value<'a>>),
     /// From a syscall event and the process that made it.
     Syscall(SyscallGetter),
+    /// From the process that made a syscall event, its parents and its user, whatever the event is.
+    Process(SyscallGetter),
     /// From the runtime of the container that the process is in.
     Metadata(SyscallGetter),
     /// From a Kubernetes audit event.
@@ -109,6 +111,7 @@ pub const fn row(
         Getter::Unavailable => field_flags::UNAVAILABLE,
         // The runtime's answer may be on its way, and then the event waits for it.
         Getter::Metadata(_) => field_flags::COSTLY,
+        Getter::Process(_) => field_flags::OF_PROCESS,
         _ => 0,
     };
     let spec = FieldSpec {
@@ -146,7 +149,7 @@ impl FieldRow {
         self
     }
 
-    /// Adds [`saker_rules::schema::field_flags`].
+    /// Adds [`field_flags`].
     #[must_use]
     pub const fn flags(mut self, flags: u16) -> Self {
         self.spec.flags |= flags;

@@ -3,7 +3,10 @@
 
 use std::{
     borrow::{Borrow, Cow},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use rustc_hash::FxHashMap;
@@ -17,6 +20,7 @@ use crate::{
     event_types::EventTypeSet,
     gate::Lookup,
     ops::Test,
+    remember::Remembered,
     schema::{EventTypeId, Record, Schema, field_flags},
     transform::Read,
 };
@@ -33,7 +37,13 @@ pub(crate) struct Program {
     pub(crate) fields: Vec<FieldRef>,
     /// Which of the fields are put together for each event.
     costly: Vec<bool>,
+    /// Which of them depend on the process alone.
+    of_process: Vec<bool>,
     pub(crate) nodes: Vec<Shared>,
+    /// Nodes that depend on the process alone.
+    process_nodes: usize,
+    /// No other program has it.
+    id: u64,
 }
 
 /// A node.
@@ -48,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) typed: bool,
     /// More than one node or rule needs it: its result is kept for the event.
     kept: bool,
+    /// Its number among those that depend on the process alone, if it is one.
+    of_process: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -97,7 +109,9 @@ impl ProgramBuilder {
     }
 
     /// The program.
-    pub(crate) fn build(self) -> Program {
+    pub(crate) fn build(mut self) -> Program {
+        static PROGRAMS: AtomicU64 = AtomicU64::new(1);
+        self.program.id = PROGRAMS.fetch_add(1, Ordering::Relaxed);
         self.program
     }
 
@@ -108,6 +122,8 @@ impl ProgramBuilder {
             let costly = self.schema.field(field.0).is_some_and(|f| f.has(field_flags::COSTLY));
             self.program.fields.push(field.clone());
             self.program.costly.push(costly);
+            let of_process = self.schema.field(field.0).is_some_and(|f| f.has(field_flags::OF_PROCESS));
+            self.program.of_process.push(of_process);
         }
         slot
     }
@@ -159,7 +175,10 @@ impl ProgramBuilder {
             let step = step();
             let (cost, chance) = self.program.estimate(&step);
             let typed = self.program.is_typed(&step);
-            self.program.nodes.push(Shared { step, cost, chance, typed, kept: false });
+            let of_process = self.program.is_of_process(&step).then_some(self.program.process_nodes);
+            let more = usize::from(of_process.is_some());
+            self.program.process_nodes = self.program.process_nodes.saturating_add(more);
+            self.program.nodes.push(Shared { step, cost, chance, typed, kept: false, of_process });
         } else if let Some(node) = self.program.nodes.get_mut(at) {
             node.kept = true;
         }
@@ -237,6 +256,16 @@ impl Program {
         }
     }
 
+    fn is_of_process(&self, step: &Step) -> bool {
+        let known = |node: &usize| self.nodes.get(*node).is_some_and(|n| n.of_process.is_some());
+        let slot = |slot: &usize| self.of_process.get(*slot).copied().unwrap_or(false);
+        match step {
+            Step::And(members) | Step::Or(members) => members.iter().all(known),
+            Step::Not(inner) => known(inner),
+            Step::Atom(atom) => atom.types.is_none() && atom.slots.iter().all(slot),
+        }
+    }
+
     /// How often a node holds by experience, percent.
     pub(crate) fn chance(&self, node: usize) -> usize {
         self.nodes.get(node).map_or(0, |n| n.chance)
@@ -293,6 +322,7 @@ pub(crate) struct Results {
     /// For each gate the event that opened it last.
     opened: Vec<u32>,
     generation: u32,
+    remembered: Remembered,
 }
 
 /// The evaluation of one event.
@@ -302,6 +332,8 @@ pub(crate) struct Run<'r, 's> {
     ty: EventTypeId,
     pub(crate) cache: Cache<'r>,
     results: &'s mut Results,
+    /// Where the process's results are remembered.
+    process: Option<usize>,
 }
 
 impl<'r, 's> Run<'r, 's> {
@@ -321,7 +353,9 @@ impl<'r, 's> Run<'r, 's> {
             results.opened = vec![0; gates.max(results.opened.len())];
             results.generation = 1;
         }
-        Self { program, ty: record.event_type(), cache, results }
+        let state = record.process_state();
+        let process = state.map(|state| results.remembered.place(program.id, program.process_nodes, state));
+        Self { program, ty: record.event_type(), cache, results, process }
     }
 
     /// The gates that this event opens now and did not open before.
@@ -343,7 +377,10 @@ impl<'r, 's> Run<'r, 's> {
     }
 
     pub(crate) fn holds(&mut self, node: usize) -> bool {
-        let Some(Shared { step, kept, .. }) = self.program.nodes.get(node) else { return false };
+        let Some(Shared { step, kept, of_process, .. }) = self.program.nodes.get(node) else { return false };
+        if let (Some(number), Some(process)) = (of_process, self.process) {
+            return self.of_process(step, process, *number);
+        }
         if !kept {
             return self.evaluate(step);
         }
@@ -355,6 +392,16 @@ impl<'r, 's> Run<'r, 's> {
         if let Some(place) = self.results.known.get_mut(node) {
             *place = (generation, result);
         }
+        result
+    }
+
+    /// A node that gives the same until the process changes.
+    fn of_process(&mut self, step: &'r Step, process: usize, number: usize) -> bool {
+        if let Some(known) = self.results.remembered.get(process, number) {
+            return known;
+        }
+        let result = self.evaluate(step);
+        self.results.remembered.set(process, number, result);
         result
     }
 
