@@ -47,8 +47,9 @@ impl Remembered {
     }
 
     pub(crate) fn set(&mut self, place: usize, node: usize, result: bool) {
-        let results = self.places.get_mut(place).and_then(|place| place.results.get_mut(node));
-        results.into_iter().for_each(|known| *known = Some(result));
+        if let Some(known) = self.places.get_mut(place).and_then(|place| place.results.get_mut(node)) {
+            *known = Some(result);
+        }
     }
 }
 
