@@ -121,6 +121,19 @@ fn a_condition_waits_for_metadata() {
 }
 
 #[test]
+fn an_event_waits_only_if_all_else_in_the_condition_holds() {
+    let slow = "not proc.name = app7 and fd.name glob */secret and not fd.name contains public";
+    let mut node = Node::new(&[(&format!("{IMAGE} and {slow}"), "%fd.name")]);
+    node.open(7, "/a/secret", 0);
+    node.open(8, "/a", 0);
+    node.open(8, "/public/secret", 0);
+    assert_eq!(node.engine.waiting().waited, 0);
+    node.open(8, "/a/secret", 1);
+    node.wait(600);
+    assert_eq!(node.engine.waiting().waited, 1);
+}
+
+#[test]
 fn a_negative_condition_is_not_fooled_by_what_is_not_known_yet() {
     let mut node =
         Node::new(&[("evt.type = openat and not container.image.repository = docker.io/nginx", "%fd.name")]);

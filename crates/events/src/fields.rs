@@ -109,6 +109,8 @@ pub const fn row(
 ) -> FieldRow {
     let flags = match get {
         Getter::Unavailable => field_flags::UNAVAILABLE,
+        // The runtime's answer may be on its way, and then the event waits for it.
+        Getter::Metadata(_) => field_flags::COSTLY,
         Getter::Process(_) => field_flags::OF_PROCESS,
         _ => 0,
     };

@@ -64,7 +64,7 @@ pub struct FieldUse {
     pub ty: String,
     /// Whether a source fills it. A rule that reads another field is blind.
     pub available: bool,
-    /// Whether its value is put together for each event.
+    /// Whether its value takes work or waiting for each event.
     pub costly: bool,
 }
 

@@ -28,8 +28,8 @@ use crate::{
 /// What reading a field takes, in comparisons of a number.
 const READ: usize = 4;
 
-/// What reading a costly field takes: more than any comparison of a plain one.
-const COSTLY: usize = 128;
+/// What reading a costly field takes: so much that nearly everything else is tried before.
+const COSTLY: usize = 1024;
 
 /// Fields and nodes; a node's members stand before it.
 #[derive(Debug, Default)]

@@ -72,7 +72,7 @@ pub mod field_flags {
     pub const DOTTED_ARG: u16 = 64;
     /// No source fills it yet: a rule that needs it is reported blind.
     pub const UNAVAILABLE: u16 = 128;
-    /// Its value is put together anew for each event that asks for it: conditions ask for it last.
+    /// Its value takes work for each event that asks for it, or waiting: conditions ask for it last.
     pub const COSTLY: u16 = 256;
     /// Depends on nothing but the process that made the event: the same while [`super::Record::process_state`] is.
     pub const OF_PROCESS: u16 = 512;

@@ -63,8 +63,8 @@ static ROWS: [Row; 9] = [
     },
     Row {
         level: Level::Costly,
-        reason: "the value is put together for each event that gets this far; the comparisons of other fields are \
-                 tried first",
+        reason: "the value takes work or waiting for each event that gets this far; the comparisons of other fields \
+                 are tried first",
         applies: |_, fields| {
             fields.iter().any(|f| f.has(field_flags::COSTLY) && f.quantifier == Quantifier::One)
         },

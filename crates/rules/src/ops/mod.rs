@@ -123,9 +123,8 @@ impl Test {
     pub(crate) fn chance(&self) -> usize {
         match self {
             Self::Exists => 90,
-            Self::Equal(Literal::Bool(_)) | Self::Order(..) => 50,
+            Self::Equal(Literal::Bool(_)) | Self::Differ(Literal::Bool(_)) | Self::Order(..) => 50,
             Self::Equal(_) => 5,
-            Self::Differ(Literal::Bool(_)) => 50,
             Self::Differ(_) => 95,
             Self::Modified(Modifier::AnyOf, tests) => {
                 tests.iter().map(Self::chance).fold(0, usize::saturating_add).min(90)
