@@ -1,6 +1,8 @@
-# One image with the three programs, nothing else in it: static binaries and the CA certificates.
+# One image with the three programs (one static file with three names), the list of their parts (SBOM) and the CA
+# certificates, nothing else.
 #
-#   docker build -t saker .        (or: buildah bud -t saker .)
+#   docker buildx build --platform linux/amd64,linux/arm64 -t registry.example.com/saker .
+#   make image        (without a Docker engine, from what is built here)
 
 FROM docker.io/library/rust:1.95-bookworm AS build
 RUN apt-get update \
@@ -8,12 +10,11 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-# With a target of its own, crt-static does not reach procedural macros and build scripts, which must be dynamic.
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     target=$(rustc -vV | sed -n 's/^host: //p') \
-    && RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target "$target" --bins \
-    && install -D -t /out "target/$target/release/saker-agent" "target/$target/release/saker-operator" \
-        "target/$target/release/saker"
+    && tools/static.sh "$target" \
+    && cp -r "target/$target/programs" /out \
+    && tools/sbom.sh "$target" >/out/sbom.cdx.json
 
 FROM scratch
 LABEL org.opencontainers.image.title="Saker" \

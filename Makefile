@@ -9,7 +9,7 @@ RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 # Upstream's rule files and Falco's answers, where a checkout has them beside it.
 export SAKER_FIXTURES ?= $(abspath $(wildcard ../shared/fixtures))
 
-.PHONY: help run build test test-live lint e2e bench fuzz install deps
+.PHONY: help run build test test-live lint e2e kind-e2e image bench fuzz install deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ run: build ## start the agent with the default rules on this kernel, audit endpo
 	exec $(RELEASE)/saker-agent
 
 build: deps ## build the release binaries into target/release
-	cargo build --release --bins
+	cargo build --release --workspace --exclude saker-image --bins
 
 test: deps ## run every test that this machine can run (live kernel tests need root and BTF)
 	tools/test.sh --workspace
@@ -32,9 +32,17 @@ lint: deps ## rustfmt, clippy with warnings denied, cargo-deny, import direction
 	tools/deny.sh
 	cargo test -q -p saker-house
 
-e2e: deps ## prove it on a real kube-apiserver and etcd on loopback (builds them when not cached)
+e2e: deps ## prove it on a real control plane and node, from Go modules and Debian packages (built when not cached)
 	tools/deps.sh e2e
 	e2e/run.sh
+
+kind-e2e: deps ## the same test of image and chart on kind (needs Docker, kind, kubectl and helm)
+	tools/deps.sh image
+	e2e/kind.sh
+
+image: deps ## build the container image into target/saker.tar, without a Docker engine
+	tools/deps.sh image
+	tools/image.sh target/saker.tar
 
 bench: build ## measure what docs/performance.md states, ratios within one run
 	bench/run.sh

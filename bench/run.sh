@@ -14,4 +14,5 @@ fi
 "$release/saker-bench" audit "$release/saker-agent"
 SAKER_ABUSE=long cargo test --release -p saker-agent --test agent audit_abuse:: -- --test-threads=1
 [ "$(id -u)" = 0 ] || { echo "the agent is measured as root only: it loads its probe. Try: sudo make bench" >&2; exit 1; }
+SAKER_SWAPS=long cargo test --release -p saker-agent --test agent swaps:: -- --test-threads=1
 exec "$release/saker-bench" agent "$release/saker-agent"

@@ -1,19 +1,75 @@
 #!/usr/bin/env bash
-# The end-to-end proof: starts a control plane, runs the tests against it, removes everything again.
+# The end-to-end proof, and how long each part of it took: first the programs as processes beside a control plane, then
+# the package (image and chart) on a whole node, last the rights that both used. Removes everything again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-$PWD/target}
+work=$(mktemp -d)
+status=0
 
-cargo build --bins
-SAKER_BIN_DIR=${CARGO_TARGET_DIR:-$PWD/target}/debug
-export SAKER_BIN_DIR
+# part NAME COMMAND...: runs it, and remembers that it failed.
+part() {
+  local name=$1 started=$SECONDS; shift
+  "$@" || { status=1; echo "failed: $name"; }
+  echo "[$((SECONDS - started)) s] $name"
+}
 
-e2e/control-plane.sh tools
-SAKER_E2E_DIR=$(mktemp -d)
-export SAKER_E2E_DIR
-trap 'e2e/control-plane.sh down "$SAKER_E2E_DIR"' EXIT
-started=$(date +%s.%N)
-e2e/control-plane.sh up "$SAKER_E2E_DIR"
-awk -v a="$started" -v b="$(date +%s.%N)" 'BEGIN { printf "control plane ready after %.1f s\n", b - a }'
+finish() {
+  [ ! -d "$work/cluster" ] || e2e/control-plane.sh down "$work/cluster"
+  [ ! -d "$work/node" ] || e2e/node.sh down "$work/node"
+  rm -rf "$work"
+}
+trap finish EXIT
 
-# One at a time: they share the cluster and the audit port.
-tools/test.sh -p saker-e2e -- --test-threads=1
+# One test at a time: they share the cluster and the audit port.
+processes() {
+  e2e/control-plane.sh up "$work/cluster" &&
+    SAKER_E2E_DIR=$work/cluster SAKER_NODE_DIR='' SAKER_IMAGE='' SAKER_AUDIT_LOGS='' \
+      tools/test.sh --workspace --test '*_e2e' -- --test-threads=1 &&
+    cp "$work/cluster/audit.log" "$work/cluster-audit.log" &&
+    e2e/control-plane.sh down "$work/cluster"
+}
+
+# What `make install` puts in place, without systemd.
+host() {
+  make --no-print-directory install RELEASE="$target/$(rustc -vV | sed -n 's/^host: //p')/programs" DESTDIR="$work/host" &&
+    grep -q '^ExecStart=/usr/local/bin/saker-agent$' "$work/host/lib/systemd/system/saker-agent.service" &&
+    "$work/host/usr/local/bin/saker-agent" --version &&
+    "$work/host/usr/local/bin/saker" doctor
+}
+
+# Registries count what is packed.
+image() {
+  tools/image.sh "$work/saker.tar" && [ "$(gzip <"$work/saker.tar" | wc -c)" -le $((25 * 1024 * 1024)) ] &&
+    SAKER_IMAGE=$work/saker.tar tools/test.sh --workspace --test image_e2e
+}
+
+# The test runs where the addresses of the cluster are.
+package() {
+  local version
+  version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+  e2e/node.sh up "$work/node" &&
+    e2e/node.sh load "$work/node" "$work/saker.tar" "localhost/saker:$version" localhost/saker:next &&
+    SAKER_NODE_DIR=$work/node SAKER_NODE_AUDIT=1 e2e/node.sh enter "$work/node" \
+      tools/test.sh --offline --workspace --test node_e2e &&
+    cp "$work/node/audit.log" "$work/node-audit.log"
+}
+
+# As `make test` builds it, so that nothing is built twice.
+part "programs and tests" cargo build --workspace --bins --tests
+export SAKER_BIN_DIR=$target/debug
+part "tools" e2e/control-plane.sh tools
+part "the programs as processes" processes
+
+part "the image, at most 25 MiB" image
+part "make install" host
+if lack=$(e2e/node.sh lacks 2>&1); then
+  part "tools of the node" e2e/control-plane.sh node-tools
+  part "the package on a node" package
+  [ $status != 0 ] || SAKER_AUDIT_LOGS=$work/cluster-audit.log:$work/node-audit.log \
+    part "rights given and used" tools/test.sh --workspace --test rights_e2e
+else
+  echo "skipped: the package on a node (${lack#*: })"
+fi
+echo "[$SECONDS s] all of it"
+exit $status

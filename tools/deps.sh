@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# deps.sh [e2e]: installs what the build (or the end-to-end tests) needs and lacks, by apt, and says so.
+# deps.sh [image|e2e]: installs what the build (or the image, or the end-to-end tests with it) needs and lacks, by apt,
+# and says so.
 set -euo pipefail
 
 missing=()
@@ -19,10 +20,24 @@ clang_for_bpf() { # Debian 12 has clang 14 as `clang`; any from 12 on will do
 need clang clang_for_bpf
 need libbpf-dev test -f /usr/include/bpf/bpf_helpers.h
 need gcc sh -c 'command -v cc'
+has() { command -v "$1"; }
+
+if [ "${1:-}" = image ] || [ "${1:-}" = e2e ]; then
+  need buildah has buildah
+  need ca-certificates test -f /etc/ssl/certs/ca-certificates.crt
+fi
 if [ "${1:-}" = e2e ]; then
-  need etcd-server sh -c 'command -v etcd'
-  need openssl sh -c 'command -v openssl'
-  need curl sh -c 'command -v curl'
+  need etcd-server has etcd
+  need openssl has openssl
+  need curl has curl
+  # What the node is made of; e2e/node.sh says what else a machine must have.
+  need containerd has containerd
+  need runc has runc
+  need containernetworking-plugins test -x /usr/lib/cni/bridge
+  need busybox-static has busybox
+  need iproute2 has ip
+  need iptables has iptables
+  need procps has sysctl
 fi
 [ ${#missing[@]} -gt 0 ] || exit 0
 

@@ -39,7 +39,7 @@ pub(crate) fn rules_files(paths: &[PathBuf]) -> Vec<SourceFile> {
 
 /// The text of a rules file.
 pub(crate) fn rules_text(path: &Path) -> anyhow::Result<String> {
-    let SourceFile { name, content, unreadable } = rules_file(path);
+    let SourceFile { name, content, unreadable, .. } = rules_file(path);
     unreadable.map_or(Ok(content), |reason| Err(anyhow!("cannot read {name}: {reason}")))
 }
 

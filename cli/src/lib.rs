@@ -35,6 +35,7 @@ enum Command {
     Record(cmd::record::Args),
     Fields(cmd::fields::Args),
     Doctor(cmd::doctor::Args),
+    Status(cmd::status::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -82,6 +83,7 @@ impl Cli {
             Command::Record(args) => args.run(out),
             Command::Fields(args) => args.run(out),
             Command::Doctor(args) => args.run(out),
+            Command::Status(args) => args.run(out),
         }
     }
 }

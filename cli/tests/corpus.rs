@@ -16,8 +16,9 @@ use std::{
 };
 
 use common::{Files, Ran, root, saker};
+use regex::Regex;
 use saker_events::schema;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 type Checked = Result<(), String>;
 
@@ -115,6 +116,11 @@ fn check_load(case: &Value) -> Checked {
     if let Some(load_ok) = expect["load_ok"].as_bool() {
         same("load_ok", &load_ok, &(ran.code() == 0))?;
     }
+    if let Some(wanted) = expect["schema_validation"].as_str() {
+        let valid = array(&report["falco_load_results"]).all(|result| result["schema_valid"] != false);
+        same("schema_validation", &wanted, &if valid { "ok" } else { "failed" })?;
+    }
+    library::check_enabled(case)?;
     check_messages(expect, "error", &report)?;
     check_messages(expect, "warning", &report)?;
     if let Some(wanted) = expect["has_warnings"].as_bool() {
@@ -210,6 +216,8 @@ fn check_replay(corpus: &Path, case: &Value) -> Checked {
     args.extend([kind.into(), corpus.join(text(case, "events_file"))]);
     args.extend(["--matching".into(), text(config, "rule_matching").into()]);
     args.extend(["--min-priority".into(), text(config, "priority").into()]);
+    args.extend(["--select".into(), selection(config).to_string().into()]);
+    args.extend((config["time_format_iso_8601"] == true).then(|| "--iso-time".into()));
     let ran = saker(args);
     same("exit status", &expect["exit_status"].as_i64(), &Some(ran.code().into()))
         .map_err(|e| e + &ran.err())?;
@@ -223,8 +231,24 @@ fn check_replay(corpus: &Path, case: &Value) -> Checked {
     }
     let seen = |p: &Value| alerts.iter().any(|a| has_priority(a, p.as_str().unwrap_or_default()));
     same("unseen priority", &None, &array(&expect["priorities_seen"]).find(|p| !seen(p)))?;
-    let words = array(&expect["stderr_matches"]).filter_map(Value::as_str);
-    same("unseen on stderr", &None, &words.into_iter().find(|w| !ran.err().contains(w)))
+    let seen = |p: &&Value| alerts.iter().any(|a| has_priority(a, p.as_str().unwrap_or_default()));
+    same("seen priority", &None, &array(&expect["priorities_not_seen"]).find(seen))?;
+    let unmatched = |key: &str, text: &str| {
+        let mut patterns = array(&expect[key]).filter_map(Value::as_str);
+        patterns.find(|pattern| !Regex::new(pattern).expect("a pattern").is_match(text)).map(str::to_owned)
+    };
+    same("unmatched on stdout", &None, &unmatched("stdout_matches", &ran.out()))?;
+    same("unmatched on stderr", &None, &unmatched("stderr_matches", &ran.err()))
+}
+
+/// The keys of older configurations as entries of `rules:`.
+fn selection(config: &Value) -> Value {
+    let names = |key: &str| array(&config[key]).cloned().collect::<Vec<_>>();
+    let wanted = names("run_tags");
+    let off = if wanted.is_empty() { vec![] } else { vec![json!({"disable": {"rule": "*"}})] };
+    let on = wanted.iter().map(|tag| json!({"enable": {"tag": tag}}));
+    let disabled = names("disable_tags").into_iter().map(|tag| json!({"disable": {"tag": tag}}));
+    off.into_iter().chain(on).chain(disabled).collect()
 }
 
 fn has_priority(alert: &Value, wanted: &str) -> bool {

@@ -15,7 +15,7 @@ const RULESETS: [(&str, &str); 2] =
     [("System calls", "saker_syscall_rules.yaml"), ("Kubernetes audit events", "saker_audit_rules.yaml")];
 
 /// Every command, as one types it.
-const COMMANDS: [&[&str]; 14] = [
+const COMMANDS: [&[&str]; 15] = [
     &[],
     &["rules"],
     &["rules", "validate"],
@@ -30,6 +30,7 @@ const COMMANDS: [&[&str]; 14] = [
     &["record"],
     &["fields"],
     &["doctor"],
+    &["status"],
 ];
 
 fn check(file: &str, generated: impl Fn(&str) -> String) {

@@ -45,6 +45,7 @@ fn events(out: &mut String, rows: &[Vec<String>]) -> Result<(), Box<dyn Error>> 
         };
         let params: Vec<String> =
             params.split(' ').filter(|p| *p != "-").map(param).collect::<Result<_, _>>()?;
+        let own = row[8].split(' ').filter(|p| *p != "-" && !p.starts_with('+')).count();
         let flags: Vec<String> = flags
             .split(',')
             .map(|f| if f == "-" { "0".into() } else { format!("event_flags::{f}") })
@@ -52,7 +53,7 @@ fn events(out: &mut String, rows: &[Vec<String>]) -> Result<(), Box<dyn Error>> 
         let fd_param = if fd_param == "-" { "None".into() } else { format!("Some({fd_param})") };
         writeln!(
             out,
-            "EventRow {{ code: {code}, name: {name:?}, enter: {}, category: Category::{}, source: Source::{}, flags: {}, fd_param: {fd_param}, params: &[{}] }},",
+            "EventRow {{ code: {code}, name: {name:?}, enter: {}, category: Category::{}, source: Source::{}, flags: {}, fd_param: {fd_param}, params: &[{}], own: {own} }},",
             dir == "E",
             camel(category),
             camel(source),

@@ -12,6 +12,8 @@ use sha2::{Digest, Sha256};
 pub const MANIFEST_NAME: &str = "saker-manifest";
 /// The manifest's key in its ConfigMap (`data`).
 pub const MANIFEST_KEY: &str = "manifest.json";
+/// SHA-256 of the token by which agents know the operator, in the manifest's ConfigMap (`data`).
+pub const TOKEN_KEY: &str = "operator-token.sha256";
 /// A shard's key in its ConfigMap (`binaryData`).
 pub const SHARD_KEY: &str = "bundle.gz";
 /// On every ConfigMap of a bundle: the first digits of its hash.

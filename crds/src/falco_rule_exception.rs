@@ -7,10 +7,12 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
-use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::{items::AnyValue, status::FalcoRuleStatus};
+use crate::{
+    items::AnyValue,
+    status::{FalcoRuleStatus, time},
+};
 
 /// Events that a rule shall pass over, with the reason and, better, an end.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
@@ -49,7 +51,8 @@ use crate::{items::AnyValue, status::FalcoRuleStatus};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct FalcoRuleExceptionSpec {
-    /// The rule that is tuned, by its name: a default rule or one of a FalcoRule.
+    /// The rule that is tuned, by its name: one of a FalcoRule of scope Namespace in this namespace, or else a default
+    /// rule or one of any other FalcoRule. In a namespace that the operator confines only the former.
     #[schemars(length(min = 1, max = 256))]
     pub rule: String,
 
@@ -75,9 +78,4 @@ pub struct FalcoRuleExceptionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "time")]
     pub expires_at: Option<Time>,
-}
-
-/// Kubernetes' own time; its crate has a schema only with a feature that costs every build.
-fn time(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "format": "date-time", "nullable": true})
 }

@@ -153,6 +153,6 @@ impl JsonSchema for AnyValue {
     }
 }
 
-pub(crate) fn enabled() -> bool {
+fn enabled() -> bool {
     true
 }

@@ -13,6 +13,9 @@ use serde_json::Value;
 /// Namespace of the deployment.
 pub const NAMESPACE: &str = "saker-system";
 
+/// The node that the agent's pod is on.
+pub const NODE: &str = "node-1";
+
 /// A kube-apiserver, reached through kubectl.
 #[derive(Debug, Clone)]
 pub struct Cluster {
@@ -37,6 +40,16 @@ impl Cluster {
         Some(cluster)
     }
 
+    /// The one with real nodes, of `e2e/node.sh` or `make kind-e2e`, with nothing of ours in it; says so if there is none.
+    pub fn with_nodes() -> Option<Self> {
+        let Some(folder) = std::env::var_os("SAKER_NODE_DIR") else {
+            crate::say("skipped: no node (run make e2e; e2e/node.sh lacks says what this machine lacks)");
+            return None;
+        };
+        // Empty in the part of `make e2e` that is not about nodes.
+        (!folder.is_empty()).then(|| Self { folder: folder.into() })
+    }
+
     /// Runs kubectl as the administrator.
     pub fn kubectl(&self, args: &[&str]) -> anyhow::Result<String> {
         run(self.tool("kubectl").args(args), "")
@@ -45,6 +58,11 @@ impl Cluster {
     /// Applies an object.
     pub fn apply(&self, yaml: &str) -> anyhow::Result<String> {
         run(self.tool("kubectl").args(["apply", "-f", "-"]), yaml)
+    }
+
+    /// Makes an object; unlike `apply` kubectl keeps no copy in it, so that it may be large.
+    pub fn create(&self, yaml: &str) -> anyhow::Result<String> {
+        run(self.tool("kubectl").args(["create", "-f", "-"]), yaml)
     }
 
     /// Asks the API server what it would say to an object.
@@ -63,10 +81,15 @@ impl Cluster {
         run(self.tool("helm").args(args), "")
     }
 
+    /// Runs helm without a cluster.
+    pub fn offline_helm(args: &[&str]) -> anyhow::Result<String> {
+        run(tool("helm", Path::new("/dev/null")).args(args), "")
+    }
+
     /// Credentials of a ServiceAccount of the deployment, so that its rights are what is tested.
     pub fn credentials(&self, account: &str) -> anyhow::Result<PathBuf> {
         let token = self.kubectl(&["-n", NAMESPACE, "create", "token", account])?;
-        let admin = fs::read_to_string(self.admin())?;
+        let admin = fs::read_to_string(self.kubeconfig())?;
         let user =
             admin.lines().find(|line| line.starts_with("users:")).context("no users in admin.kubeconfig")?;
         let own = format!("users: [{{name: admin, user: {{token: {}}}}}]", token.trim());
@@ -86,7 +109,8 @@ impl Cluster {
         run(script.arg(verb).arg(&self.folder), "").map(|_| ())
     }
 
-    fn admin(&self) -> PathBuf {
+    /// The administrator's kubeconfig.
+    pub fn kubeconfig(&self) -> PathBuf {
         self.folder.join("admin.kubeconfig")
     }
 
@@ -95,8 +119,8 @@ impl Cluster {
         self.folder.join(name)
     }
 
-    fn tool(&self, name: &str) -> Command {
-        tool(name, &self.admin())
+    pub(crate) fn tool(&self, name: &str) -> Command {
+        tool(name, &self.kubeconfig())
     }
 }
 
@@ -105,10 +129,11 @@ pub fn checkout(path: &str) -> String {
     format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A program of Kubernetes, with this kubeconfig.
+/// A program of Kubernetes, with this kubeconfig: the one that control-plane.sh built, or else the machine's.
 pub(crate) fn tool(name: &str, kubeconfig: &Path) -> Command {
     let cache = std::env::var_os("SAKER_CACHE").unwrap_or_else(|| "/var/cache/saker".into());
-    let mut command = Command::new(Path::new(&cache).join("bin").join(name));
+    let built = Path::new(&cache).join("bin").join(name);
+    let mut command = Command::new(if built.exists() { built } else { name.into() });
     command.env("KUBECONFIG", kubeconfig);
     command
 }

@@ -1,6 +1,10 @@
 //! The operator and an agent, as the deployment runs them: each with the rights of its ServiceAccount.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -36,7 +40,7 @@ impl Fleet {
         let mut agent_args = vec!["--config".to_owned(), config.display().to_string()];
         agent_args.extend(extra.iter().map(|arg| (*arg).to_owned()));
         let agent = Process::start("saker-agent", folder.path(), &agent_credentials, &agent_args)?;
-        let operator = start_operator(cluster, &folder, &[])?;
+        let operator = operator(cluster, &folder, &[])?;
         let fleet = Self { agent, operator, cluster: cluster.clone(), folder, agent_args, agent_credentials };
         fleet.converge("the agent runs the operator's bundle");
         Ok(fleet)
@@ -79,16 +83,20 @@ impl Fleet {
 
     /// The operator again, with its admission webhook.
     pub fn restart_operator_with_webhook(&mut self) -> anyhow::Result<()> {
-        self.operator.stop()?;
         let address = free_address()?;
-        let args = ["--webhook-listen", &address, "--webhook-address", &address];
-        self.operator = start_operator(&self.cluster, &self.folder, &args)?;
+        self.restart_operator(&["--webhook-listen", &address, "--webhook-address", &address])
+    }
+
+    /// The operator again, with these arguments too.
+    pub fn restart_operator(&mut self, args: &[&str]) -> anyhow::Result<()> {
+        self.operator.stop()?;
+        self.operator = operator(&self.cluster, &self.folder, args)?;
         Ok(())
     }
 
     /// A second operator beside the first.
     pub fn second_operator(&self) -> anyhow::Result<Process> {
-        start_operator(&self.cluster, &self.folder, &[])
+        operator(&self.cluster, &self.folder, &[])
     }
 
     /// What both logged.
@@ -97,9 +105,14 @@ impl Fleet {
     }
 }
 
-fn start_operator(cluster: &Cluster, folder: &TempDir, more: &[&str]) -> anyhow::Result<Process> {
+fn operator(cluster: &Cluster, folder: &TempDir, more: &[&str]) -> anyhow::Result<Process> {
+    start_operator(folder.path(), &cluster.credentials("saker-operator")?, more)
+}
+
+/// An operator with these credentials; its log goes to the folder.
+pub fn start_operator(folder: &Path, kubeconfig: &Path, more: &[&str]) -> anyhow::Result<Process> {
     let args = [&["--namespace", NAMESPACE, "--listen", "127.0.0.1:0"], more].concat();
-    Process::start("saker-operator", folder.path(), &cluster.credentials("saker-operator")?, args)
+    Process::start("saker-operator", folder, kubeconfig, args)
 }
 
 /// An address that nobody listens on, for a listener that must be announced before it is there.

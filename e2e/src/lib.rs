@@ -2,20 +2,32 @@
 //!
 //! `make e2e` starts the control plane ([`Cluster`]) and runs the tests; plain `cargo test` skips them, saying so.
 
+mod alerts;
 mod cluster;
 mod fleet;
 mod node;
 mod process;
+pub mod prometheus;
+mod proxy;
+mod rest;
+mod sink;
+mod swarm;
 
 use std::{
     io::Write as _,
     time::{Duration, Instant},
 };
 
-pub use cluster::{Cluster, checkout};
-pub use fleet::Fleet;
-pub use node::{Node, rules_files};
+pub use alerts::{AGENTS, Alerts};
+pub use cluster::{Cluster, NAMESPACE, NODE, checkout};
+pub use fleet::{Fleet, start_operator};
+pub use node::{Kind, Node, rules_files};
 pub use process::Process;
+pub use proxy::{Asked, Proxy};
+pub use reqwest::Method;
+pub use rest::Rest;
+pub use sink::Sink;
+pub use swarm::Swarm;
 
 /// Long enough for a machine under load; the time it took is printed.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -10,6 +10,8 @@ use std::{
 use anyhow::Context as _;
 use serde_json::Value;
 
+use crate::cluster::NODE;
+
 /// Ends with its owner. What it prints is in two files.
 pub struct Process {
     child: Child,
@@ -25,12 +27,26 @@ impl Process {
         kubeconfig: &Path,
         args: I,
     ) -> anyhow::Result<Self> {
+        Self::start_with(program, folder, kubeconfig, args, &[])
+    }
+
+    /// The same with more in its environment.
+    pub fn start_with<I: IntoIterator<Item: AsRef<OsStr>>>(
+        program: &str,
+        folder: &Path,
+        kubeconfig: &Path,
+        args: I,
+        env: &[(&str, &OsStr)],
+    ) -> anyhow::Result<Self> {
         let binaries = std::env::var_os("SAKER_BIN_DIR").context("SAKER_BIN_DIR is not set: run make e2e")?;
         let (out, log) = (folder.join(format!("{program}.out")), folder.join(format!("{program}.log")));
         let append = |path| File::options().create(true).append(true).open(path);
         let child = Command::new(Path::new(&binaries).join(program))
             .args(args)
             .env("KUBECONFIG", kubeconfig)
+            // As the DaemonSet says it: the name of the node that the test's pod is on.
+            .env("FALCO_HOSTNAME", NODE)
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(append(&out)?)
             .stderr(append(&log)?)
@@ -55,6 +71,18 @@ impl Process {
     pub fn signal(&self, name: &str) -> anyhow::Result<()> {
         Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status()?;
         Ok(())
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The most memory that it ever had, in KiB.
+    pub fn peak_memory(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let value = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        value.trim().trim_end_matches(" kB").parse().ok()
     }
 
     /// Whether it has ended, and with success.

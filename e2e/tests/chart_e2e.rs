@@ -18,7 +18,7 @@ metadata:
 
 fn render(cluster: &Cluster, more: &[&str]) -> String {
     let chart = checkout("charts/saker");
-    let args = ["template", "saker", &chart, "--namespace", "saker-system", "--include-crds"];
+    let args = ["template", "saker", &chart, "--namespace", "saker-system", "--include-crds", "--no-hooks"];
     cluster.helm(&[&args, more].concat()).expect("a chart that renders")
 }
 
@@ -33,11 +33,52 @@ fn helm_finds_nothing_wrong() {
 #[test]
 fn the_api_server_takes_the_chart_with_other_values_too() {
     let Some(cluster) = Cluster::find() else { return };
-    let values =
-        ["--set", "agent.auditHostPort=0,agent.config.priority=warning,imagePullSecrets[0].name=registry"];
-    for rendered in [render(&cluster, &[]), render(&cluster, &values)] {
-        cluster.dry_run(&rendered).expect("objects that are taken");
+    let others = [
+        "agent.config.priority=warning,imagePullSecrets[0].name=registry",
+        "agent.auditHostPort=8765,agent.privileged=true,operator.replicas=2",
+        "profile=edge,networkPolicy.enabled=false,monitoring.dashboards.enabled=false",
+    ];
+    cluster.dry_run(&render(&cluster, &[])).expect("objects that are taken");
+    for values in others {
+        let taken = cluster.dry_run(&render(&cluster, &["--set", values]));
+        taken.unwrap_or_else(|e| panic!("{values}: {e:#}"));
     }
+}
+
+#[test]
+fn a_profile_gives_way_to_values() {
+    let Some(cluster) = Cluster::find() else { return };
+    let edge = render(&cluster, &["--set", "profile=edge"]);
+    assert!(edge.contains("buf_size_preset: 2") && edge.contains("memory: 192Mi"), "{edge}");
+    let values =
+        ["--set", "profile=edge,agent.resources.limits.memory=1Gi,agent.config.engine.kind=nodriver"];
+    let own = render(&cluster, &values);
+    assert!(own.contains("memory: 1Gi") && !own.contains("192Mi"), "{own}");
+    assert!(own.contains("kind: nodriver") && own.contains("buf_size_preset: 2"), "{own}");
+    let unknown = ["lint", &checkout("charts/saker"), "--set", "profile=cloud"];
+    cluster.helm(&unknown).expect_err("a profile that does not exist is refused");
+}
+
+/// The port of a node cannot be shared, so that agents surge only where they take none.
+#[test]
+fn agents_surge_unless_they_take_a_port_of_the_node() {
+    let Some(cluster) = Cluster::find() else { return };
+    for (port, surges) in [(0, true), (8765, false)] {
+        let rendered = render(&cluster, &["--set", &format!("agent.auditHostPort={port}")]);
+        assert_eq!(rendered.contains("maxSurge"), surges, "{rendered}");
+        assert_eq!(rendered.contains("hostPort: 8765"), !surges, "{rendered}");
+    }
+}
+
+#[test]
+fn monitors_are_made_where_their_kinds_exist() {
+    let Some(cluster) = Cluster::find() else { return };
+    let with = render(&cluster, &["--api-versions", "monitoring.coreos.com/v1"]);
+    let without = render(&cluster, &[]);
+    for kind in ["kind: PodMonitor", "kind: PrometheusRule"] {
+        assert!(with.contains(kind) && !without.contains(kind), "{kind}");
+    }
+    assert!(without.contains("grafana_dashboard: \"1\""), "the dashboard needs no such kind");
 }
 
 #[test]

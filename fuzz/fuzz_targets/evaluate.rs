@@ -112,7 +112,7 @@ fn event<'a>(input: &mut Input<'a>) -> Event<'a> {
 
 fn rule_set(condition: &Condition) -> RuleSet {
     let (name, desc) = (String::from("rule"), String::new());
-    let info = RuleInfo { name, desc, priority: 0, source: SYSCALL, tags: Vec::new(), enabled: true };
+    let info = RuleInfo { name, desc, priority: 0, source: SYSCALL, tags: Vec::new(), enabled: true, ..RuleInfo::default() };
     let output = Template::compile("", &SCHEMA, SYSCALL).expect("an empty output");
     let mut builder = RuleSetBuilder::new(Arc::clone(&SCHEMA));
     builder.add(info, condition, output, Vec::new());

@@ -18,7 +18,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("saker-source-syscall", &["saker-events"]),
     ("saker-source-k8s-audit", &["saker-events"]),
     ("saker-containers", &["saker-events"]),
-    ("saker-operator", &["saker-crds", "saker-events", "saker-rules", "saker-rulesets"]),
+    ("saker-operator", &["saker-audit-setup", "saker-crds", "saker-events", "saker-rules", "saker-rulesets"]),
     (
         "saker-agent",
         &[
@@ -42,6 +42,9 @@ const OURS: &[(&str, &[&str])] = &[
             "saker-alert",
             "saker-audit-setup",
             "saker-capture",
+            "saker-containers",
+            // `saker status` reads what the operator writes.
+            "saker-crds",
             "saker-engine",
             "saker-events",
             "saker-rules",
@@ -50,6 +53,7 @@ const OURS: &[(&str, &[&str])] = &[
             "saker-source-syscall",
         ],
     ),
+    ("saker-image", &["saker-agent", "saker-cli", "saker-operator"]),
     ("saker-house", &[]),
     ("saker-e2e", &[]),
     ("saker-bench", &["saker-engine", "saker-events", "saker-rules"]),
@@ -59,10 +63,12 @@ const OURS: &[(&str, &[&str])] = &[
 const FENCED: &[(&str, &[&str])] = &[
     ("aya", &["saker-source-syscall"]),
     ("aya-obj", &["saker-source-syscall"]),
-    ("kube", &["saker-operator", "saker-crds", "saker-agent"]),
+    // In the cli for `saker status` alone: it lists three kinds of objects, and writes nothing.
+    ("kube", &["saker-operator", "saker-crds", "saker-agent", "saker-cli"]),
     ("tonic", &["saker-containers"]),
-    ("warp", &["saker-agent", "saker-operator", "saker-source-k8s-audit"]),
-    ("reqwest", &["saker-outputs", "saker-operator"]),
+    // The end-to-end tests stand between the operator and the API server, and answer for simulated nodes.
+    ("warp", &["saker-agent", "saker-operator", "saker-source-k8s-audit", "saker-e2e"]),
+    ("reqwest", &["saker-outputs", "saker-operator", "saker-cli", "saker-e2e"]),
 ];
 
 fn packages() -> BTreeMap<String, Package> {

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -13,7 +14,6 @@ use saker_source_k8s_audit::{Counters, LogFile, Start, follow};
 
 use crate::{
     audit::Audit,
-    audit_access::given,
     config::{Config, LogStart},
 };
 
@@ -27,9 +27,8 @@ pub struct AuditLog {
 }
 
 impl AuditLog {
-    /// Follows the file of the configuration, if there is one.
-    pub fn start(config: &Config, audit: &Audit, counters: &Arc<Counters>) -> io::Result<Option<Self>> {
-        let Some(path) = given(&config.k8s_audit.log_file) else { return Ok(None) };
+    /// Follows a file as the configuration says.
+    pub fn start(path: &Path, config: &Config, audit: &Audit, counters: &Arc<Counters>) -> io::Result<Self> {
         let start = match config.k8s_audit.log_start {
             LogStart::End => Start::End,
             LogStart::Beginning => Start::Beginning,
@@ -40,7 +39,7 @@ impl AuditLog {
         let (audit, counters, stopped) = (audit.clone(), Arc::clone(counters), Arc::clone(&stop));
         let work = move || follow(log, &counters, &stopped, |events| audit.wait(events));
         let thread = thread::Builder::new().name("audit_log".to_owned()).spawn(work)?;
-        Ok(Some(Self { stop, thread }))
+        Ok(Self { stop, thread })
     }
 
     /// Ends the thread once what it has read is evaluated.

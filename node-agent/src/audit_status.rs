@@ -7,6 +7,7 @@ use std::{
 };
 
 use saker_audit_setup::Blind;
+use saker_crds::agent::ApiServer;
 use saker_engine::internal::Silence;
 use saker_source_k8s_audit::{Counters, LEVELS, OUTCOMES, STAGES};
 use serde::Serialize;
@@ -37,6 +38,8 @@ pub struct AuditReport {
     blind: Vec<BlindReport>,
     /// Why the log file cannot be read.
     log_problem: Option<String>,
+    /// The API server on this node, if one was looked for and found.
+    api_server: Option<ApiServer>,
 }
 
 #[derive(Debug, Serialize)]
@@ -48,7 +51,7 @@ struct BlindReport {
 
 impl AuditReport {
     /// The counters as they are now.
-    pub fn of(counters: &Counters, sight: &Sight) -> Self {
+    pub fn of(counters: &Counters, sight: &Sight, api_server: Option<ApiServer>) -> Self {
         let levels =
             LEVELS.iter().zip(&counters.events).map(|(level, stages)| (*level, counts(&STAGES, stages)));
         Self {
@@ -60,6 +63,7 @@ impl AuditReport {
             lacking: sight.lacking(),
             blind: sight.blind().into_iter().take(MAX_LISTED).map(BlindReport::of).collect(),
             log_problem: counters.log.problem(),
+            api_server,
         }
     }
 }
@@ -152,11 +156,11 @@ mod tests {
         let status = status();
         status.audit.events[1][2].store(7, Relaxed);
         status.audit.requests[0].store(2, Relaxed);
-        let report = serde_json::to_value(AuditReport::of(&status.audit, &status.sight)).unwrap();
+        let report = serde_json::to_value(AuditReport::of(&status.audit, &status.sight, None)).unwrap();
         let expected = serde_json::json!({
             "last_event": null, "events": {"Request": {"ResponseComplete": 7}}, "truncated": 0,
             "duplicates": 0, "requests": {"accepted": 2}, "lacking": 0, "blind": [],
-            "log_problem": null,
+            "log_problem": null, "api_server": null,
         });
         assert_eq!(report, expected);
     }

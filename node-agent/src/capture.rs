@@ -1,10 +1,10 @@
 //! The capture that the agent writes beside its alerts (`--capture-to`).
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use saker_capture::{Limits, Recorder};
-use saker_events::Event;
+use saker_events::{Event, container::Container};
 
 use crate::args::Args;
 
@@ -38,9 +38,9 @@ impl Capture {
         }
     }
 
-    /// Writes an event; `true` if the capture ends with it.
-    pub fn event(&mut self, event: &Event) -> bool {
-        let ended = self.recorder.event(event);
+    /// Writes an event of a process in a container or outside; `true` if the capture ends with it.
+    pub fn event(&mut self, event: &Event, container: Option<&Arc<Container>>) -> bool {
+        let ended = self.recorder.event(event, container);
         if let Some(why) = &ended {
             tracing::info!("the capture {} ends: {why}; detection goes on", self.file.display());
         }

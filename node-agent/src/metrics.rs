@@ -3,7 +3,7 @@
 //! The numbers live where they arise; a scrape collects them into families of the prometheus crate.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     sync::atomic::Ordering::Relaxed,
     time::{SystemTime, UNIX_EPOCH},
@@ -135,7 +135,8 @@ pub fn render(status: &Status, extra: Extra) -> String {
     families.sources(status);
     families.outputs(status);
     families.process(status);
-    for (spec, labels, value) in extra.into_iter().chain(status.containers.metrics()) {
+    let state = status.processes.metrics().into_iter().chain(status.containers.metrics());
+    for (spec, labels, value) in extra.into_iter().chain(state) {
         families.add(spec, &borrowed(&labels), float(value));
     }
     let families: Vec<_> = families.0.into_values().collect();
@@ -244,7 +245,9 @@ impl Families {
             self.add(RULES_FILES, &[("file_name", file), ("sha256", sha256)], 1.0);
         }
         let mut tally = status.alerts.tally();
-        for rule in &rules.loaded {
+        let mut told = BTreeSet::new();
+        // Rules of several namespaces may have one name.
+        for rule in rules.loaded.iter().filter(|rule| told.insert(rule.name.as_str())) {
             let count = tally.remove(&rule.name).map_or(0, |t| t.count);
             self.matches(&rule.name, rule.priority, &rule.source, &rule.tags, count);
         }

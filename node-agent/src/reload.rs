@@ -23,8 +23,10 @@ use saker_rules::{
     schema::SourceId,
 };
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use crate::{
-    blind,
+    blind, bundle,
     config::Config,
     rules_source::RulesSource,
     status::{LoadedRule, RejectedRule, Status},
@@ -37,8 +39,8 @@ use crate::{
 pub enum Update {
     /// Files may have changed.
     Files,
-    /// The cluster has other rules.
-    Bundle(Bundle),
+    /// Something became of the cluster's rules; the next waits until the permit is given back.
+    Cluster(bundle::Update, OwnedSemaphorePermit),
     /// A container runtime came or went.
     Runtimes,
 }
@@ -85,10 +87,16 @@ impl Reloader {
     /// Puts the rules in force again after a change, or leaves the old ones. `probe` is called with what new rules
     /// need, and returns when that is reported.
     pub fn update(&mut self, update: Update, status: &Status, probe: &dyn Fn(Wanted)) {
-        let of_cluster = matches!(update, Update::Bundle(_));
+        let of_cluster = matches!(update, Update::Cluster(..));
         let same_files = matches!(update, Update::Files);
-        if let Update::Bundle(bundle) = update {
-            self.bundle = Some(bundle);
+        match update {
+            Update::Cluster(bundle::Update::Bundle(bundle), _place) => self.bundle = Some(bundle),
+            Update::Cluster(bundle::Update::Token(sha256), _) => return status.operator.set_token(sha256),
+            Update::Cluster(bundle::Update::Refused(reason), _) => {
+                return status.rules().last_error = Some(reason);
+            }
+            Update::Cluster(bundle::Update::NotKept(reason), _) => return status.rules().not_kept = reason,
+            Update::Files | Update::Runtimes => {}
         }
         let files = self.source.read(self.bundle.as_ref());
         // A bundle may hold what runs already; then its hash is what is new.

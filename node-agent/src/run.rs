@@ -23,7 +23,7 @@ use saker_source_syscall::{FilterMode, HookState, Probe, RingBytes, Settings};
 use tokio::{
     runtime::{Handle, Runtime},
     signal::unix::{SignalKind, signal},
-    sync::oneshot,
+    sync::{Semaphore, oneshot},
 };
 
 use crate::{
@@ -32,10 +32,11 @@ use crate::{
     audit::Audit,
     audit_access::{self, given},
     audit_log::AuditLog,
+    audit_sink::{self, AuditSink},
     audit_status,
     bundle::{self, Cache},
     capture::Capture,
-    config::{Config, EngineKind, Kubernetes, RuleMatching, document},
+    config::{Config, EngineKind, K8sAudit, Kubernetes, RuleMatching, document},
     containers, log,
     reload::{self, Reloader, Update},
     rules_source::RulesSource,
@@ -102,6 +103,7 @@ struct Agent {
     syscall: Option<(Arc<Control>, JoinHandle<()>)>,
     audit: Option<JoinHandle<()>>,
     audit_log: Option<AuditLog>,
+    audit_sink: Option<AuditSink>,
     server: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
     updates: Sender<Update>,
 }
@@ -115,27 +117,32 @@ impl Agent {
         let outputs =
             Outputs::start(&config.outputs(), &Renderer::new(config.format()), config.queue_capacity())?;
         let status = Arc::new(Status::new(hostname(), Alerts::new(outputs)));
+        if config.kubernetes.enabled {
+            status.operator.expect();
+        }
         let containers = wants.syscall.then(|| containers::start(config));
         if let Some(containers) = &containers {
             status.containers.set(containers);
         }
         let rules = RulesHandle::new(RuleSetBuilder::new(schema()).build());
         let cache = Cache::new(&config.state_dir);
-        let bundle = if config.kubernetes.enabled { cache.load() } else { None };
+        let bundle = cached_rules(config, &cache);
         let reloader = first_rules(config, source, bundle, &rules, &status)?;
 
         let lookup = containers.clone().map(|containers| Arc::new(containers) as Arc<dyn Lookup>);
-        let options = Options { containers: lookup, ..engine_options(config) };
+        let options = Options { containers: lookup, ..engine_options(config, &status) };
         let engine = || SyscallEngine::new(rules.clone(), &options);
         let syscall = || start_syscalls(config, reloader.wanted(), engine(), args, &status);
         let syscall = wants.syscall.then(syscall).transpose()?;
-        let engine = || AuditEngine::new(rules.clone(), &engine_options(config));
+        let engine = || AuditEngine::new(rules.clone(), &engine_options(config, &status));
         let audit = wants.k8s_audit.then(|| Audit::start(engine(), Arc::clone(&status))).transpose()?;
         let control = syscall.as_ref().map(|(control, _)| Arc::clone(control));
         let (intake, audit) = audit.unzip();
         let counters = Arc::clone(&status.audit);
-        let log = |intake| AuditLog::start(config, intake, &counters);
-        let audit_log = intake.as_ref().map(log).transpose()?.flatten();
+        let log = given(&config.k8s_audit.log_file).zip(intake.as_ref());
+        let log = log.map(|(path, intake)| AuditLog::start(path, config, intake, &counters));
+        let audit_log = log.transpose()?;
+        let audit_sink = intake.as_ref().and_then(|intake| audit_sink::start(config, intake, &status));
         audit_status::watch_silence(config.k8s_audit.silent_after, &status);
         let server = Server {
             status: Arc::clone(&status),
@@ -157,7 +164,7 @@ impl Agent {
         if wants.syscall {
             tracing::info!("try it: sudo sh -c 'cat /etc/shadow'");
         }
-        Ok(Self { status, syscall, audit, audit_log, server, updates })
+        Ok(Self { status, syscall, audit, audit_log, audit_sink, server, updates })
     }
 
     /// Until a signal or a fault ends the agent.
@@ -190,6 +197,7 @@ impl Agent {
             control.stop();
             join(thread);
         }
+        self.audit_sink.into_iter().for_each(|sink| runtime.block_on(sink.stop()));
         self.audit_log.into_iter().for_each(AuditLog::stop);
         self.audit.into_iter().for_each(join);
         let outputs = self.status.alerts.outputs().close(PATIENCE);
@@ -214,8 +222,9 @@ struct Wants {
 fn wanted(config: &Config, without: &[Source]) -> anyhow::Result<Wants> {
     let syscall = config.engine.kind == EngineKind::ModernEbpf && !without.contains(&Source::Syscall);
     let posted = config.webserver.enabled && !config.webserver.k8s_audit_endpoint.is_empty();
-    let k8s_audit =
-        (posted || given(&config.k8s_audit.log_file).is_some()) && !without.contains(&Source::K8sAudit);
+    let K8sAudit { log_file, sink_folder, .. } = &config.k8s_audit;
+    let otherwise = given(log_file).or(given(sink_folder)).is_some();
+    let k8s_audit = (posted || otherwise) && !without.contains(&Source::K8sAudit);
     if !(syscall || k8s_audit) {
         bail!(
             "every source of events is disabled: leave one of syscall and k8s_audit (which needs webserver.enabled, or a k8s_audit.log_file)"
@@ -224,11 +233,17 @@ fn wanted(config: &Config, without: &[Source]) -> anyhow::Result<Wants> {
     Ok(Wants { syscall, k8s_audit })
 }
 
+/// The cluster's rules of the last run, if they are wanted.
+fn cached_rules(config: &Config, cache: &Cache) -> Option<Bundle> {
+    let bundle = cache.load().filter(|_| config.kubernetes.enabled)?;
+    Some(bundle.for_machine(&cache.load_labels()))
+}
+
 /// Follows the cluster's rules, if they are wanted.
 fn follow_cluster(
     config: &Config,
     cache: Cache,
-    status: &Arc<Status>,
+    status: &Status,
     updates: &Sender<Update>,
 ) -> anyhow::Result<()> {
     if !config.kubernetes.enabled {
@@ -237,17 +252,17 @@ fn follow_cluster(
     let Kubernetes { kubeconfig, namespace, manifest, .. } = config.kubernetes.clone();
     let kubeconfig = Some(kubeconfig).filter(|path| !path.as_os_str().is_empty());
     let running = status.rules().bundle.clone();
-    let source = bundle::Source { kubeconfig, namespace, manifest };
+    let source = bundle::Source { kubeconfig, namespace, manifest, node: status.hostname.clone() };
     let following = Handle::current().block_on(bundle::follow(source, cache, running));
     let mut bundles = following.context("cannot follow the cluster's rules")?;
-    let (status, updates) = (Arc::clone(status), updates.clone());
+    let (updates, places) = (updates.clone(), Arc::new(Semaphore::new(1)));
     tokio::spawn(async move {
-        while let Some(update) = bundles.recv().await {
-            match update {
-                // An error says that the agent ends.
-                bundle::Update::Bundle(bundle) => drop(updates.send(Update::Bundle(bundle))),
-                bundle::Update::Refused(reason) => status.rules().last_error = Some(reason),
-            }
+        // One at a time: bundles that come faster than they compile wait in the cluster.
+        while let (Ok(place), Some(update)) =
+            (Arc::clone(&places).acquire_owned().await, bundles.recv().await)
+        {
+            // An error says that the agent ends.
+            drop(updates.send(Update::Cluster(update, place)));
         }
     });
     Ok(())
@@ -338,11 +353,11 @@ fn serve(
     (shutdown, tokio::spawn(server.run(listener, config.webserver.clone(), metrics, ended)))
 }
 
-fn engine_options(config: &Config) -> Options {
+fn engine_options(config: &Config, status: &Status) -> Options {
     let matching = match config.rule_matching {
         RuleMatching::First => Matching::First,
         RuleMatching::All => Matching::All,
     };
     let (iso8601, boot_time) = (config.time_format_iso_8601, saker_source_syscall::boot_time());
-    Options { matching, iso8601, boot_time, ..Options::new(hostname()) }
+    Options { matching, iso8601, boot_time, hits: Arc::clone(&status.hits), ..Options::new(hostname()) }
 }

@@ -1,25 +1,31 @@
 //! What the agent is doing: one value that `/status`, `/metrics`, `/healthz` and the summary read.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread,
-    time::SystemTime,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use saker_alert::Priority;
+use saker_crds::agent::ApiServer;
+use saker_engine::{Count, Hits};
 use saker_outputs::Counts;
 use saker_source_k8s_audit::Counters;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::{alerts::Alerts, audit_sight::Sight, audit_status::AuditReport, containers};
+use crate::{
+    alerts::Alerts, audit_sight::Sight, audit_status::AuditReport, containers, operator::Operator, processes,
+};
 
 /// Rejected rules that `/status` lists; the number is always the full one.
 const MAX_LISTED: usize = 100;
+/// Files whose matches `/status` tells, of those in force.
+const MAX_FILES: usize = 10_000;
 
 /// Shared by everything in the agent.
 pub struct Status {
@@ -35,10 +41,18 @@ pub struct Status {
     pub k8s_audit: Source,
     /// What the audit source counts.
     pub audit: Arc<Counters>,
+    /// What is known of processes.
+    pub processes: processes::State,
     /// What is known of containers.
     pub containers: containers::State,
+    /// How often rules matched.
+    pub hits: Arc<Hits>,
+    /// Who may read all this from elsewhere.
+    pub operator: Operator,
     /// What its events let the rules see.
     pub sight: Sight,
+    /// The API server on this node.
+    api_server: Mutex<Option<ApiServer>>,
     rules: Mutex<Rules>,
     /// Why the agent must end.
     end: watch::Sender<Option<String>>,
@@ -82,6 +96,8 @@ pub struct Rules {
     pub files: Vec<(String, String)>,
     /// Why the last change was not taken over; empty if it was.
     pub last_error: Option<String>,
+    /// Why the cluster's rules are not on disk for a start without the API; empty if they are.
+    pub not_kept: Option<String>,
     /// When the rules in force came into force.
     pub since: Option<SystemTime>,
 }
@@ -113,13 +129,24 @@ pub struct RejectedRule {
 pub struct Report {
     version: &'static str,
     hostname: String,
+    started: u64,
     bundle: Option<String>,
     rules: RulesReport,
     sources: BTreeMap<&'static str, SourceReport>,
     k8s_audit: AuditReport,
+    processes: processes::Report,
     containers: containers::Report,
     outputs: BTreeMap<&'static str, OutputReport>,
     alerts: u64,
+    hits: BTreeMap<String, HitsReport>,
+}
+
+/// Matches of a file's rules, those in shadow too.
+#[derive(Debug, Serialize)]
+struct HitsReport {
+    matches: u64,
+    /// Time of the last event that matched, nanoseconds since the Unix epoch.
+    last: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -129,6 +156,7 @@ struct RulesReport {
     blind: usize,
     reasons: Vec<RejectedRule>,
     last_error: Option<String>,
+    not_kept: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -158,8 +186,12 @@ impl Status {
             syscall,
             k8s_audit,
             audit: Arc::default(),
+            processes: processes::State::default(),
             containers: containers::State::default(),
+            hits: Arc::default(),
+            operator: Operator::default(),
             sight: Sight::default(),
+            api_server: Mutex::default(),
             rules: Mutex::default(),
             end: watch::Sender::default(),
         }
@@ -168,6 +200,11 @@ impl Status {
     /// The rules in force.
     pub fn rules(&self) -> MutexGuard<'_, Rules> {
         lock(&self.rules)
+    }
+
+    /// The API server on this node, as it was last found.
+    pub fn api_server(&self) -> MutexGuard<'_, Option<ApiServer>> {
+        lock(&self.api_server)
     }
 
     /// Every source with its name.
@@ -214,6 +251,7 @@ impl Status {
         Report {
             version: env!("CARGO_PKG_VERSION"),
             hostname: self.hostname.clone(),
+            started: self.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
             bundle: rules.bundle.clone(),
             rules: RulesReport {
                 loaded: rules.loaded.len(),
@@ -221,13 +259,28 @@ impl Status {
                 blind: rules.blind.len(),
                 reasons: rules.rejected.iter().take(MAX_LISTED).cloned().collect(),
                 last_error: rules.last_error.clone(),
+                not_kept: rules.not_kept.clone(),
             },
-            k8s_audit: AuditReport::of(&self.audit, &self.sight),
+            k8s_audit: AuditReport::of(&self.audit, &self.sight, self.api_server().clone()),
             sources: self.sources().into_iter().map(source).collect(),
+            processes: self.processes.report(),
             containers: self.containers.report(),
             outputs: self.alerts.outputs().counts().map(output).collect(),
             alerts: self.alerts.tally().values().map(|t| t.count).sum(),
+            hits: self.hits_of(&rules),
         }
+    }
+}
+
+impl Status {
+    fn hits_of(&self, rules: &Rules) -> BTreeMap<String, HitsReport> {
+        let in_force: BTreeSet<_> = rules.files.iter().map(|(file, _)| file.as_str()).collect();
+        let files =
+            self.hits.files().into_iter().filter(|(file, _)| in_force.contains(&**file)).take(MAX_FILES);
+        let row = |(file, count): (Arc<str>, Count)| {
+            (file.as_ref().to_owned(), HitsReport { matches: count.matches, last: count.last })
+        };
+        files.map(row).collect()
     }
 }
 
@@ -342,6 +395,21 @@ pub(crate) mod tests {
             assert_eq!(thread.join().is_err(), panics);
             assert_eq!(status.unhealthy().len(), dead);
         }
+    }
+
+    #[test]
+    fn matches_are_told_by_file_as_long_as_it_is_in_force() {
+        let status = status();
+        status.rules().files = vec![("falcorule/a/x.yaml".to_owned(), String::new())];
+        for (file, rule, time) in
+            [("falcorule/a/x.yaml", "r", 5), ("falcorule/a/x.yaml", "q", 3), ("gone.yaml", "r", 9)]
+        {
+            status.hits.add(&Arc::from(file), rule, time);
+        }
+        let report = serde_json::to_value(status.report()).unwrap();
+        assert_eq!(report["hits"], serde_json::json!({"falcorule/a/x.yaml": {"matches": 2, "last": 5}}));
+        let read: saker_crds::agent::AgentStatus = serde_json::from_value(report).unwrap();
+        assert!(read.started > 0 && read.hits["falcorule/a/x.yaml"].matches == 2, "{read:?}");
     }
 
     #[test]

@@ -147,6 +147,8 @@ impl Worker {
     fn run(mut self) {
         let status = Arc::clone(&self.handler.status);
         let _watch = status.watch_thread(|status| &status.syscall);
+        // A capture needs every event from the moment on that its lists show.
+        self.follow();
         self.handler.look_around();
         self.scan();
         while !self.handler.control.stop.load(Relaxed) {
@@ -207,8 +209,12 @@ impl Worker {
         if wanted == self.reported {
             return;
         }
+        let start = Instant::now();
         match self.report(&wanted) {
-            Ok(()) => self.reported = wanted,
+            Ok(()) => {
+                self.reported = wanted;
+                tracing::debug!(pause = ?start.elapsed(), "The probe reports what the new rules need");
+            }
             Err(error) => tracing::error!(%error, "The probe does not report what the rules need"),
         }
     }
@@ -280,7 +286,6 @@ impl Handler {
     /// Evaluates an event. Returns how many alerts it made.
     fn event(&mut self, event: &Event<'_>) -> u64 {
         self.events = self.events.saturating_add(1);
-        self.record(event);
         // Alerts of events that waited are not this one's.
         self.release(event.ts);
         let (alerts, mut count) = (&self.status.alerts, 0_u64);
@@ -288,6 +293,7 @@ impl Handler {
             count = count.saturating_add(1);
             alerts.send(alert);
         });
+        self.record(event);
         if self.events.is_multiple_of(EVENTS_PER_LOOK) {
             self.interrupt_if_due();
         }
@@ -301,7 +307,8 @@ impl Handler {
 
     /// When the capture ends, the probe reports less again.
     fn record(&mut self, event: &Event) {
-        if self.capture.as_mut().is_some_and(|capture| capture.event(event)) {
+        let Some(capture) = &mut self.capture else { return };
+        if capture.event(event, self.engine.container(event)) {
             self.control.interrupt.store(true, Relaxed);
         }
     }
@@ -326,6 +333,7 @@ impl Handler {
         if let Some(users) = self.users.changed() {
             self.engine.set_users(Arc::new(users));
         }
+        self.status.processes.note(&self.engine);
         self.status.containers.note(&self.engine);
         self.status.syscall.add_events(std::mem::take(&mut self.events));
         if let Some(report) = self.drops.check(self.looked, self.status.syscall.events()) {

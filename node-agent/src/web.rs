@@ -4,11 +4,16 @@ use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc};
 
 use saker_events::load_options;
 use saker_rules::{load::LoadOptions, requirements::Version};
-use saker_source_k8s_audit::{Access, AuditEvent, Bounds, Connections, Counters, Intake, Tls};
+use saker_source_k8s_audit::{Access, AuditEvent, Bounds, Connections, Counters, Intake, Peer, Tls};
 use serde_json::json;
 use warp::{
     Filter, Rejection,
-    http::{StatusCode, header::CONTENT_TYPE},
+    header::headers_cloned,
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{AUTHORIZATION, CONTENT_TYPE},
+    },
+    path::FullPath,
     reply::{Reply, Response},
 };
 
@@ -76,8 +81,10 @@ impl Server {
         let audit = self.audit_routes(config);
         let paths = Paths { health: config.k8s_healthz_endpoint.clone(), metrics };
         let server = Arc::new(self);
-        let own = warp::get().and(warp::path::full()).and_then(move |path: warp::path::FullPath| {
-            let answer = server.answer(path.as_str(), &paths).ok_or_else(warp::reject::not_found);
+        let asked = warp::get().and(warp::path::full()).and(warp::ext::optional()).and(headers_cloned());
+        let own = asked.and_then(move |path: FullPath, peer: Option<Peer>, headers: HeaderMap| {
+            let asker = Asker { peer: peer.and_then(|Peer(peer)| peer), shows: headers.get(AUTHORIZATION) };
+            let answer = server.answer(path.as_str(), &asker, &paths).ok_or_else(warp::reject::not_found);
             std::future::ready(answer)
         });
         own.or(audit).unify()
@@ -89,28 +96,26 @@ impl Server {
     ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + use<> {
         let audit = self.audit.clone();
         let paths = if audit.is_some() { audit_paths(config) } else { Vec::new() };
-        let settings = saker_source_k8s_audit::Config { paths, ..saker_source_k8s_audit::Config::default() };
-        let take = move |events: Vec<AuditEvent>| {
-            let audit = audit.clone();
-            async move {
-                match audit {
-                    Some(audit) => audit.take(events).await,
-                    None => Intake::Overloaded,
-                }
-            }
-        };
-        let access = std::mem::take(&mut self.access);
-        saker_source_k8s_audit::routes(settings, access, Arc::clone(&self.counters), take)
+        audit_routes(paths, std::mem::take(&mut self.access), Arc::clone(&self.counters), audit)
     }
 
-    fn answer(&self, path: &str, paths: &Paths) -> Option<Response> {
+    fn answer(&self, path: &str, asker: &Asker<'_>, paths: &Paths) -> Option<Response> {
         match path {
             _ if path == paths.health => Some(self.health()),
             "/versions" => Some(warp::reply::json(&versions()).into_response()),
-            "/status" => Some(warp::reply::json(&self.status.report()).into_response()),
+            "/status" => Some(self.report(asker)),
             "/metrics" if paths.metrics => Some(self.metrics()),
             _ => None,
         }
+    }
+
+    fn report(&self, asker: &Asker<'_>) -> Response {
+        if self.status.operator.admits(asker.peer, asker.shows) {
+            return warp::reply::json(&self.status.report()).into_response();
+        }
+        let reason =
+            "the status is for the operator, and for who asks from the agent's own network namespace";
+        warp::reply::with_status(reason, StatusCode::UNAUTHORIZED).into_response()
     }
 
     fn health(&self) -> Response {
@@ -130,6 +135,33 @@ impl Server {
         let text = metrics::render(&self.status, extra);
         warp::reply::with_header(text, CONTENT_TYPE, "text/plain; version=0.0.4").into_response()
     }
+}
+
+/// Who asks.
+struct Asker<'a> {
+    peer: Option<SocketAddr>,
+    /// The header `Authorization`.
+    shows: Option<&'a HeaderValue>,
+}
+
+/// The routes on which audit events are taken.
+pub fn audit_routes(
+    paths: Vec<String>,
+    access: Access,
+    counters: Arc<Counters>,
+    audit: Option<Audit>,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + use<> {
+    let settings = saker_source_k8s_audit::Config { paths, ..saker_source_k8s_audit::Config::default() };
+    let take = move |events: Vec<AuditEvent>| {
+        let audit = audit.clone();
+        async move {
+            match audit {
+                Some(audit) => audit.take(events).await,
+                None => Intake::Overloaded,
+            }
+        }
+    };
+    saker_source_k8s_audit::routes(settings, access, counters, take)
 }
 
 #[derive(Clone)]
@@ -159,4 +191,50 @@ fn versions() -> serde_json::Value {
         "engine_version_semver": dotted(engine_version),
         "plugin_versions": plugins,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use saker_crds::bundle::sha256;
+    use tower::ServiceExt as _;
+    use warp::http::Request;
+
+    use super::*;
+    use crate::status::tests::status;
+
+    async fn ask(server: Server, path: &str, peer: &str, shown: Option<&str>) -> u16 {
+        let routes = server.routes(&config::Webserver::default(), true);
+        let request = Request::get(path).extension(Peer(peer.parse().ok()));
+        let request = shown.into_iter().fold(request, |request, shown| request.header(AUTHORIZATION, shown));
+        let request = request.body(String::new()).unwrap();
+        warp::service(routes).oneshot(request).await.unwrap().status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn the_status_is_for_the_operator_and_the_rest_for_all() {
+        const FAR: &str = "10.1.2.3:4";
+        let status = Arc::new(status());
+        let ask = |path, peer, shown| {
+            let (status, counters) = (Arc::clone(&status), Arc::default());
+            let server = Server {
+                status,
+                audit: None,
+                access: Access::default(),
+                tls: None,
+                counters,
+                syscalls: None,
+            };
+            ask(server, path, peer, shown)
+        };
+        assert_eq!(ask("/status", FAR, None).await, 200, "there is no operator");
+        status.operator.expect();
+        status.operator.set_token(Some(sha256(b"secret")));
+        assert_eq!(ask("/status", FAR, None).await, 401);
+        assert_eq!(ask("/status", FAR, Some("Bearer wrong")).await, 401);
+        assert_eq!(ask("/status", FAR, Some("Bearer secret")).await, 200);
+        assert_eq!(ask("/status", "127.0.0.1:4", None).await, 200);
+        for path in ["/healthz", "/metrics", "/versions"] {
+            assert_eq!(ask(path, FAR, None).await, 200, "{path}");
+        }
+    }
 }

@@ -11,8 +11,9 @@ use anyhow::Context as _;
 use kube::{Client, runtime::reflector::Store};
 use saker_crds::{FalcoRule, FalcoRuleException};
 
-use crate::falco_rule::Compiler;
+use crate::{falco_rule::Compiler, metrics::Metrics};
 use certificate::Certificates;
+pub(crate) use certificate::valid;
 
 /// Path of the webhook.
 pub const PATH: &str = "validate";
@@ -31,6 +32,8 @@ pub struct Admission {
     pub address: Option<SocketAddr>,
     /// What it judges by.
     pub knowledge: Knowledge,
+    /// Where the end of the certificate is told.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What objects are judged by.
@@ -75,5 +78,6 @@ async fn register(admission: &Admission, certificates: &Certificates) -> anyhow:
     let Admission { client, namespace, address, .. } = admission;
     let issued = certificate::keep(client, namespace, address.map(|a| a.ip())).await?;
     certificates.install(&issued)?;
+    admission.metrics.certificate_expiry.set(issued.until.as_second());
     register::register(client, namespace, *address, &issued.ca).await
 }

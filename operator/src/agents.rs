@@ -14,7 +14,7 @@ const CONCURRENCY: usize = 32;
 /// Until an agent counts as not answering.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// Bytes of an answer.
-const MAX_ANSWER: usize = 1 << 20;
+const MAX_ANSWER: usize = 2 << 20;
 
 /// Where the agents are.
 pub struct Agents {
@@ -22,6 +22,8 @@ pub struct Agents {
     urls: Vec<String>,
     pods: Api<Pod>,
     http: reqwest::Client,
+    /// Shown to the agents.
+    token: Option<String>,
 }
 
 /// What one agent said.
@@ -36,26 +38,43 @@ pub struct Report {
 /// An agent: what to call it, and where it is; without an address, why.
 struct Agent {
     node: String,
+    /// The scheduler put it there; what it says itself does not count.
+    placed: bool,
     url: Result<String, String>,
 }
 
 impl Agents {
     /// At the given base URLs, or in the pods of the namespace if there are none.
-    pub fn new(urls: Vec<String>, client: &Client, namespace: &str) -> reqwest::Result<Self> {
-        Ok(Self { urls, pods: Api::namespaced(client.clone(), namespace), http: http_client()? })
+    pub fn new(
+        urls: Vec<String>,
+        client: &Client,
+        namespace: &str,
+        token: Option<String>,
+    ) -> reqwest::Result<Self> {
+        Ok(Self { urls, pods: Api::namespaced(client.clone(), namespace), http: http_client()?, token })
     }
 
     /// Asks all of them.
     pub async fn ask(&self) -> Result<Vec<Report>, kube::Error> {
-        let reports = stream::iter(self.find().await?).map(|agent| report(&self.http, agent));
+        let reports = stream::iter(self.find().await?).map(|agent| self.report(agent));
         let mut reports: Vec<_> = reports.buffer_unordered(CONCURRENCY).collect().await;
         reports.sort_by(|a, b| a.node.cmp(&b.node));
         Ok(reports)
     }
 
+    async fn report(&self, agent: Agent) -> Report {
+        let answer = match agent.url {
+            Ok(url) => ask(&self.http, &url, self.token.as_deref()).await,
+            Err(reason) => Err(reason),
+        };
+        let said = answer.as_ref().ok().map(|status| status.hostname.clone()).filter(|node| !node.is_empty());
+        Report { node: said.filter(|_| !agent.placed).unwrap_or(agent.node), answer }
+    }
+
     async fn find(&self) -> Result<Vec<Agent>, kube::Error> {
         if !self.urls.is_empty() {
-            return Ok(self.urls.iter().map(|u| Agent { node: u.clone(), url: Ok(u.clone()) }).collect());
+            let agent = |url: &String| Agent { node: url.clone(), placed: false, url: Ok(url.clone()) };
+            return Ok(self.urls.iter().map(agent).collect());
         }
         let pods = self.pods.list(&ListParams::default().labels(AGENT_SELECTOR)).await?;
         Ok(pods.items.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).map(agent).collect())
@@ -68,14 +87,15 @@ pub(crate) fn http_client() -> reqwest::Result<reqwest::Client> {
 }
 
 fn agent(pod: &Pod) -> Agent {
-    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_else(|| pod.name_any());
+    let place = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+    let (placed, node) = (place.is_some(), place.unwrap_or_else(|| pod.name_any()));
     let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).filter(|ip| !ip.is_empty());
     let url = match address {
         Some(ip) if ip.contains(':') => Ok(format!("http://[{ip}]:{}", port(pod))),
         Some(ip) => Ok(format!("http://{ip}:{}", port(pod))),
         None => Err(format!("pod {} has no address yet", pod.name_any())),
     };
-    Agent { node, url }
+    Agent { node, placed, url }
 }
 
 fn port(pod: &Pod) -> i32 {
@@ -84,20 +104,13 @@ fn port(pod: &Pod) -> i32 {
     ports.find(|port| port.name.as_deref() == Some("http")).map_or(DEFAULT_PORT, |port| port.container_port)
 }
 
-async fn report(http: &reqwest::Client, agent: Agent) -> Report {
-    let answer = match agent.url {
-        Ok(url) => ask(http, &url).await,
-        Err(reason) => Err(reason),
-    };
-    let said = answer.as_ref().ok().map(|status| status.hostname.clone()).filter(|node| !node.is_empty());
-    Report { node: said.unwrap_or(agent.node), answer }
-}
-
-async fn ask(http: &reqwest::Client, url: &str) -> Result<AgentStatus, String> {
+async fn ask(http: &reqwest::Client, url: &str, token: Option<&str>) -> Result<AgentStatus, String> {
     let url = format!("{}{STATUS_PATH}", url.trim_end_matches('/'));
     let unreachable = |e: reqwest::Error| format!("{url} does not answer: {}", root_cause(&e));
+    let request = http.get(&url);
+    let request = token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
     let mut response =
-        http.get(&url).send().await.and_then(reqwest::Response::error_for_status).map_err(unreachable)?;
+        request.send().await.and_then(reqwest::Response::error_for_status).map_err(unreachable)?;
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
         body.extend_from_slice(&chunk);
@@ -144,7 +157,9 @@ mod tests {
     async fn answers_and_silence_are_reported() {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let status = json!({"hostname": "n1", "bundle": "abc", "version": "1"}).to_string();
+        let shown = warp::header::exact("authorization", "Bearer secret");
         let routes = warp::path!("status")
+            .and(shown)
             .map(move || status.clone())
             .or(warp::path!("bad" / "status").map(|| "no JSON"));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -152,7 +167,7 @@ mod tests {
         tokio::spawn(warp::serve(routes).incoming(listener).run());
         let urls = vec![url.clone(), format!("{url}/bad"), "http://127.0.0.1:1".to_owned()];
         let api = Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
-        let reports = Agents::new(urls, &api, "ns").unwrap().ask().await.unwrap();
+        let reports = Agents::new(urls, &api, "ns", Some("secret".to_owned())).unwrap().ask().await.unwrap();
         let answered = reports.iter().find(|r| r.node == "n1").unwrap();
         assert_eq!(answered.answer.as_ref().unwrap().bundle.as_deref(), Some("abc"));
         let errors: Vec<_> = reports.iter().filter_map(|r| r.answer.as_ref().err()).collect();

@@ -14,6 +14,11 @@ pub struct Args {
     #[arg(long)]
     pub namespace: Option<String>,
 
+    /// Namespace whose FalcoRules may see the events of the whole fleet, as scope Cluster asks; those of others are
+    /// confined to their own pods and audit events. Repeatable; without it every namespace may.
+    #[arg(long = "fleet-namespace", value_name = "NAMESPACE")]
+    pub fleet_namespaces: Vec<String>,
+
     /// Base URL of an agent outside the cluster, for example http://127.0.0.1:8765. Repeatable; without it the
     /// agents' pods in the namespace are asked.
     #[arg(long = "agent-url", value_name = "URL")]
@@ -22,6 +27,11 @@ pub struct Args {
     /// Address for /healthz and /metrics.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+
+    /// Where an API server reaches the agent on its own node, for audit events; the address of the Service saker-audit
+    /// if not given.
+    #[arg(long, value_name = "URL")]
+    pub audit_endpoint: Option<String>,
 
     /// Address for the admission webhook (HTTPS), for example 0.0.0.0:9443. Without it FalcoRules are checked after
     /// they were taken: their status says what is wrong.
@@ -32,4 +42,8 @@ pub struct Args {
     /// saker-operator if not given.
     #[arg(long, value_name = "HOST:PORT", requires = "webhook_listen")]
     pub webhook_address: Option<SocketAddr>,
+
+    /// Bring the definitions of FalcoRule and its kin up to this version, and end.
+    #[arg(long)]
+    pub apply_crds: bool,
 }

@@ -3,10 +3,10 @@
 use saker_events::load_options;
 use saker_rules::load::SourceFile;
 
-use crate::falco_rule::Compiler;
+use crate::{falco_rule::Compiler, tenancy::Tenancy};
 
 /// Compiles FalcoRules as the agents will.
-pub fn compiler() -> Compiler {
+pub fn compiler(tenancy: Tenancy) -> Compiler {
     let defaults = saker_rulesets::DEFAULT.map(|(name, text)| SourceFile::new(name, text));
-    Compiler::new(defaults.into(), load_options())
+    Compiler::new(defaults.into(), load_options(), tenancy)
 }

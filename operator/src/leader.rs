@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
-    apimachinery::pkg::apis::meta::v1::MicroTime,
+    apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference},
 };
 use kube::{
     Api, Client, ResourceExt as _,
@@ -54,11 +54,17 @@ impl Leadership {
 }
 
 /// Waits until this process is the one that writes, and keeps it so.
-pub async fn lead(client: &Client, namespace: &str, identity: String) -> Leadership {
+pub async fn lead(
+    client: &Client,
+    namespace: &str,
+    identity: String,
+    owner: Option<OwnerReference>,
+) -> Leadership {
     let candidate = Candidate {
         api: Api::namespaced(client.clone(), namespace),
         namespace: namespace.to_owned(),
         identity,
+        owner,
     };
     let mut seen = None;
     loop {
@@ -76,11 +82,13 @@ struct Candidate {
     api: Api<Lease>,
     namespace: String,
     identity: String,
+    owner: Option<OwnerReference>,
 }
 
 /// The Lease as it was when it was first seen so.
 struct Seen {
     version: Option<String>,
+    holder: Option<String>,
     since: Instant,
 }
 
@@ -94,9 +102,11 @@ impl Candidate {
         let since = match seen {
             Some(before) if before.version == version => before.since,
             _ => {
-                let holder = holder(&present).unwrap_or("nobody");
-                tracing::info!(holder, "waiting for the Lease");
-                *seen = Some(Seen { version, since: Instant::now() });
+                let holder = holder(&present).map(str::to_owned);
+                if seen.as_ref().is_none_or(|before| before.holder != holder) {
+                    tracing::info!(holder = holder.as_deref().unwrap_or("nobody"), "waiting for the Lease");
+                }
+                *seen = Some(Seen { version, holder, since: Instant::now() });
                 Instant::now()
             }
         };
@@ -127,6 +137,7 @@ impl Candidate {
             name: Some(MANAGER.to_owned()),
             namespace: Some(self.namespace.clone()),
             resource_version: present.and_then(kube::ResourceExt::resource_version),
+            owner_references: self.owner.clone().map(|owner| vec![owner]),
             ..ObjectMeta::default()
         };
         let spec = LeaseSpec {
@@ -249,9 +260,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_second_waits_until_the_first_is_gone() {
         let server = Server::default();
-        let first = lead(&server.client(), "ns", "first".to_owned()).await;
+        let first = lead(&server.client(), "ns", "first".to_owned(), None).await;
         let client = server.client();
-        let second = tokio::spawn(async move { lead(&client, "ns", "second".to_owned()).await });
+        let second = tokio::spawn(async move { lead(&client, "ns", "second".to_owned(), None).await });
         tokio::time::sleep(LASTS * 4).await;
         assert!(first.holds() && !second.is_finished(), "it is renewed");
         assert_eq!(server.spec().holder_identity.as_deref(), Some("first"));
@@ -265,7 +276,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_holder_that_cannot_renew_stops_before_the_next_begins() {
         let server = Server::default();
-        let first = lead(&server.client(), "ns", "first".to_owned()).await;
+        let first = lead(&server.client(), "ns", "first".to_owned(), None).await;
         // Somebody else wrote it: every renewal of the first is refused from now on.
         server.0.lock().unwrap().as_mut().unwrap().spec.as_mut().unwrap().holder_identity =
             Some("x".to_owned());
@@ -274,21 +285,39 @@ mod tests {
         assert!(start.elapsed() < LASTS && !first.holds());
     }
 
+    /// The dead holder's clock ran a day ahead, or a day behind: only whether the Lease changes counts.
+    #[tokio::test(start_paused = true)]
+    async fn clocks_are_not_compared() {
+        for skew in [jiff::SignedDuration::from_hours(24), jiff::SignedDuration::from_hours(-24)] {
+            let server = Server::default();
+            drop(lead(&server.client(), "ns", "first".to_owned(), None).await);
+            let renewed = Some(MicroTime(Timestamp::now() + skew));
+            server.0.lock().unwrap().as_mut().unwrap().spec.as_mut().unwrap().renew_time = renewed;
+            let start = Instant::now();
+            assert!(lead(&server.client(), "ns", "second".to_owned(), None).await.holds());
+            assert!(
+                start.elapsed() > LASTS && start.elapsed() < LASTS * 2,
+                "{skew:?}: {:?}",
+                start.elapsed()
+            );
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_next_begins_at_once_when_the_lease_is_given_back() {
         let server = Server::default();
-        lead(&server.client(), "ns", "first".to_owned()).await.release().await;
+        lead(&server.client(), "ns", "first".to_owned(), None).await.release().await;
         let start = Instant::now();
-        assert!(lead(&server.client(), "ns", "second".to_owned()).await.holds());
+        assert!(lead(&server.client(), "ns", "second".to_owned(), None).await.holds());
         assert!(start.elapsed() < RENEW);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_holder_that_starts_again_goes_on_at_once() {
         let server = Server::default();
-        drop(lead(&server.client(), "ns", "same".to_owned()).await);
+        drop(lead(&server.client(), "ns", "same".to_owned(), None).await);
         let start = Instant::now();
-        assert!(lead(&server.client(), "ns", "same".to_owned()).await.holds());
+        assert!(lead(&server.client(), "ns", "same".to_owned(), None).await.holds());
         assert!(start.elapsed() < RENEW);
         assert_eq!(server.spec().lease_transitions, Some(0));
     }

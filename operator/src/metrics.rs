@@ -19,6 +19,8 @@ pub struct Metrics {
     pub nodes: IntGauge,
     /// Nodes that run the bundle.
     pub nodes_current: IntGauge,
+    /// End of the webhook's certificate, in seconds since the epoch.
+    pub certificate_expiry: IntGauge,
 }
 
 impl Metrics {
@@ -41,6 +43,10 @@ impl Metrics {
                 "saker_operator_nodes_current",
                 "Nodes that run the current bundle",
             )?,
+            certificate_expiry: IntGauge::new(
+                "saker_operator_certificate_expiry_timestamp_seconds",
+                "End of the admission webhook's certificate, since the epoch",
+            )?,
         };
         metrics.register()?;
         Ok(metrics)
@@ -52,7 +58,8 @@ impl Metrics {
         self.registry.register(Box::new(self.status_writes.clone()))?;
         self.registry.register(Box::new(self.falco_rules.clone()))?;
         self.registry.register(Box::new(self.nodes.clone()))?;
-        self.registry.register(Box::new(self.nodes_current.clone()))
+        self.registry.register(Box::new(self.nodes_current.clone()))?;
+        self.registry.register(Box::new(self.certificate_expiry.clone()))
     }
 
     /// In Prometheus' text form.

@@ -4,8 +4,10 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::Node;
 use kube::{
     Api, Client,
+    core::PartialObjectMeta,
     runtime::{
         WatchStreamExt,
         events::{Recorder, Reporter},
@@ -13,7 +15,7 @@ use kube::{
         watcher,
     },
 };
-use saker_crds::{FalcoRule, FalcoRuleException};
+use saker_crds::{FalcoRule, FalcoRuleException, FalcoRuleExceptionSpec, FalcoRuleSpec, SakerNode};
 use serde::de::DeserializeOwned;
 use tokio::{
     sync::{Mutex, Notify},
@@ -24,11 +26,17 @@ use crate::{
     admission::{self, Admission, Knowledge},
     agents::Agents,
     args::Args,
-    default_rules,
-    falco_rule::{self, Context, Error, MANAGER, Progress},
+    audit_sink::{self, AuditSinks},
+    crds, default_rules,
+    falco_rule::{self, Context, Error, Ledger, MANAGER, Progress},
     http,
     leader::{self, Leadership},
     metrics::Metrics,
+    owner,
+    saker_node::Nodes,
+    tenancy::Tenancy,
+    token,
+    unreadable::{self, Unreadable},
 };
 
 /// Changes within this time are one reconcile.
@@ -76,20 +84,50 @@ async fn asked_to_stop() {
 async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Result<()> {
     // An error only says that a provider is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let Args { namespace, agent_urls, listen, webhook_listen, webhook_address } = args;
+    let Args {
+        namespace,
+        fleet_namespaces,
+        agent_urls,
+        listen,
+        webhook_listen,
+        webhook_address,
+        audit_endpoint,
+        apply_crds,
+    } = args;
+    let sinks = AuditSinks { endpoint: audit_endpoint };
     let client = Client::try_default()
         .await
         .context("no credentials for a cluster: set KUBECONFIG or run in a pod")?;
+    if apply_crds {
+        return crds::apply(&client).await;
+    }
     let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
     let metrics = Arc::new(Metrics::new()?);
     http::serve(listen, metrics.clone()).await?;
 
     let changed = Arc::new(Notify::new());
-    let rules = watch::<FalcoRule>(&client, &changed);
-    let exceptions = watch::<FalcoRuleException>(&client, &changed);
+    let unreadable = Unreadable::default();
+    let rules = unreadable::watch(&client, &unreadable, |metadata| {
+        let mut rule = FalcoRule::new("", FalcoRuleSpec::default());
+        rule.metadata = metadata;
+        rule
+    });
+    let exceptions = unreadable::watch(&client, &unreadable, |metadata| {
+        let mut exception = FalcoRuleException::new("", FalcoRuleExceptionSpec::default());
+        exception.metadata = metadata;
+        exception
+    });
+    let (rules, exceptions) = (keep(rules, &changed), keep(exceptions, &changed));
+    let token = token::keep(&client, &namespace).await.inspect_err(no_token).ok();
+    let (token, token_sha256) = token.map(|token| (token.secret, token.sha256)).unzip();
     let context = Context {
-        agents: Agents::new(agent_urls, &client, &namespace)?,
-        compiler: Arc::new(default_rules::compiler()),
+        agents: Agents::new(agent_urls, &client, &namespace, token)?,
+        nodes: nodes(&client),
+        token_sha256,
+        unreadable,
+        ledger: Mutex::default(),
+        compiler: Arc::new(default_rules::compiler(Tenancy::new(fleet_namespaces))),
+        owner: owner::find(&client, &namespace).await,
         recorder: Recorder::new(client.clone(), Reporter { controller: MANAGER.to_owned(), instance: None }),
         client,
         namespace,
@@ -105,10 +143,14 @@ async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Resul
         admission::start(webhook(&context, webhook_address), listen).await?;
     }
     loop {
-        let leadership = Arc::new(leader::lead(&context.client, &context.namespace, identity()).await);
+        let leadership = Arc::new(
+            leader::lead(&context.client, &context.namespace, identity(), context.owner.clone()).await,
+        );
         *held.lock().await = Some(Arc::clone(&leadership));
+        *context.ledger.lock().await = Ledger::default();
         tokio::select! {
             () = reconcile_while_leading(&context, &changed, &leadership) => {}
+            () = audit_sink::keep(&context, &sinks, &leadership) => {}
             () = leadership.lost() => {}
         }
         tracing::warn!("the Lease could not be renewed in time: another operator may write now");
@@ -132,6 +174,21 @@ fn webhook(context: &Context, address: Option<std::net::SocketAddr>) -> Admissio
             exceptions: context.exceptions.clone(),
             compiler: Arc::clone(&context.compiler),
         },
+        metrics: Arc::clone(&context.metrics),
+    }
+}
+
+fn no_token(error: &anyhow::Error) {
+    tracing::warn!("agents that ask for a token will not answer: {error:#}");
+}
+
+/// The nodes and what is said about them; the next round sees what changed.
+fn nodes(client: &Client) -> Nodes {
+    let nobody = Arc::new(Notify::new());
+    Nodes {
+        client: client.clone(),
+        nodes: watch::<PartialObjectMeta<Node>>(client, &nobody),
+        written: watch::<SakerNode>(client, &nobody),
     }
 }
 
@@ -140,9 +197,21 @@ fn watch<K>(client: &Client, changed: &Arc<Notify>) -> Store<K>
 where
     K: kube::Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + Sync + 'static,
 {
+    keep(watcher(Api::<K>::all(client.clone()), watcher::Config::default()), changed)
+}
+
+/// What a watch brings.
+fn keep<K>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
+    changed: &Arc<Notify>,
+) -> Store<K>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + Send + Sync + 'static,
+{
     let (store, writer) = reflector::store();
-    let watch = watcher(Api::<K>::all(client.clone()), watcher::Config::default());
-    tokio::spawn(follow(watch.default_backoff().reflect(writer), Arc::clone(changed)));
+    // Who owns which field is of no use here, and as large as the object.
+    let events = events.default_backoff().modify(|object| object.meta_mut().managed_fields = None);
+    tokio::spawn(follow(events.reflect(writer), Arc::clone(changed)));
     store
 }
 
@@ -183,11 +252,14 @@ async fn roll_out(context: &Context, changed: &Notify, ask: &mut Duration) -> Re
     let mut wake = Instant::now() + *ask;
     while Instant::now() < until {
         tokio::select! {
-            () = changed.notified() => if falco_rule::is_outdated(context, &applied) {
-                *ask = ASK_SOON;
-                tokio::time::sleep(DEBOUNCE).await;
-                return Ok(());
-            },
+            () = changed.notified() => {
+                context.unreadable.tell(&context.client).await;
+                if falco_rule::is_outdated(context, &applied) {
+                    *ask = ASK_SOON;
+                    tokio::time::sleep(DEBOUNCE).await;
+                    return Ok(());
+                }
+            }
             () = tokio::time::sleep_until(wake) => {
                 *ask = next_pause(falco_rule::update_status(context, &mut applied).await?, *ask);
                 wake = Instant::now() + *ask;

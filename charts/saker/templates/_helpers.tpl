@@ -19,12 +19,30 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 
-{{- /* What the chart decides in the agent's configuration, on top of what the user wrote. */ -}}
+{{- /* The values of the profile, as YAML. */ -}}
+{{- define "saker.profile" -}}
+{{ .Files.Get (printf "profiles/%s.yaml" .Values.profile) }}
+{{- end }}
+
+{{- /* Resources of a component: its own, or else the profile's. Takes (dict "root" $ "component" "agent"). */ -}}
+{{- define "saker.resources" -}}
+{{- $profile := include "saker.profile" .root | fromYaml -}}
+{{ get (get .root.Values .component) "resources" | default (get (get $profile .component) "resources") | toYaml }}
+{{- end }}
+
+{{- /* The agent's configuration: the profile's, over it what the user wrote, over it what the chart decides. */ -}}
 {{- define "saker.agentConfig" -}}
+{{- $profile := include "saker.profile" . | fromYaml -}}
 {{- $ours := dict
   "webserver" (dict "enabled" true "listen_address" "0.0.0.0" "listen_port" 8765)
   "state_dir" "/var/lib/saker"
+  "k8s_audit" (dict "sink_folder" "/etc/saker-audit")
   "kubernetes" (dict "enabled" true "namespace" .Release.Namespace)
 -}}
-{{ mergeOverwrite (deepCopy .Values.agent.config) $ours | toYaml }}
+{{ mergeOverwrite $profile.agent.config (deepCopy .Values.agent.config) $ours | toYaml }}
+{{- end }}
+
+{{- /* Whether the Prometheus operator's resources exist. */ -}}
+{{- define "saker.monitored" -}}
+{{ if .Capabilities.APIVersions.Has "monitoring.coreos.com/v1" }}yes{{ end }}
 {{- end }}

@@ -10,9 +10,10 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::builder::NonEmptyStringValueParser;
-use saker_audit_setup::{AuditRule, Endpoint, Plan, apiserver, derive, manifest};
+use saker_audit_setup::{AuditRule, Endpoint, Machine, Plan, derive};
 use saker_events::load_options;
 
+use super::audit_follow;
 use crate::{Verdict, input, ready};
 
 /// Make the API server of this machine send its audit events to the agent
@@ -35,6 +36,12 @@ pub struct Args {
     /// Take back what --apply wrote
     #[arg(long, group = "action")]
     undo: bool,
+    /// Do what the cluster's AuditSink says, as long as this runs: DIR holds its order, policy and kubeconfig
+    #[arg(long, group = "action", value_name = "DIR")]
+    follow: Option<PathBuf>,
+    /// With --follow, the name of this node
+    #[arg(long, value_name = "NAME", default_value = "", requires = "follow")]
+    node: String,
     /// Where the agent takes audit events, as the API server sees it
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8765/k8s-audit")]
     #[arg(value_parser = NonEmptyStringValueParser::new())]
@@ -61,12 +68,16 @@ pub struct Args {
 
 impl Args {
     pub(crate) fn run(self, out: &mut dyn Write) -> anyhow::Result<Verdict> {
+        let patience = Duration::from_secs(self.timeout);
+        if let Some(folder) = &self.follow {
+            return audit_follow::follow(folder, &self.node, &self.root, patience, out);
+        }
         let loaded = input::load_good_or_default(&self.rules, &load_options())?;
         let policy = derive(&AuditRule::all(&loaded)).to_string();
         let plan = Plan::make(&self.root, policy, &self.endpoint()?)?;
         match (self.check, self.apply, self.undo) {
             (true, ..) => check(&self.root, &plan, out),
-            (_, true, _) => apply(&self.root, &plan, Duration::from_secs(self.timeout), out),
+            (_, true, _) => apply(&self.root, &plan, patience, out),
             (_, _, true) => {
                 plan.undo(&self.root)?;
                 writeln!(
@@ -117,17 +128,14 @@ fn check(root: &Path, plan: &Plan, out: &mut dyn Write) -> anyhow::Result<Verdic
         let state = if missing.contains(&file) { "missing or different" } else { "ok" };
         writeln!(out, "{}: {state}", file.path)?;
     }
-    let running = apiserver::running(root);
-    let sends = plan.is_webhook_of_any(&running);
-    writeln!(
-        out,
-        "the running API server: {}",
-        match (running.is_empty(), sends) {
-            (true, _) => "not found",
-            (false, true) => "sends its audit events to the agent",
-            (false, false) => "was not started with these settings",
-        }
-    )?;
+    let machine = Machine::look(root);
+    let sends = machine.as_ref().is_some_and(Machine::sends);
+    let state = match (&machine, sends) {
+        (None, _) => "not found",
+        (_, true) => "sends its audit events to the agent",
+        (_, false) => "was not started with these settings",
+    };
+    writeln!(out, "the running API server: {state}")?;
     Ok(Verdict::of(missing.is_empty() && (sends || plan.manifest().is_none())))
 }
 
@@ -135,8 +143,7 @@ fn apply(root: &Path, plan: &Plan, patience: Duration, out: &mut dyn Write) -> a
     if !plan.is_applicable() {
         bail!("{} takes its settings elsewhere; run without --apply to see them", plan.distribution);
     }
-    let arguments = plan.manifest().map_or(Ok(Vec::new()), |file| manifest::arguments(&file.content))?;
-    plan.apply(root, &mut || wait(root, plan, &arguments, patience))?;
+    plan.apply(root, &mut || plan.manifest().is_none() || wait(root, plan, patience))?;
     for file in &plan.files {
         writeln!(out, "wrote {}", file.path)?;
     }
@@ -145,10 +152,11 @@ fn apply(root: &Path, plan: &Plan, patience: Duration, out: &mut dyn Write) -> a
 }
 
 /// Waits for an API server that runs with the new settings and is ready.
-fn wait(root: &Path, plan: &Plan, arguments: &[String], patience: Duration) -> bool {
+pub(crate) fn wait(root: &Path, plan: &Plan, patience: Duration) -> bool {
     let start = Instant::now();
     while start.elapsed() < patience {
-        if plan.is_webhook_of_any(&apiserver::running(root)) && ready::is_ready(root, arguments) {
+        let sends = Machine::look(root).is_some_and(|machine| machine.sends());
+        if sends && ready::is_ready(root, &plan.arguments(root)) {
             return true;
         }
         thread::sleep(Duration::from_millis(200));

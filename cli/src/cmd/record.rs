@@ -13,8 +13,12 @@ use std::{
 
 use anyhow::Context;
 use saker_capture::{Ended, Limits, Recorder};
-use saker_source_syscall::{Item, Probe, RingBytes, Settings, SyscallSet};
+use saker_containers::Containers;
+use saker_engine::process_table::{DEFAULT_CAPACITY, ProcessTable};
+use saker_events::Event;
+use saker_source_syscall::{Item, Probe, RingBytes, Settings, SyscallSet, boot_time};
 use signal_hook::consts::{SIGINT, SIGTERM};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::{Verdict, say};
 
@@ -50,7 +54,13 @@ impl Args {
         let mut probe = Probe::load(&settings)?;
         let written = || format!("cannot write {shown}");
         let mut recorder = Recorder::create(&self.file, limits).with_context(written)?;
-        probe.scan(|event| recorder.existing(event))?;
+        let lookups = lookups().context("cannot look containers up")?;
+        let mut processes = processes(&lookups);
+        probe.scan(|event| {
+            processes.before(event);
+            processes.after(event);
+            recorder.existing(event);
+        })?;
         recorder.begin().with_context(written)?;
 
         let stop = stop_signal().context("cannot wait for signals")?;
@@ -58,7 +68,8 @@ impl Args {
         say(&format!("recording to {shown}; Ctrl-C ends it"));
         let deadline =
             self.seconds.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
-        let mut recording = Recording { recorder, child, deadline, stop: Arc::clone(&stop), ended: None };
+        let stopping = Arc::clone(&stop);
+        let mut recording = Recording { recorder, processes, child, deadline, stop: stopping, ended: None };
         probe.run(&stop, &mut |item| recording.item(&item));
         recording.drain(&mut probe);
         recording.finish(&shown)
@@ -69,6 +80,18 @@ impl Args {
         let child = Command::new(program).args(args).spawn();
         child.map(Some).with_context(|| format!("cannot run {program}"))
     }
+}
+
+/// What asks container runtimes beside the events.
+fn lookups() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build()
+}
+
+/// The processes, to know which container an event is of.
+fn processes(lookups: &Runtime) -> ProcessTable {
+    let _entered = lookups.enter();
+    let containers = Containers::start(&saker_containers::Settings::default());
+    ProcessTable::new(DEFAULT_CAPACITY, boot_time()).with_lookup(Some(Arc::new(containers)))
 }
 
 /// Set by an interrupt or a request to end.
@@ -82,6 +105,7 @@ fn stop_signal() -> std::io::Result<Arc<AtomicBool>> {
 
 struct Recording {
     recorder: Recorder,
+    processes: ProcessTable,
     child: Option<Child>,
     deadline: Option<Instant>,
     stop: Arc<AtomicBool>,
@@ -91,16 +115,21 @@ struct Recording {
 impl Recording {
     fn item(&mut self, item: &Item) {
         match item {
-            Item::Event(event) | Item::Rejected(event) => {
-                if let Some(ended) = self.recorder.event(event) {
-                    self.ended = Some(ended);
-                    self.stop.store(true, Relaxed);
-                }
-            }
+            Item::Event(event) | Item::Rejected(event) => self.event(event),
             Item::Gap { lost, .. } => self.recorder.lost(*lost),
             Item::Idle if self.is_over() => self.stop.store(true, Relaxed),
             Item::Idle | Item::Heard(_) => {}
         }
+    }
+
+    fn event(&mut self, event: &Event) {
+        self.processes.before(event);
+        let container = self.processes.of_event(event).and_then(|process| process.container.as_ref());
+        if let Some(ended) = self.recorder.event(event, container) {
+            self.ended = Some(ended);
+            self.stop.store(true, Relaxed);
+        }
+        self.processes.after(event);
     }
 
     /// What happened before the end is recorded before the end.

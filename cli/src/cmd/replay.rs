@@ -16,7 +16,7 @@ use saker_events::{
     audit::{self, Decoded, Limits, Reason, Rejection},
     load_options,
 };
-use saker_rules::load::LoadOptions;
+use saker_rules::{load::LoadOptions, select::Selection};
 
 use crate::{Verdict, input, say};
 
@@ -48,6 +48,23 @@ pub struct Args {
     /// Leave out rules that are less urgent
     #[arg(long, value_name = "PRIORITY", default_value = "debug")]
     min_priority: Priority,
+    /// Which rules run, as the agent's `rules:` key: "[{disable: {rule: '*'}}, {enable: {tag: network}}]"
+    #[arg(long, value_name = "YAML", value_parser = Select::parse)]
+    select: Option<Select>,
+    /// Write dates in UTC instead of the local time of day
+    #[arg(long)]
+    iso_time: bool,
+}
+
+/// Entries of `rules:`, in their order.
+#[derive(Debug, Clone)]
+struct Select(Vec<Selection>);
+
+impl Select {
+    fn parse(text: &str) -> Result<Self, String> {
+        let parsed = serde_saphyr::from_str(text).map(Self);
+        parsed.map_err(|error| format!("not a list like \"[{{disable: {{tag: a}}}}]\": {error}"))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -69,11 +86,12 @@ impl From<Matching> for saker_engine::Matching {
 
 impl Args {
     pub(crate) fn run(self, out: &mut dyn Write) -> anyhow::Result<Verdict> {
-        let Self { json, rules, audit, capture, matching, min_priority } = self;
-        let handle =
-            input::rules(&rules, &LoadOptions { min_priority: min_priority as u8, ..load_options() })?;
-        let options = Options { matching: matching.into(), ..Options::new(hostname()) };
-        let renderer = Renderer::new(Format { json, ..Format::default() });
+        let Self { json, rules, audit, capture, matching, min_priority, select, iso_time } = self;
+        let selection = select.map(|select| select.0).unwrap_or_default();
+        let load = LoadOptions { min_priority: min_priority as u8, selection, ..load_options() };
+        let handle = input::rules(&rules, &load)?;
+        let options = Options { matching: matching.into(), iso8601: iso_time, ..Options::new(hostname()) };
+        let renderer = Renderer::new(Format { json, iso_time, ..Format::default() });
         let mut replay = Replay { out, renderer, events: 0, alerts: 0, failed: None };
         let done = match capture {
             Some(path) => replay.capture(&path, CaptureEngine::new(handle.clone(), &options)),

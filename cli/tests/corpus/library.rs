@@ -15,7 +15,7 @@ use saker_rules::{
     parse::{self, parse},
     requirements::{Version, parse_version},
     schema::{Schema, SourceId},
-    select::matches,
+    select::{Selection, Selector, matches},
     template::Template,
 };
 use serde_json::Value as Json;
@@ -179,6 +179,35 @@ fn format_render(case: &Json, schema: &Schema) -> Outcome {
     };
     same("complete", complete, case["expect"]["complete"] == true)?;
     same("output", out.as_str(), case["expect"]["output"].as_str().unwrap())
+}
+
+/// How many rules run, before and after selections.
+pub(crate) fn check_enabled(case: &Json) -> Outcome {
+    let expect = &case["expect"];
+    let list = |value: &Json| value.as_array().cloned().unwrap_or_default();
+    let file = |f: &Json| SourceFile::new(f["file"].as_str().unwrap(), f["rules"].as_str().unwrap());
+    let files: Vec<_> = list(&case["rules"]).iter().map(file).collect();
+    let enabled = |ops: &Json| {
+        let mut options = LoadOptions::new(schema());
+        options.selection = list(ops).iter().map(selection).collect();
+        load(&files, &options).enabled() as u64
+    };
+    if let Some(wanted) = expect["enabled_rules_default"].as_u64() {
+        same("rules that run", enabled(&Json::Null), wanted)?;
+    }
+    // Rule sets beside the default one are not ours.
+    let after = list(&expect["after_ops"]).into_iter().filter(|after| after["ruleset"] == "default");
+    after.into_iter().try_for_each(|after| {
+        let wanted = after["enabled"].as_u64().unwrap();
+        same("rules that run then", enabled(&after["ops"]), wanted)
+    })
+}
+
+/// `{op: enable, tag: …}`, `{op: disable, rule: …}`.
+fn selection(op: &Json) -> Selection {
+    let name = |key: &str| op[key].as_str().map(str::to_owned);
+    let selector = Selector { rule: name("rule"), tag: name("tag") };
+    if op["op"] == "enable" { Selection::Enable(selector) } else { Selection::Disable(selector) }
 }
 
 fn plugins(list: &Json) -> Vec<(String, Version)> {

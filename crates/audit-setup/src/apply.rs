@@ -16,19 +16,24 @@ use crate::{
 const BACKUPS: &str = "/var/lib/saker/audit-setup";
 
 impl Plan {
-    /// Writes the files. A static pod is changed last, in one step; if `ready` then says no, it gets its original back.
+    /// Writes the files. A static pod is changed last, in one step; if `ready` then says no, every file is again what it
+    /// was before.
     pub fn apply(&self, root: &Path, ready: &mut dyn FnMut() -> bool) -> Result<(), SetupError> {
+        let before: Vec<_> = self.files.iter().map(|file| before(root, file)).collect();
         for file in &self.files {
             keep(root, file)?;
-            write(root, &file.path, &file.content, file.secret)?;
-        }
-        match self.manifest() {
-            Some(PlannedFile { path, original: Some(original), .. }) if !ready() => {
-                write(root, path, original, false)?;
-                Err(SetupError::NotReady)
+            // A file that is newer than the API server looks as if that had not read it.
+            if !is_there(root, file) {
+                write(root, &file.path, &file.content, file.secret)?;
             }
-            _ => Ok(()),
         }
+        if ready() {
+            return Ok(());
+        }
+        for (file, before) in self.files.iter().zip(before) {
+            revert(root, file, before)?;
+        }
+        Err(SetupError::NotReady)
     }
 
     /// Removes the files and puts originals back; a changed file that was changed again is left alone.
@@ -47,9 +52,13 @@ impl Plan {
 
     /// The files that are not on the machine as planned.
     pub fn missing(&self, root: &Path) -> Vec<&PlannedFile> {
-        let same = |file: &PlannedFile| read(root, &file.path).is_ok_and(|text| text == file.content);
-        self.files.iter().filter(|file| !same(file)).collect()
+        self.files.iter().filter(|file| !is_there(root, file)).collect()
     }
+}
+
+/// Whether a file is as planned.
+pub(crate) fn is_there(root: &Path, file: &PlannedFile) -> bool {
+    read(root, &file.path).is_ok_and(|text| text == file.content)
 }
 
 /// Where the original of a file is kept, and a copy of what it was changed to.
@@ -58,17 +67,37 @@ fn backups(path: &str) -> [String; 2] {
     ["original", "changed"].map(|kind| format!("{BACKUPS}/{name}.{kind}"))
 }
 
-/// Keeps the original of a file that is to be changed for the first time.
+/// Keeps the original of a file that is to be changed. What we changed ourselves before is no original.
 fn keep(root: &Path, file: &PlannedFile) -> Result<(), SetupError> {
     let Some(text) = file.original.as_ref().filter(|original| **original != file.content) else {
         return Ok(());
     };
     let [original, changed] = backups(&file.path);
-    write(root, &original, text, true)?;
+    if !read(root, &changed).is_ok_and(|ours| ours == *text) {
+        write(root, &original, text, true)?;
+    }
     write(root, &changed, &file.content, true)
 }
 
-/// The file as it was before.
+/// What a file goes back to. One that is as planned already was written by a run that did not come to its end.
+fn before(root: &Path, file: &PlannedFile) -> Option<String> {
+    let now = read(root, &file.path).ok()?;
+    let [original, _] = backups(&file.path);
+    let unfinished = file.original.is_some() && now == file.content;
+    Some(unfinished.then(|| read(root, &original).ok()).flatten().unwrap_or(now))
+}
+
+/// The file as it was before it was written, which may have been ours already.
+fn revert(root: &Path, file: &PlannedFile, before: Option<String>) -> Result<(), SetupError> {
+    let Some(text) = before else { return remove(root, &file.path) };
+    if file.original.is_some() {
+        let [_, changed] = backups(&file.path);
+        write(root, &changed, &text, true)?;
+    }
+    write(root, &file.path, &text, file.secret)
+}
+
+/// The file as it was at first.
 fn restore(root: &Path, path: &str) -> Result<(), SetupError> {
     let [original, changed] = backups(path);
     if !place(root, &original).exists() {
@@ -84,7 +113,7 @@ fn restore(root: &Path, path: &str) -> Result<(), SetupError> {
 }
 
 /// Writes a file whole or not at all, by way of a hidden one beside it, which kubelet and k3s do not read.
-fn write(root: &Path, path: &str, content: &str, secret: bool) -> Result<(), SetupError> {
+pub(crate) fn write(root: &Path, path: &str, content: &str, secret: bool) -> Result<(), SetupError> {
     let target = place(root, path);
     let folder = target.parent().unwrap_or(root);
     let name = target.file_name().unwrap_or_default().to_string_lossy();
@@ -100,7 +129,7 @@ fn write(root: &Path, path: &str, content: &str, secret: bool) -> Result<(), Set
     written.map_err(|error| SetupError::Io("write", target, error))
 }
 
-fn remove(root: &Path, path: &str) -> Result<(), SetupError> {
+pub(crate) fn remove(root: &Path, path: &str) -> Result<(), SetupError> {
     let target = place(root, path);
     match fs::remove_file(&target) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(SetupError::Io("remove", target, error)),

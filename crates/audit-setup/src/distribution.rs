@@ -105,6 +105,46 @@ impl Distribution {
         found.map_or(Self::Other, |row| row.distribution)
     }
 
+    /// k3s or RKE2, whose API server is a part of them and has its settings in their files.
+    pub(crate) fn product(self) -> Option<&'static str> {
+        match self {
+            Self::K3s | Self::K3d => Some("k3s"),
+            Self::Rke2 => Some("rke2"),
+            _ => None,
+        }
+    }
+
+    /// Whether its API server is a part of the process k3s.
+    pub(crate) fn is_k3s(self) -> bool {
+        self.product() == Some("k3s")
+    }
+
+    /// The distribution of this name.
+    pub fn named(name: &str) -> Self {
+        TABLE.iter().find(|row| row.name == name).map_or(Self::Other, |row| row.distribution)
+    }
+
+    /// Whether an AuditSink may change it: a static pod that kubelet starts again, or k3s' drop-in.
+    pub fn is_patchable(self) -> bool {
+        matches!(self, Self::Kubeadm | Self::Kind | Self::K3s | Self::K3d)
+    }
+
+    /// Where it keeps what its API server's command line does not show: the authority of its certificate.
+    pub(crate) fn readiness(self) -> Option<String> {
+        let product = self.product()?;
+        Some(format!("--client-ca-file=/var/lib/rancher/{product}/server/tls/server-ca.crt"))
+    }
+
+    /// Where it writes an audit log unless it is told otherwise; empty if it writes none.
+    pub(crate) fn log(self) -> &'static str {
+        match self {
+            Self::Talos => "/var/log/audit/kube/kube-apiserver.log",
+            Self::Rke => "/var/log/kube-audit/audit-log.json",
+            Self::Rke2 => "/var/lib/rancher/rke2/server/logs/audit.log",
+            _ => "",
+        }
+    }
+
     /// Folder for the policy and the webhook's kubeconfig.
     pub fn folder(self) -> &'static str {
         self.row().map_or("", |row| row.folder)

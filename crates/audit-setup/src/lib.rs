@@ -27,8 +27,10 @@ mod distribution;
 mod facts;
 mod level;
 mod lines;
+mod machine;
 pub mod manifest;
 mod noise;
+pub mod order;
 mod plan;
 pub mod policy;
 mod print;
@@ -44,8 +46,10 @@ pub use demand::AuditRule;
 pub use derive::{Derived, Line, derive};
 pub use distribution::Distribution;
 pub use level::level_of;
+pub use machine::{Machine, Webhook};
 pub use plan::{Plan, PlannedFile};
 pub use sight::{Blind, Demands, RequestKind};
+pub use snippets::{restart_command, snippet};
 pub use webhook::Endpoint;
 
 /// The event source whose rules count.
@@ -65,7 +69,7 @@ pub enum SetupError {
     Manifest(String),
     /// The changed API server did not come up.
     #[error(
-        "the API server did not become ready with the new flags: its manifest is what it was before. Its log says \
+        "the API server did not become ready with the new flags: its files are what they were before. Its log says \
          why (crictl logs, or /var/log/pods)"
     )]
     NotReady,

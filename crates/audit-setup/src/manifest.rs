@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use crate::{SetupError, apiserver::flag};
 
+/// Says which files the pod was started with.
+const ANNOTATION: &str = "saker.dev/audit-files";
 /// Name of our volume.
 const VOLUME: &str = "saker-audit";
 
@@ -14,8 +16,20 @@ pub fn arguments(manifest: &str) -> Result<Vec<String>, SetupError> {
     Ok(command.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect())
 }
 
-/// The manifest with these flags, unless it has them, and with a folder of the node mounted where it is.
-pub(crate) fn patch(manifest: &str, flags: &[(String, String)], folder: &str) -> Result<String, SetupError> {
+/// What [`patch`] marked the manifest with.
+pub(crate) fn mark(manifest: &str) -> Option<String> {
+    let pod = parse(manifest).ok()?;
+    Some(pod.get("metadata")?.get("annotations")?.get(ANNOTATION)?.as_str()?.to_owned())
+}
+
+/// The manifest with these flags, unless it has them, with a folder of the node mounted where it is, and marked with
+/// what tells one version of the files from another.
+pub(crate) fn patch(
+    manifest: &str,
+    flags: &[(String, String)],
+    folder: &str,
+    mark: &str,
+) -> Result<String, SetupError> {
     let mut pod = parse(manifest)?;
     let present = arguments(manifest)?;
     let container = container(&mut pod)?;
@@ -27,7 +41,22 @@ pub(crate) fn patch(manifest: &str, flags: &[(String, String)], folder: &str) ->
     let volume = json!({"name": VOLUME, "hostPath": {"path": folder, "type": "DirectoryOrCreate"}});
     let spec = pod.get_mut("spec").ok_or_else(|| SetupError::Manifest("it has no spec".to_owned()))?;
     put(spec, "volumes", volume)?;
+    annotate(&mut pod, mark)?;
     write(&pod)
+}
+
+fn annotate(pod: &mut Value, mark: &str) -> Result<(), SetupError> {
+    let mut place = pod;
+    for key in ["metadata", "annotations"] {
+        let object =
+            place.as_object_mut().ok_or_else(|| SetupError::Manifest(format!("no place for {key}")))?;
+        place = object.entry(key).or_insert_with(|| json!({}));
+    }
+    let annotations = place.as_object_mut();
+    let annotations =
+        annotations.ok_or_else(|| SetupError::Manifest("annotations are no object".to_owned()))?;
+    annotations.insert(ANNOTATION.to_owned(), mark.into());
+    Ok(())
 }
 
 fn parse(manifest: &str) -> Result<Value, SetupError> {

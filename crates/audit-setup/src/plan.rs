@@ -2,16 +2,19 @@
 
 use std::{fs, path::Path};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::{
     Distribution, Endpoint, SetupError, apiserver,
-    apiserver::flag,
+    apiserver::{Process, flag},
+    apply::is_there,
     manifest,
     snippets::{self, Settings},
 };
 
 /// Files below [`Distribution::folder`].
-const POLICY: &str = "audit-policy.yaml";
-const KUBECONFIG: &str = "audit-webhook.kubeconfig";
+pub(crate) const POLICY: &str = "audit-policy.yaml";
+pub(crate) const KUBECONFIG: &str = "audit-webhook.kubeconfig";
 
 /// The flag that names the policy, and the one that names the webhook.
 pub(crate) const POLICY_FLAG: &str = "audit-policy-file";
@@ -23,7 +26,7 @@ const MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 /// How the webhook works (Kubernetes documentation, "Auditing"): in the background, because an agent that is down must
 /// not stop the cluster, and with events no larger than the agent takes. The backoff stays at its default of 10 s: a
 /// batch is tried five times, so an agent may be away for a minute before anything is lost.
-const FLAGS: [(&str, &str); 4] = [
+pub(crate) const FLAGS: [(&str, &str); 4] = [
     ("audit-webhook-mode", "batch"),
     ("audit-webhook-batch-max-wait", "1s"),
     ("audit-webhook-truncate-enabled", "true"),
@@ -57,17 +60,21 @@ pub struct PlannedFile {
 impl Plan {
     /// The plan for the machine whose files lie below `root`.
     pub fn make(root: &Path, policy: String, endpoint: &Endpoint) -> Result<Self, SetupError> {
-        let running = apiserver::running(root).into_iter().next().unwrap_or_default();
-        let distribution = Distribution::detect(root, &running);
+        Self::with_kubeconfig(root, policy, endpoint.kubeconfig())
+    }
+
+    /// The same with a kubeconfig that is made already.
+    pub fn with_kubeconfig(root: &Path, policy: String, kubeconfig: String) -> Result<Self, SetupError> {
+        let (distribution, running) = detect(root);
         let manifest = if uses_static_pod(distribution) { Some(read(root, MANIFEST)?) } else { None };
-        let present = manifest.as_deref().map_or(Ok(running), manifest::arguments)?;
+        let present = present(root, distribution, &running, manifest.as_deref())?;
         let folder = distribution.folder();
         let (policy_path, webhook_path) = (format!("{folder}/{POLICY}"), format!("{folder}/{KUBECONFIG}"));
         if let Some(other) = flag(&present, WEBHOOK_FLAG).filter(|path| *path != webhook_path) {
             return Err(SetupError::OtherWebhook(other.to_owned()));
         }
         let theirs = flag(&present, POLICY_FLAG).filter(|path| *path != policy_path).map(str::to_owned);
-        let mut files = vec![file(webhook_path.clone(), endpoint.kubeconfig(), true)];
+        let mut files = vec![file(webhook_path.clone(), kubeconfig, true)];
         let mut flags = vec![(WEBHOOK_FLAG.to_owned(), webhook_path)];
         if theirs.is_none() {
             files.insert(0, file(policy_path.clone(), policy, false));
@@ -76,15 +83,20 @@ impl Plan {
         flags.extend(FLAGS.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let settings = Settings { distribution, folder, flags: &flags, files: &files };
         let mut steps: Vec<_> = theirs.iter().map(|path| snippets::keep_policy(path)).collect();
-        steps.extend(settings.steps(root));
+        steps.extend(settings.steps(Some(root)));
         if let Some(drop_in) = settings.drop_in() {
             files.push(drop_in);
         }
         if let Some(original) = manifest {
-            let content = manifest::patch(&original, &flags, folder)?;
+            let content = manifest::patch(&original, &flags, folder, &mark(root, &files, &original))?;
             files.push(PlannedFile { original: Some(original), ..file(MANIFEST.to_owned(), content, false) });
         }
         Ok(Self { distribution, files, steps })
+    }
+
+    /// Paths of the files that the API server reads at its start.
+    pub(crate) fn read_at_start(distribution: Distribution) -> [String; 2] {
+        [POLICY, KUBECONFIG].map(|name| format!("{}/{name}", distribution.folder()))
     }
 
     /// Whether the files can be written on the machine itself; if not, the steps say where they go.
@@ -92,20 +104,61 @@ impl Plan {
         !matches!(self.distribution, Distribution::Talos | Distribution::Minikube | Distribution::Other)
     }
 
-    /// Whether one of these API servers sends its events by this plan's webhook. A container's root may lie anywhere
-    /// in the machine's.
-    pub fn is_webhook_of_any(&self, running: &[Vec<String>]) -> bool {
-        let webhook = format!("{}/{KUBECONFIG}", self.distribution.folder());
-        running
-            .iter()
-            .filter_map(|arguments| flag(arguments, WEBHOOK_FLAG))
-            .any(|path| path.ends_with(&webhook))
+    /// The arguments of the API server that the plan is for: by them it is asked whether it is ready.
+    pub fn arguments(&self, root: &Path) -> Vec<String> {
+        let written = self.manifest().and_then(|file| manifest::arguments(&file.content).ok());
+        written.unwrap_or_else(|| {
+            let configured = apiserver::configured(root, self.distribution);
+            configured.into_iter().chain(self.distribution.readiness()).collect()
+        })
     }
 
     /// The static pod that is changed.
     pub fn manifest(&self) -> Option<&PlannedFile> {
         self.files.iter().find(|file| file.path == MANIFEST)
     }
+}
+
+/// What runs on a machine, with the processes that may be its API server.
+pub(crate) fn detect(root: &Path) -> (Distribution, Vec<Process>) {
+    let processes = apiserver::processes(root);
+    let arguments = processes.first().map(|process| process.arguments.as_slice()).unwrap_or_default();
+    let distribution = Distribution::detect(root, arguments);
+    (distribution, apiserver::of_distribution(processes, distribution))
+}
+
+/// The arguments that the API server has at its next start.
+pub(crate) fn present(
+    root: &Path,
+    distribution: Distribution,
+    running: &[Process],
+    manifest: Option<&str>,
+) -> Result<Vec<String>, SetupError> {
+    let running = || Ok(running.first().map(|process| process.arguments.clone()).unwrap_or_default());
+    let written = manifest.map_or_else(running, manifest::arguments)?;
+    Ok(written.into_iter().chain(apiserver::configured(root, distribution)).collect())
+}
+
+/// The manifest of the static pod, if this is one.
+pub(crate) fn static_pod(root: &Path, distribution: Distribution) -> Option<String> {
+    uses_static_pod(distribution).then(|| read(root, MANIFEST).ok()).flatten()
+}
+
+/// What stands in the static pod, so that it starts again when a file changed that it reads at its start alone; also
+/// when somebody else changed the file.
+fn mark(root: &Path, files: &[PlannedFile], manifest: &str) -> String {
+    let digest = digest(files);
+    match manifest::mark(manifest).filter(|present| present.starts_with(&digest)) {
+        Some(present) if files.iter().all(|file| is_there(root, file)) => present,
+        Some(present) if present == digest => digest + "-again",
+        _ => digest,
+    }
+}
+
+fn digest(files: &[PlannedFile]) -> String {
+    let mut hash = Sha256::new();
+    files.iter().for_each(|file| hash.update(file.content.as_bytes()));
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 const fn uses_static_pod(distribution: Distribution) -> bool {

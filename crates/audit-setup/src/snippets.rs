@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::{
-    Distribution,
-    plan::{POLICY_FLAG, PlannedFile, file, place},
+    Distribution, Plan,
+    plan::{FLAGS, POLICY_FLAG, PlannedFile, WEBHOOK_FLAG, file, place},
 };
 
 /// What every distribution is told.
@@ -27,13 +27,37 @@ pub(crate) fn keep_policy(path: &str) -> String {
 }
 
 impl Settings<'_> {
+    /// Commands that write the files, the secret one as `secret` prints it.
+    fn commands(&self, secret: &str) -> String {
+        let write = |file: &PlannedFile| {
+            let PlannedFile { path, content, .. } = file;
+            if file.secret {
+                return format!("(umask 077; {secret} > {path})\n");
+            }
+            format!("cat > {path} <<'SAKER'\n{}\nSAKER\n", content.trim_end())
+        };
+        let folders = [self.folder, "/etc/rancher/k3s/config.yaml.d", "/etc/rancher/rke2/config.yaml.d"];
+        let needed = |folder: &&&str| self.files.iter().any(|file| file.path.starts_with(*folder));
+        let folders = folders.iter().filter(needed).map(|folder| format!("mkdir -p {folder}\n"));
+        folders.chain(self.files.iter().map(write)).collect()
+    }
+
+    /// What is to be changed in the manifest of the static pod.
+    fn static_pod(&self) -> String {
+        let flag = |(name, value): &(String, String)| format!("    - --{name}={value}\n");
+        let flags: String = self.flags.iter().map(flag).collect();
+        let folder = self.folder;
+        format!(
+            "Add this to /etc/kubernetes/manifests/kube-apiserver.yaml; kubelet starts the API server again by \
+             itself:\n\nspec:\n  containers:\n  - command:\n{flags}    volumeMounts:\n    - {{name: saker-audit, \
+             mountPath: {folder}, readOnly: true}}\n  volumes:\n  - {{name: saker-audit, hostPath: {{path: \
+             {folder}, type: DirectoryOrCreate}}}}"
+        )
+    }
+
     /// The file that k3s and RKE2 read beside their own configuration. The `+` adds to the lists of other files.
     pub(crate) fn drop_in(&self) -> Option<PlannedFile> {
-        let product = match self.distribution {
-            Distribution::K3s | Distribution::K3d => "k3s",
-            Distribution::Rke2 => "rke2",
-            _ => return None,
-        };
+        let product = self.distribution.product()?;
         // RKE2 mounts the policy into the API server's pod by itself.
         let own = |(name, _): &&(String, String)| product == "rke2" && name == POLICY_FLAG;
         let (own, others): (Vec<_>, Vec<_>) = self.flags.iter().partition(own);
@@ -47,11 +71,11 @@ impl Settings<'_> {
     }
 
     /// What is left to a person.
-    pub(crate) fn steps(&self, root: &Path) -> Vec<String> {
+    pub(crate) fn steps(&self, root: Option<&Path>) -> Vec<String> {
         match self.distribution {
             Distribution::Kubeadm => vec![self.kubeadm()],
             Distribution::Kind => vec![self.kind()],
-            Distribution::K3s => k3s_unit(root).into_iter().chain([restart("k3s")]).collect(),
+            Distribution::K3s => root.and_then(k3s_unit).into_iter().chain([restart("k3s")]).collect(),
             Distribution::K3d => vec![
                 "Restart the node: docker restart NODE, for every node whose name ends in server-NUMBER."
                     .to_owned(),
@@ -136,6 +160,44 @@ impl Settings<'_> {
             "Nothing here is known as a control-plane node. Write the files where the API server can read them, give \
              it these flags, and start it again:\n\n{flags}\nA managed API server (EKS, GKE, AKS) takes no webhook."
         )
+    }
+}
+
+/// All that a person has to do on each control-plane node of a distribution, for the status of an object. `secret` is
+/// the command that prints the webhook's kubeconfig, which has a key in it and so does not stand here.
+pub fn snippet(distribution: Distribution, policy: &str, secret: &str) -> String {
+    let folder = distribution.folder();
+    let [policy_path, webhook_path] = Plan::read_at_start(distribution);
+    let placeholder = format!("(what this prints: {secret})");
+    let mut files = vec![
+        file(policy_path.clone(), policy.to_owned(), false),
+        file(webhook_path.clone(), placeholder, true),
+    ];
+    let named = [(POLICY_FLAG, policy_path.as_str()), (WEBHOOK_FLAG, webhook_path.as_str())];
+    let flags: Vec<_> =
+        named.into_iter().chain(FLAGS).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let settings = Settings { distribution, folder, flags: &flags, files: &files };
+    let mut steps = settings.steps(None);
+    if matches!(distribution, Distribution::Kubeadm | Distribution::Kind) {
+        steps.insert(0, settings.static_pod());
+    }
+    files.extend(settings.drop_in());
+    let commands = Settings { distribution, folder, flags: &flags, files: &files }.commands(secret);
+    let head = format!("# {distribution}. On each control-plane node, as root:\n");
+    // Talos has no shell, and its patch holds the files.
+    let commands =
+        if distribution == Distribution::Talos { String::new() } else { format!("{head}{commands}\n") };
+    commands + &steps.join("\n\n") + "\n"
+}
+
+/// The command that starts the API server again, if a person has to.
+pub fn restart_command(distribution: Distribution) -> &'static str {
+    match distribution {
+        Distribution::K3s => "systemctl restart k3s",
+        Distribution::K3d => "docker restart NODE",
+        Distribution::Rke2 => "systemctl restart rke2-server",
+        Distribution::Rke => "rke up",
+        _ => "touch the manifest of the static pod, or start its container again",
     }
 }
 

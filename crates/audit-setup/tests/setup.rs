@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use saker_audit_setup::{Endpoint, Plan, SetupError};
+use saker_audit_setup::{Distribution, Endpoint, Machine, Plan, SetupError, Webhook, snippet};
 use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -71,6 +71,18 @@ fn meaning(text: &str) -> Value {
     serde_saphyr::from_str(text).unwrap_or_else(|_| text.into())
 }
 
+/// A static pod without the digest of the files that it reads.
+fn undigested(mut pod: Value) -> Value {
+    let annotations = pod.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut);
+    let Some(annotations) = annotations else { return pod };
+    let digest = annotations.remove("saker.dev/audit-files");
+    assert_eq!(digest.and_then(|digest| digest.as_str().map(str::len)), Some(16));
+    if annotations.is_empty() {
+        pod.as_object_mut().map(|pod| pod.remove("metadata"));
+    }
+    pod
+}
+
 #[test]
 fn each_distribution_gets_what_it_needs() {
     for case in cases() {
@@ -90,7 +102,7 @@ fn each_distribution_gets_what_it_needs() {
             "{name}"
         );
         let got: BTreeMap<_, _> =
-            plan.files.iter().map(|file| (file.path.clone(), meaning(&file.content))).collect();
+            plan.files.iter().map(|file| (file.path.clone(), undigested(meaning(&file.content)))).collect();
         let kubeconfig = endpoint().kubeconfig();
         let want = case
             .files
@@ -150,6 +162,120 @@ fn an_api_server_that_does_not_come_up_gets_its_manifest_back() {
     assert_eq!(fs::read_to_string(root.path().join(MANIFEST)).expect("the manifest"), before);
     plan(root.path()).expect("a plan").undo(root.path()).expect("nothing is left");
     assert_eq!(tree(root.path()).len(), 1);
+}
+
+fn with_policy(root: &Path, policy: &str) -> Plan {
+    Plan::make(root, policy.to_owned(), &endpoint()).expect("a plan")
+}
+
+#[test]
+fn another_policy_starts_the_static_pod_again_and_the_first_manifest_is_kept() {
+    let root = kubeadm();
+    let root = root.path();
+    let before = tree(root);
+    with_policy(root, "ONE").apply(root, &mut || true).expect("applied");
+    let one = tree(root);
+    // It does not come up: what worked before is there again.
+    let failed = with_policy(root, "TWO").apply(root, &mut || false);
+    assert!(matches!(failed, Err(SetupError::NotReady)), "{failed:?}");
+    assert_eq!(tree(root), one);
+    with_policy(root, "THREE").apply(root, &mut || true).expect("applied");
+    assert_ne!(tree(root)[MANIFEST], one[MANIFEST]);
+    with_policy(root, "THREE").undo(root).expect("taken back");
+    assert_eq!(tree(root), before);
+}
+
+#[test]
+fn a_file_that_somebody_changed_starts_the_static_pod_again() {
+    let root = kubeadm();
+    let root = root.path();
+    with_policy(root, "ONE").apply(root, &mut || true).expect("applied");
+    let first = tree(root);
+    fs::write(root.join("etc/kubernetes/saker/audit-policy.yaml"), "TWO").expect("a policy");
+    for _twice in 0..2 {
+        with_policy(root, "ONE").apply(root, &mut || true).expect("applied");
+        assert_ne!(tree(root)[MANIFEST], first[MANIFEST]);
+        assert_eq!(with_policy(root, "ONE").missing(root), Vec::<&saker_audit_setup::PlannedFile>::new());
+    }
+}
+
+#[test]
+fn what_a_run_left_half_done_goes_back_to_the_first_manifest() {
+    let root = kubeadm();
+    let root = root.path();
+    let before = fs::read_to_string(root.join(MANIFEST)).expect("the manifest");
+    // As if it had been killed while it waited.
+    with_policy(root, "ONE").apply(root, &mut || true).expect("applied");
+    with_policy(root, "ONE").apply(root, &mut || false).expect_err("it does not come up");
+    assert_eq!(fs::read_to_string(root.join(MANIFEST)).expect("the manifest"), before);
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Seen {
+    name: String,
+    tree: BTreeMap<String, String>,
+    /// Absent if no API server is there.
+    distribution: Option<String>,
+    #[serde(default)]
+    webhook: String,
+    #[serde(default)]
+    restart_required: bool,
+    policy: Option<String>,
+    log: Option<String>,
+}
+
+#[test]
+fn a_machine_is_seen_as_it_is() {
+    let cases: Vec<Seen> =
+        serde_saphyr::from_str(include_str!("cases/machine.yaml")).expect("cases that parse");
+    for case in cases {
+        let name = &case.name;
+        let root = machine(&case.tree);
+        let Some(found) = Machine::look(root.path()) else {
+            assert_eq!(case.distribution, None, "{name}");
+            continue;
+        };
+        let webhook = match &found.webhook {
+            Webhook::None => String::new(),
+            Webhook::Saker => "saker".to_owned(),
+            Webhook::Other(path) => path.clone(),
+        };
+        assert_eq!(
+            (Some(found.distribution.to_string()), webhook),
+            (case.distribution, case.webhook),
+            "{name}"
+        );
+        assert_eq!(found.restart_required, case.restart_required, "{name}");
+        assert_eq!(found.policy, case.policy, "{name}");
+        assert_eq!(found.log.map(|path| path.display().to_string()), case.log, "{name}");
+    }
+}
+
+#[test]
+fn a_snippet_has_all_but_the_secret() {
+    let secret = "kubectl get secret x";
+    for (distribution, parts) in [
+        (
+            Distribution::Kubeadm,
+            ["manifests/kube-apiserver.yaml", "- --audit-webhook-mode=batch", "kubeadm-config"],
+        ),
+        (
+            Distribution::K3s,
+            [
+                "cat > /etc/rancher/k3s/config.yaml.d/90-saker-audit.yaml",
+                "kube-apiserver-arg+:",
+                "systemctl restart k3s",
+            ],
+        ),
+        (Distribution::Talos, ["talosctl patch mc", "path: /var/etc/saker/audit-policy.yaml", "POLICY"]),
+        (Distribution::Other, ["--audit-webhook-mode=batch", "POLICY", "managed API server"]),
+    ] {
+        let text = snippet(distribution, "POLICY\n", secret);
+        for part in parts.into_iter().chain([secret, "POLICY"]) {
+            assert!(text.contains(part), "{distribution}: no {part:?} in\n{text}");
+        }
+    }
 }
 
 #[test]

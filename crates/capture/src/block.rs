@@ -137,11 +137,15 @@ pub(crate) fn check_start<R: Read>(window: &mut Window<R>) -> Result<(), Error> 
         });
     }
     let mut header = Cursor(window.bytes());
-    let (kind, _total, magic) = (header.u32(), header.u32(), header.u32());
+    let (kind, _total) = (header.u32(), header.u32());
+    if kind.map(Kind::of) == Some(Kind::Section) { check_header(header.0) } else { Err(Error::NotACapture) }
+}
+
+/// Checks that the body of a section header is of a version that we can read.
+pub(crate) fn check_header(body: &[u8]) -> Result<(), Error> {
+    let mut header = Cursor(body);
+    let magic = header.u32();
     let (major, minor) = (header.u16().unwrap_or(0), header.u16().unwrap_or(0));
-    if kind.map(Kind::of) != Some(Kind::Section) {
-        return Err(Error::NotACapture);
-    }
     match magic {
         Some(MAGIC) if major <= MAJOR_VERSION => Ok(()),
         Some(MAGIC) => Err(Error::Version { major, minor }),

@@ -67,6 +67,8 @@ pub struct Reader<R> {
     /// Bytes of the block that was given last.
     given: usize,
     events: u64,
+    /// The event of that block.
+    record: Record,
     /// An event put together with what follows it in our own captures.
     joined: Draft,
 }
@@ -81,6 +83,7 @@ impl<R: Read> Reader<R> {
             converter: Converter::default(),
             given: 0,
             events: 0,
+            record: Record::default(),
             joined: Draft::default(),
         })
     }
@@ -88,19 +91,17 @@ impl<R: Read> Reader<R> {
     /// The next entry; `None` at the end of the file. After an error there is nothing more to read.
     #[expect(clippy::should_implement_trait, reason = "an entry borrows from the reader")]
     pub fn next(&mut self) -> Result<Option<Entry<'_>>, Error> {
-        let block = loop {
+        loop {
             let Some(block) = self.advance()? else { return self.end() };
             match block.kind {
-                Kind::Event { flags, version } => {
-                    if let Some((record, outcome)) = self.record(block, flags, version)? {
-                        return self.event(block, &record, outcome).map(Some);
-                    }
-                }
-                Kind::Unknown if self.stage == Stage::Lists => {}
-                _ => break block,
+                Kind::Event { flags, version } => match self.record(block, flags, version)? {
+                    Outcome::Dropped => {}
+                    outcome => return self.event(block, outcome).map(Some),
+                },
+                Kind::Unknown | Kind::Section if self.stage == Stage::Lists => {}
+                _ => return self.list(block).map(Some),
             }
-        };
-        self.list(block).map(Some)
+        }
     }
 
     /// Enter events of old versions that found no room to wait for their exit.
@@ -124,22 +125,21 @@ impl<R: Read> Reader<R> {
         if self.stage == Stage::Events { Ok(None) } else { Err(Error::NoEvents) }
     }
 
-    /// The event of a block, unless there is nothing to give.
-    fn record(&mut self, block: Block, flags: bool, version: u8) -> Result<Option<(Record, Outcome)>, Error> {
+    /// Reads the event of a block and converts it.
+    fn record(&mut self, block: Block, flags: bool, version: u8) -> Result<Outcome, Error> {
         self.stage = Stage::Events;
         let body = block.body(&self.window);
-        let record =
-            Record::parse(body, flags, version).ok_or_else(|| block.damaged("an event that is whole"))?;
-        let outcome = if let Some(outcome) = convert::at_once(record.code, record.param_count()) {
-            outcome
-        } else {
-            let event = record.event(body).ok_or_else(|| block.damaged("parameters inside their event"))?;
-            self.converter.convert(&event).map_err(|_| block.unconvertible(&event))?
-        };
-        Ok((outcome != Outcome::Dropped).then_some((record, outcome)))
+        let whole = self.record.parse(body, flags, version);
+        whole.ok_or_else(|| block.damaged("an event that is whole"))?;
+        if let Some(outcome) = convert::at_once(self.record.code, self.record.param_count()) {
+            return Ok(outcome);
+        }
+        let event = self.record.event(body).ok_or_else(|| block.damaged("parameters inside their event"))?;
+        self.converter.convert(&event).map_err(|_| block.unconvertible(&event))
     }
 
-    fn event(&mut self, block: Block, record: &Record, outcome: Outcome) -> Result<Entry<'_>, Error> {
+    fn event(&mut self, block: Block, outcome: Outcome) -> Result<Entry<'_>, Error> {
+        let record = &self.record;
         let event = match outcome {
             Outcome::Kept(params) => {
                 let body = block.body(&self.window);
@@ -151,18 +151,28 @@ impl<R: Read> Reader<R> {
             }
             Outcome::Converted | Outcome::Dropped => self.converter.converted(),
         };
-        let mut event = event.ok_or_else(|| block.damaged("parameters inside their event"))?;
+        let Some(mut event) = event else { return Err(block.damaged("parameters inside their event")) };
         self.events = self.events.saturating_add(1);
         (event.num, event.cpu) = (self.events, record.cpu);
         Ok(Entry::Event { event, state_only: record.flags & STATE_ONLY != 0 })
     }
 
+    /// The header of a capture, the first in the file or another.
+    fn section(&mut self, block: Block) -> Result<Entry<'_>, Error> {
+        let checked = block::check_header(block.body(&self.window));
+        checked.map_err(|error| match error {
+            Error::NotACapture => block.damaged("the header of another capture"),
+            other => other,
+        })?;
+        self.stage = Stage::Lists;
+        self.converter.clear();
+        Ok(Entry::Section)
+    }
+
     /// Any block but an event's.
     fn list(&mut self, block: Block) -> Result<Entry<'_>, Error> {
         if block.kind == Kind::Section {
-            self.stage = Stage::Lists;
-            self.converter.clear();
-            return Ok(Entry::Section);
+            return self.section(block);
         }
         if self.stage == Stage::Events {
             return Err(block.damaged("an event, or the header of another capture"));

@@ -14,7 +14,7 @@ use crate::cursor::Cursor;
 const V1_SURPLUS: usize = 3;
 
 /// Where the parts of an event are inside its block's body.
-#[derive(Debug, Clone)]
+#[derive(Debug, Default)]
 pub(crate) struct Record {
     pub(crate) cpu: u16,
     pub(crate) flags: u32,
@@ -26,21 +26,23 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Reads the header; `None` if the event is not inside the body.
-    pub(crate) fn parse(body: &[u8], flagged: bool, version: u8) -> Option<Self> {
+    /// Reads the header into this; `None` if the event is not inside the body.
+    pub(crate) fn parse(&mut self, body: &[u8], flagged: bool, version: u8) -> Option<()> {
         let mut cursor = Cursor(body);
-        let cpu = cursor.u16()?;
-        let flags = if flagged { cursor.u32()? } else { 0 };
+        self.cpu = cursor.u16()?;
+        self.flags = if flagged { cursor.u32()? } else { 0 };
         let start = body.len().checked_sub(cursor.0.len())?;
-        let (ts, tid, len, code) = (cursor.u64()?, cursor.i64()?, cursor.u32()?, cursor.u16()?);
+        (self.ts, self.tid) = (cursor.u64()?, cursor.i64()?);
+        let len = cursor.u32()?;
+        self.code = cursor.u16()?;
         let end = start.checked_add(usize::try_from(len).ok()?)?;
         let count = if version == 1 { None } else { Some(usize::try_from(cursor.u32()?).ok()?) };
         let lengths = body.len().checked_sub(cursor.0.len())?;
         let event = body.get(lengths..end)?;
-        let count = count.or_else(|| count_v1(code, event))?;
-        let data = lengths.checked_add(count.checked_mul(length_bytes(code))?)?;
-        let record = Self { cpu, flags, code, ts, tid, lengths: lengths..data, data: data..end };
-        (data <= end).then_some(record)
+        let count = count.or_else(|| count_v1(self.code, event))?;
+        let data = lengths.checked_add(count.checked_mul(length_bytes(self.code))?)?;
+        (self.lengths, self.data) = (lengths..data, data..end);
+        (data <= end).then_some(())
     }
 
     pub(crate) fn param_count(&self) -> usize {

@@ -1,16 +1,21 @@
 //! A recording of this machine: what is there, then events, until a limit is reached.
 
+mod containers;
+
 use std::{
     fmt,
     fs::{File, OpenOptions},
     io::{self, BufWriter, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
 use flate2::{Compression, write::GzEncoder};
-use saker_events::Event;
+use saker_events::{Event, container::Container};
+
+use self::containers::Containers;
 
 use crate::{
     ListedProcess, Writer,
@@ -114,6 +119,7 @@ pub struct Recorder {
     limits: Limits,
     boot_ts: u64,
     processes: Vec<ListedProcess>,
+    containers: Containers,
     first_ts: Option<u64>,
     summary: Summary,
 }
@@ -128,6 +134,7 @@ impl Recorder {
             limits,
             boot_ts: host::machine().boot_ts,
             processes: Vec::new(),
+            containers: Containers::default(),
             first_ts: None,
             summary: Summary::default(),
         })
@@ -160,28 +167,60 @@ impl Recorder {
         Ok(())
     }
 
-    /// Writes an event. Says why if it was the last one; later ones are counted alone.
-    pub fn event(&mut self, event: &Event) -> Option<Ended> {
-        let Some(writer) = &mut self.writer else {
+    /// Writes an event and, before the first one of a container, what its runtime tells of it; while that is on its
+    /// way, events wait. Says why if it was the last one; later ones are counted alone.
+    pub fn event(&mut self, event: &Event, container: Option<&Arc<Container>>) -> Option<Ended> {
+        if self.writer.is_none() {
             self.summary.after_end = self.summary.after_end.saturating_add(1);
             return None;
-        };
+        }
+        let text = container.and_then(|container| self.containers.meet(container));
+        let told = text.and_then(|text| self.container(event.ts, &text));
+        if self.containers.waits() {
+            self.containers.hold(event);
+            return told;
+        }
+        told.or_else(|| self.release()).or_else(|| self.write(event))
+    }
+
+    /// Writes what waited.
+    fn release(&mut self) -> Option<Ended> {
+        if !self.containers.has_held() {
+            return None;
+        }
+        let (texts, events) = self.containers.release();
+        let ts = events.front().map_or(0, |event| event.get().ts);
+        let mut ended = None;
+        for text in texts {
+            ended = ended.or_else(|| self.container(ts, &text));
+        }
+        for event in events {
+            ended = ended.or(self.write(&event.get()));
+        }
+        ended
+    }
+
+    fn container(&mut self, ts: u64, text: &[u8]) -> Option<Ended> {
+        let bytes = containers::told(ts, text);
+        let event = Event::parse(&bytes).ok()?;
+        let written = self.writer.as_mut()?.event(&event, false);
+        written.err().map(|error| self.end(Ended::Error(error)))
+    }
+
+    fn write(&mut self, event: &Event) -> Option<Ended> {
         let lasted = Duration::from_nanos(event.ts.saturating_sub(*self.first_ts.get_or_insert(event.ts)));
-        let ended = if self.limits.duration.is_some_and(|limit| lasted >= limit) {
+        let over = self.limits.duration.is_some_and(|limit| lasted >= limit);
+        let Some(writer) = self.writer.as_mut().filter(|_| !over) else {
             self.summary.after_end = self.summary.after_end.saturating_add(1);
-            Ended::Time
-        } else {
-            match writer.event(event, false) {
-                Ok(true) => self.summary.events = self.summary.events.saturating_add(1),
-                Ok(false) => self.summary.too_long = self.summary.too_long.saturating_add(1),
-                Err(error) => return Some(self.end(Ended::Error(error))),
-            }
-            if writer.get_ref().get_ref().bytes.saturating_add(HELD_BYTES) < self.limits.bytes {
-                return None;
-            }
-            Ended::Size
+            return self.writer.is_some().then(|| self.end(Ended::Time));
         };
-        Some(self.end(ended))
+        match writer.event(event, false) {
+            Ok(true) => self.summary.events = self.summary.events.saturating_add(1),
+            Ok(false) => self.summary.too_long = self.summary.too_long.saturating_add(1),
+            Err(error) => return Some(self.end(Ended::Error(error))),
+        }
+        let full = writer.get_ref().get_ref().bytes.saturating_add(HELD_BYTES) >= self.limits.bytes;
+        full.then(|| self.end(Ended::Size))
     }
 
     /// Takes note of events that never arrived.
@@ -196,6 +235,9 @@ impl Recorder {
 
     /// Completes the file.
     pub fn finish(mut self) -> io::Result<Summary> {
+        if let Some(Ended::Error(error)) = self.release() {
+            return Err(error);
+        }
         self.close()?;
         Ok(self.summary)
     }
@@ -234,7 +276,7 @@ mod tests {
             .collect();
             let params = [vec![0; 8], data, vec![0; 8], vec![0; 4]];
             let bytes = write::event(second * 1_000_000_000, 1, code::SYSCALL_WRITE_X, &params);
-            ended.extend(recorder.event(&Event::parse(&bytes).unwrap()));
+            ended.extend(recorder.event(&Event::parse(&bytes).unwrap(), None));
         }
         let summary = recorder.finish().unwrap();
         let bytes = std::fs::read(&path).unwrap();

@@ -6,6 +6,8 @@ use flate2::bufread::MultiGzDecoder;
 
 /// Bytes of the buffer at first; it grows for longer blocks only.
 const FIRST_BYTES: usize = 256 << 10;
+/// Bytes read at once: a decompressor that meets damage may keep what it made in the same call for itself.
+const PIECE: usize = 16 << 10;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// What the first bytes are put back before.
@@ -58,7 +60,9 @@ impl<R: Read> Window<R> {
     pub(crate) fn fill(&mut self, count: usize) -> io::Result<bool> {
         while self.bytes().len() < count {
             self.make_room();
-            match self.source.read(self.buffer.get_mut(self.end..).unwrap_or_default()) {
+            let room = self.buffer.get_mut(self.end..).unwrap_or_default();
+            let piece = room.len().min(PIECE);
+            match self.source.read(room.get_mut(..piece).unwrap_or_default()) {
                 Ok(0) => return Ok(false),
                 Ok(read) => self.end = self.end.saturating_add(read),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

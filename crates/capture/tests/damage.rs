@@ -74,6 +74,29 @@ fn a_cut_compressed_file_gives_what_can_be_decompressed() {
 }
 
 #[test]
+fn a_damaged_compressed_file_gives_what_comes_before() {
+    let mut writer = Writer::new(Vec::new());
+    writer.section().unwrap();
+    let mut noise = 1_u64;
+    for ts in 0..3000 {
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let data = noise.to_le_bytes().repeat(25);
+        let params = [vec![0; 8], data, vec![3; 8], vec![0; 4]];
+        let bytes = write::event(ts, 7, code::SYSCALL_WRITE_X, &params);
+        assert!(writer.event(&Event::parse(&bytes).unwrap(), false).unwrap());
+    }
+    let bytes = writer.into_inner();
+    let whole = common::read(&bytes).0;
+    let mut packed = gzip(&bytes);
+    let half = packed.len() / 2;
+    packed[half..half + 64].fill(0xff);
+    let (read, error) = common::read(&packed);
+    assert!(error.is_some());
+    let same = read.iter().zip(&whole).take_while(|(read, whole)| read == whole).count();
+    assert!(same > whole.len() * 2 / 5, "{same} of {}", whole.len());
+}
+
+#[test]
 fn several_compressed_parts_are_one_stream() {
     let (bytes, _) = capture();
     let (first, second) = bytes.split_at(bytes.len() / 2);

@@ -20,15 +20,34 @@ pub(crate) struct Alerts {
     pub(crate) iso8601: bool,
 }
 
+/// A rule that an event matched.
+#[derive(Debug)]
+pub(crate) struct Match {
+    file: Arc<str>,
+    rule: String,
+    time: u64,
+    /// Nothing for a rule in shadow.
+    pub(crate) alert: Option<Alert>,
+}
+
 impl Alerts {
-    /// Hands over an alert and counts the match.
-    pub(crate) fn send(&self, alert: Alert, sink: &mut dyn FnMut(Alert)) {
-        self.hits.add(&alert.rule);
-        sink(alert);
+    /// Counts a match and hands over what is to be told.
+    pub(crate) fn send(&self, found: Match, sink: &mut dyn FnMut(Alert)) {
+        self.hits.add(&found.file, &found.rule, found.time);
+        found.alert.into_iter().for_each(sink);
     }
 
-    /// The alert of a rule that an event matched.
-    pub(crate) fn alert(&self, rule: &Rule, record: &dyn Record, header: &Header) -> Alert {
+    /// What comes of a rule that an event matched.
+    pub(crate) fn of(&self, rule: &Rule, record: &dyn Record, header: &Header) -> Match {
+        Match {
+            file: Arc::clone(&rule.info.file),
+            rule: rule.info.name.clone(),
+            time: header.ts,
+            alert: (!rule.info.shadow).then(|| self.alert(rule, record, header)),
+        }
+    }
+
+    fn alert(&self, rule: &Rule, record: &dyn Record, header: &Header) -> Alert {
         let mut message = String::new();
         rule.output.render(record, &mut message);
         Alert {

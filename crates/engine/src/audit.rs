@@ -50,7 +50,7 @@ impl AuditEngine {
         let record = AuditRecord { header: header.clone(), json: event.json };
         let rules = self.rules.load();
         rules.evaluate(K8S_AUDIT_SOURCE, &record, self.matching, &mut self.scratch, |rule| {
-            self.alerts.send(self.alerts.alert(rule, &record, &record.header), sink);
+            self.alerts.send(self.alerts.of(rule, &record, &record.header), sink);
         });
     }
 }

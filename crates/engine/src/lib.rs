@@ -33,7 +33,7 @@ pub mod thread_table;
 pub mod waiting;
 
 pub use audit::AuditEngine;
-pub use hits::Hits;
+pub use hits::{Count, Hits};
 pub use options::{Options, hostname};
 pub use rules::RulesHandle;
 pub use saker_rules::ruleset::Matching;

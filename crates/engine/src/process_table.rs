@@ -8,12 +8,13 @@ mod update;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use saker_events::{
     Event, Origin,
     container::Lookup,
     process::{Image, Process, ProcessKey, Processes},
 };
+use saker_rules::schema::ProcessState;
 use smallvec::SmallVec;
 
 use crate::containers::{self, Containers};
@@ -26,10 +27,10 @@ pub const MAX_ENDED: usize = 16_384;
 /// What happened to the table, counted from the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
-    /// Processes not kept because the table was full of living ones.
-    pub refused: u64,
     /// Ended processes forgotten to make room.
     pub forgotten: u64,
+    /// Living processes forgotten to make room: those that were quiet for longest.
+    pub evicted: u64,
     /// Events by processes that the table does not know.
     pub unknown: u64,
     /// Processes whose end was never reported; found when their id was given to another.
@@ -40,6 +41,8 @@ pub struct Counters {
 struct Entry {
     process: Process,
     ended: bool,
+    /// When an event of it came last, by the table's clock.
+    used: u64,
 }
 
 /// The table. Times are nanoseconds, ids those of the initial pid namespace.
@@ -50,6 +53,10 @@ pub struct ProcessTable {
     ended: VecDeque<ProcessKey>,
     len: usize,
     capacity: usize,
+    /// Counts events.
+    clock: u64,
+    /// Counts changes of processes, and of who is known.
+    changes: u64,
     /// When the machine started, nanoseconds since the Unix epoch.
     boot_time: u64,
     counters: Counters,
@@ -64,6 +71,8 @@ impl ProcessTable {
             ended: VecDeque::new(),
             len: 0,
             capacity,
+            clock: 0,
+            changes: 0,
             boot_time,
             counters: Counters::default(),
             containers: Containers::new(None),
@@ -122,13 +131,19 @@ impl ProcessTable {
         if self.entry(key).is_none() {
             self.make_room()?;
             let process = new(self);
-            self.insert(Entry { process, ended: false });
+            self.insert(Entry { process, ended: false, used: self.clock });
             self.end_older(key.pid);
         }
         self.entry_mut(key)
     }
 
+    /// Something of a process changed that its children may see too.
+    pub(crate) fn note_change(&mut self) {
+        self.changes = self.changes.saturating_add(1);
+    }
+
     fn insert(&mut self, entry: Entry) {
+        self.note_change();
         let same_pid = self.by_pid.entry(entry.process.key.pid).or_default();
         let at = same_pid.partition_point(|e| e.process.key < entry.process.key);
         same_pid.insert(at, Box::new(entry));
@@ -137,12 +152,26 @@ impl ProcessTable {
 
     fn make_room(&mut self) -> Option<()> {
         while self.len >= self.capacity {
-            if !self.forget_oldest() {
-                self.counters.refused = self.counters.refused.saturating_add(1);
-                return None;
-            }
+            (self.forget_oldest() || self.evict()).then_some(())?;
         }
         Some(())
+    }
+
+    /// Forgets a quarter of the living processes without children, those that were quiet for longest; `false` if
+    /// there are none. Who has children is somebody's answer to where they come from.
+    fn evict(&mut self) -> bool {
+        let living = || self.by_pid.values().flatten().filter(|entry| !entry.ended);
+        let parents: FxHashSet<i64> = living().map(|entry| entry.process.ptid).collect();
+        let leaves = living().filter(|entry| !parents.contains(&entry.process.pid));
+        let mut leaves: Vec<_> = leaves.map(|entry| (entry.used, entry.process.key)).collect();
+        leaves.sort_unstable();
+        leaves.truncate(leaves.len().div_ceil(4));
+        for (_, key) in &leaves {
+            self.remove(*key);
+        }
+        let gone = u64::try_from(leaves.len()).unwrap_or(u64::MAX);
+        self.counters.evicted = self.counters.evicted.saturating_add(gone);
+        gone > 0
     }
 
     /// Of several processes with one id only the newest can be alive, whether or not an end was reported.
@@ -158,6 +187,8 @@ impl ProcessTable {
 
     /// Marks a process as ended. Its environment is of no use to its children and often large.
     fn end(&mut self, key: ProcessKey) {
+        // Its environment goes: whoever asks for it sees another.
+        self.note_change();
         let Some(entry) = self.entry_mut(key).filter(|e| !e.ended) else { return };
         entry.ended = true;
         if let Some(image) = Arc::get_mut(&mut entry.process.image) {
@@ -172,6 +203,13 @@ impl ProcessTable {
     /// Forgets the process that ended first; `false` if none has ended.
     fn forget_oldest(&mut self) -> bool {
         let Some(key) = self.ended.pop_front() else { return false };
+        self.remove(key);
+        self.counters.forgotten = self.counters.forgotten.saturating_add(1);
+        true
+    }
+
+    fn remove(&mut self, key: ProcessKey) {
+        self.note_change();
         if let Some(same_pid) = self.by_pid.get_mut(&key.pid) {
             same_pid.retain(|e| e.process.key != key);
             if same_pid.is_empty() {
@@ -179,8 +217,6 @@ impl ProcessTable {
             }
         }
         self.len = self.len.saturating_sub(1);
-        self.counters.forgotten = self.counters.forgotten.saturating_add(1);
-        true
     }
 }
 
@@ -188,6 +224,11 @@ impl Processes for ProcessTable {
     fn at(&self, pid: u32, time: u64) -> Option<&Process> {
         let same_pid = self.by_pid.get(&pid)?;
         same_pid.iter().rev().map(|e| &e.process).find(|p| p.key.start <= time)
+    }
+
+    fn state(&self, process: &Process) -> Option<ProcessState> {
+        let ProcessKey { pid, start } = self.entry(process.key)?.process.key;
+        Some(ProcessState { who: start, version: pid.into(), changes: self.changes })
     }
 }
 

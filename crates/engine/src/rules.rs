@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, Cache, Guard};
 use saker_rules::ruleset::RuleSet;
 
 /// Shared by all engines of a program; clones replace the same rules.
@@ -23,5 +23,26 @@ impl RulesHandle {
     /// The rules in force now.
     pub fn load(&self) -> Guard<Arc<RuleSet>> {
         self.0.load()
+    }
+
+    /// A reader that looks for other rules at each event at next to no cost.
+    pub(crate) fn reader(&self) -> RulesReader {
+        RulesReader(Cache::new(Arc::clone(&self.0)))
+    }
+}
+
+/// What one engine evaluates.
+pub(crate) struct RulesReader(Cache<Arc<ArcSwap<RuleSet>>, Arc<RuleSet>>);
+
+impl RulesReader {
+    /// The rules in force now.
+    pub(crate) fn load(&mut self) -> &Arc<RuleSet> {
+        self.0.load()
+    }
+}
+
+impl std::fmt::Debug for RulesReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RulesReader").finish_non_exhaustive()
     }
 }

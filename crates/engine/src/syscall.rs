@@ -1,26 +1,27 @@
 //! Syscall events to alerts.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use saker_alert::Alert;
 use saker_capture::Entry;
 use saker_events::{
     Event, SYSCALL_SOURCE,
     container::Container,
+    fd::text_of,
     process::{Process, ProcessKey, Processes, lineage},
     record::{Header, SyscallRecord},
-    table::{EventRow, Source, code},
+    table::{EventRow, Source, code, event_type},
     users::Users,
 };
 use saker_rules::ruleset::{Matching, Rule, RuleSet, Scratch};
 use smallvec::SmallVec;
 
 use crate::{
-    alerts::Alerts,
+    alerts::{Alerts, Match},
     containers,
     options::Options,
     process_table::{Counters, ProcessTable},
-    rules::RulesHandle,
+    rules::{RulesHandle, RulesReader},
     thread_table::ThreadTable,
     waiting::{self, Held, Then, Waiting},
 };
@@ -49,7 +50,7 @@ pub struct CaptureEngine {
 /// Rules over single events, and what goes on from one to the next.
 #[derive(Debug)]
 struct Evaluator {
-    rules: RulesHandle,
+    rules: RulesReader,
     header: Header,
     alerts: Alerts,
     matching: Matching,
@@ -63,7 +64,7 @@ impl SyscallEngine {
             processes: ProcessTable::new(options.max_processes, options.boot_time)
                 .with_lookup(options.containers.clone()),
             users: Arc::clone(&options.users),
-            evaluator: Evaluator::new(rules, options),
+            evaluator: Evaluator::new(&rules, options),
             waiting: Waiting::default(),
         }
     }
@@ -105,8 +106,14 @@ impl SyscallEngine {
         }
     }
 
+    /// The container of the process that made an event, if it is in one.
+    pub fn container(&self, event: &Event) -> Option<&Arc<Container>> {
+        self.processes.of_event(event)?.container.as_ref()
+    }
+
     /// Replaces the names of users and groups.
     pub fn set_users(&mut self, users: Arc<Users>) {
+        self.processes.note_change();
         self.users = users;
     }
 
@@ -134,14 +141,18 @@ impl SyscallEngine {
 impl CaptureEngine {
     /// An engine that knows no thread yet.
     pub fn new(rules: RulesHandle, options: &Options) -> Self {
-        Self { threads: ThreadTable::default(), opening: true, evaluator: Evaluator::new(rules, options) }
+        Self { threads: ThreadTable::default(), opening: true, evaluator: Evaluator::new(&rules, options) }
     }
 
     /// Takes note of what the capture says next; on events rules are evaluated.
     pub fn entry(&mut self, entry: Entry, sink: &mut dyn FnMut(Alert)) {
         match entry {
-            Entry::Section => (self.threads, self.opening) = (ThreadTable::default(), true),
-            Entry::Machine(machine) => self.threads.set_machine(&machine),
+            Entry::Section => (self.threads, self.opening) = (self.threads.next(), true),
+            Entry::Machine(machine) => {
+                let name = String::from_utf8_lossy(&machine.hostname);
+                self.evaluator.header.machine = Some(name.as_ref().into());
+                self.threads.set_machine(&machine);
+            }
             Entry::Interfaces(list) => self.threads.set_interfaces(&list),
             Entry::Users(list) => self.threads.set_users(list),
             Entry::Processes(list) => self.threads.set_processes(list),
@@ -180,6 +191,14 @@ fn tells_of_lists(event_code: u16) -> bool {
     )
 }
 
+/// What `evt.asynctype` shows.
+fn async_type(event: &Event, row: &'static EventRow) -> Cow<'static, str> {
+    if event.code != code::ASYNCEVENT_E {
+        return Cow::Borrowed(row.name);
+    }
+    Cow::Owned(String::from_utf8_lossy(text_of(event, row, "name")).into_owned())
+}
+
 /// What is known around an event.
 struct Around<'a> {
     process: Option<&'a Process>,
@@ -188,9 +207,9 @@ struct Around<'a> {
 }
 
 impl Evaluator {
-    fn new(rules: RulesHandle, options: &Options) -> Self {
+    fn new(rules: &RulesHandle, options: &Options) -> Self {
         Self {
-            rules,
+            rules: rules.reader(),
             header: Header {
                 source: "syscall",
                 hostname: Arc::clone(&options.hostname),
@@ -204,14 +223,17 @@ impl Evaluator {
 
     fn event(&mut self, event: &Event, around: &Around, sink: &mut dyn FnMut(Alert)) {
         self.advance(event);
+        let rules = self.rules.load();
+        if !rules.concerns(SYSCALL_SOURCE, event_type(event)) {
+            return;
+        }
         let Some(record) =
             SyscallRecord::new(&self.header, *event, around.process, around.processes, around.users)
         else {
             return;
         };
-        let rules = self.rules.load();
-        let pass = Pass { rules: &rules, matching: self.matching, alerts: &self.alerts };
-        pass.views(&record, &mut self.scratch, &mut |alert| self.alerts.send(alert, sink));
+        let pass = Pass { rules, matching: self.matching, alerts: &self.alerts };
+        pass.views(&record, &mut self.scratch, &mut |found| self.alerts.send(found, sink));
     }
 
     fn advance(&mut self, event: &Event) {
@@ -220,7 +242,7 @@ impl Evaluator {
         header.num = event.num;
         header.ts = event.ts;
         let row = EventRow::of(event.code).filter(|row| row.source == Source::Meta);
-        header.async_type = row.map(|row| row.name);
+        header.async_type = row.map(|row| async_type(event, row));
         if header.first_ts == 0 && row.is_none() {
             header.first_ts = event.ts;
         }
@@ -239,14 +261,14 @@ impl Evaluator {
         let record =
             SyscallRecord::new(&self.header, *event, around.process, around.processes, around.users)?;
         let rules = self.rules.load();
-        let pass = Pass { rules: &rules, matching: self.matching, alerts: &self.alerts };
-        let mut alerts = Vec::new();
-        let lacks = pass.views(&record, &mut self.scratch, &mut |alert| alerts.push(alert));
-        if lacks || (others_wait && !alerts.is_empty()) {
+        let pass = Pass { rules, matching: self.matching, alerts: &self.alerts };
+        let mut matches = Vec::new();
+        let lacks = pass.views(&record, &mut self.scratch, &mut |found| matches.push(found));
+        if lacks || (others_wait && !matches.is_empty()) {
             return Some(hold(&record));
         }
-        for alert in alerts {
-            self.alerts.send(alert, sink);
+        for found in matches {
+            self.alerts.send(found, sink);
         }
         None
     }
@@ -259,8 +281,8 @@ impl Evaluator {
             return;
         };
         let rules = self.rules.load();
-        let pass = Pass { rules: &rules, matching: self.matching, alerts: &self.alerts };
-        pass.views(&record, &mut self.scratch, &mut |alert| self.alerts.send(alert, sink));
+        let pass = Pass { rules, matching: self.matching, alerts: &self.alerts };
+        pass.views(&record, &mut self.scratch, &mut |found| self.alerts.send(found, sink));
     }
 }
 
@@ -283,28 +305,30 @@ struct Pass<'a> {
 impl Pass<'_> {
     /// Evaluates both views of an event. A rule that holds in either alerts once, with both paths; if only the
     /// resolved path made it hold, the message says so. Returns whether metadata was asked for that is on its way.
-    fn views(&self, record: &SyscallRecord, scratch: &mut Scratch, sink: &mut dyn FnMut(Alert)) -> bool {
+    fn views(&self, record: &SyscallRecord, scratch: &mut Scratch, sink: &mut dyn FnMut(Match)) -> bool {
         let resolved = record.resolved_view();
         let path = resolved.as_ref().and_then(SyscallRecord::resolved_path).map(String::from_utf8_lossy);
         let mut told: SmallVec<[*const Rule; 4]> = SmallVec::new();
         self.rules.evaluate(SYSCALL_SOURCE, record, self.matching, scratch, |rule| {
             told.push(rule);
-            let mut alert = self.alerts.alert(rule, record, record.header);
-            if let Some(path) = &path {
+            let mut found = self.alerts.of(rule, record, record.header);
+            if let (Some(path), Some(alert)) = (&path, &mut found.alert) {
                 alert.output_fields.insert(RESOLVED_PATH.to_owned(), path.as_ref().into());
             }
-            sink(alert);
+            sink(found);
         });
         let (Some(view), Some(path)) = (&resolved, &path) else { return record.lacks_metadata() };
         self.rules.evaluate(SYSCALL_SOURCE, view, self.matching, scratch, |rule| {
             if told.contains(&std::ptr::from_ref(rule)) {
                 return;
             }
-            let mut alert = self.alerts.alert(rule, record, record.header);
-            alert.message.push_str(" evasion_resolved_path=");
-            alert.message.push_str(path);
-            alert.output_fields.insert(RESOLVED_PATH.to_owned(), path.as_ref().into());
-            sink(alert);
+            let mut found = self.alerts.of(rule, record, record.header);
+            if let Some(alert) = &mut found.alert {
+                alert.message.push_str(" evasion_resolved_path=");
+                alert.message.push_str(path);
+                alert.output_fields.insert(RESOLVED_PATH.to_owned(), path.as_ref().into());
+            }
+            sink(found);
         });
         record.lacks_metadata() || view.lacks_metadata()
     }

@@ -6,6 +6,7 @@
 
 mod bounds;
 mod clone;
+mod containers;
 mod effects;
 mod exec;
 mod exit;
@@ -15,6 +16,7 @@ mod ids;
 mod kinship;
 mod lists;
 mod sockets;
+mod threads;
 mod users;
 
 use std::net::IpAddr;
@@ -23,12 +25,14 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use saker_events::{
     Event,
     descriptor::{Descriptor, Used},
-    process::{Process, ProcessKey, Processes, Threads},
+    process::{Process, ProcessKey, Processes, Threads as ThreadCounts},
     table::{EventRow, Source, code, event_flags},
     users::{NOBODY, Users},
 };
 
-use self::{fds::Fds, files::Opening, kinship::Group};
+use saker_rules::schema::ProcessState;
+
+use self::{containers::Containers, fds::Fds, files::Opening, kinship::Group, threads::Threads};
 use crate::params::Params;
 
 /// Threads kept at most.
@@ -41,14 +45,14 @@ pub const MAX_FDS_OF_PROCESS: usize = 131_072;
 /// What the bounds of the table did, counted from the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
-    /// Threads not kept because there were too many.
-    pub refused_threads: u64,
+    /// Threads forgotten because there were too many, or took too much memory: those that were quiet for longest.
+    pub evicted_threads: u64,
     /// Descriptors not kept because there were too many.
     pub refused_fds: u64,
+    /// Texts about containers that could not be read, or were too many.
+    pub refused_containers: u64,
     /// Events by threads that the capture never told of.
     pub unknown: u64,
-    /// How often everything was forgotten because texts took too much memory.
-    pub forgotten: u64,
 }
 
 /// One thread with what is known around it.
@@ -68,6 +72,10 @@ struct Thread {
     last_fd: i64,
     /// Code of its last event.
     last_code: u16,
+    /// When an event of it came last, by the table's clock.
+    used: u64,
+    /// Another one whenever its process changes; no other thread has it.
+    version: u64,
     /// What its last event said if that was the start of a call that opens or connects.
     opening: Opening,
 }
@@ -83,6 +91,8 @@ impl Thread {
             ended: false,
             last_fd: -1,
             last_code: u16::MAX,
+            used: 0,
+            version: 0,
             opening: Opening::default(),
         })
     }
@@ -118,13 +128,20 @@ struct Listed {
 /// The table. Ids are those of the initial pid namespace, times nanoseconds since the Unix epoch.
 #[derive(Debug)]
 pub struct ThreadTable {
-    threads: FxHashMap<i64, Box<Thread>>,
+    threads: Threads,
     groups: FxHashMap<i64, Group>,
     /// Addresses of the machine, each with the mask of its network.
     interfaces: Vec<(IpAddr, IpAddr)>,
     users: Users,
     users_of_containers: FxHashMap<String, Users>,
+    containers: Containers,
     boot_time: u64,
+    /// Counts events.
+    clock: u64,
+    /// Counts changes of single threads.
+    versions: u64,
+    /// Counts changes that other threads see: who is whose parent, what a parent runs, who is called what.
+    changes: u64,
     /// When a thread ended, with who had started it.
     ends: FxHashMap<i64, (i64, u64)>,
     ended: Ended,
@@ -143,12 +160,16 @@ const NO_FD: Used = Used { number: -1, renamed: false };
 impl Default for ThreadTable {
     fn default() -> Self {
         Self {
-            threads: FxHashMap::default(),
+            threads: Threads::default(),
             groups: FxHashMap::default(),
             interfaces: Vec::new(),
             users: Users::default(),
             users_of_containers: FxHashMap::default(),
+            containers: Containers::default(),
             boot_time: 0,
+            clock: 0,
+            versions: 0,
+            changes: 0,
             ends: FxHashMap::default(),
             ended: Ended::default(),
             listed: Listed::default(),
@@ -162,6 +183,12 @@ impl Default for ThreadTable {
 }
 
 impl ThreadTable {
+    /// The table of another capture, empty: what it says of its threads is never taken for what this one said.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        Self { changes: self.changes.saturating_add(1), ..Self::default() }
+    }
+
     /// Users and groups as the thread of the event at hand sees them.
     pub fn users(&self) -> &Users {
         if self.users_of_containers.is_empty() {
@@ -216,11 +243,13 @@ impl ThreadTable {
     fn meet(&mut self, event: &Event, row: &'static EventRow) {
         self.current = Some(event.tid);
         let introduces = effects::introduces_itself(event.code);
+        self.clock = self.clock.saturating_add(1);
+        let clock = self.clock;
         let Some(thread) = self.thread_or_unknown(event.tid, introduces) else { return };
         if row.enter || thread.last_code != event.code.wrapping_sub(1) {
             thread.last_fd = -1;
         }
-        thread.last_code = event.code;
+        (thread.last_code, thread.used) = (event.code, clock);
         if row.any(event_flags::USES_FD)
             && let Some(number) = row.fd_param.and_then(|at| Params { event, row }.signed_at(at.into()))
         {
@@ -246,15 +275,29 @@ impl ThreadTable {
             self.counters.unknown = self.counters.unknown.saturating_add(1);
             self.insert(Thread::unknown(tid));
         }
-        self.threads.get_mut(&tid).map(AsMut::as_mut)
+        self.threads.get_mut(&tid)
     }
 
     fn process(&self, tid: i64) -> Option<&Process> {
         self.threads.get(&tid).map(|t| &t.process)
     }
 
+    /// A thread that is about to change.
     fn process_mut(&mut self, tid: i64) -> Option<&mut Process> {
-        self.threads.get_mut(&tid).map(|t| &mut t.process)
+        let version = self.next_version();
+        let thread = self.threads.get_mut(&tid)?;
+        thread.version = version;
+        Some(&mut thread.process)
+    }
+
+    fn next_version(&mut self) -> u64 {
+        self.versions = self.versions.saturating_add(1);
+        self.versions
+    }
+
+    /// Something changed that more than one thread sees.
+    fn note_change(&mut self) {
+        self.changes = self.changes.saturating_add(1);
     }
 
     /// The id of the first thread of a thread's process.
@@ -266,7 +309,7 @@ impl ThreadTable {
     fn main_mut(&mut self, tid: i64) -> Option<&mut Thread> {
         let thread = self.threads.get(&tid)?;
         let (pid, valid) = (thread.process.pid, thread.process.pid >= 0);
-        self.threads.get_mut(if valid { &pid } else { &tid }).map(AsMut::as_mut)
+        self.threads.get_mut(if valid { &pid } else { &tid })
     }
 }
 
@@ -284,6 +327,12 @@ impl Processes for ThreadTable {
         self.process(tid)
     }
 
+    fn state(&self, process: &Process) -> Option<ProcessState> {
+        // Of a thread that nobody introduced the parent may come later.
+        let version = self.threads.get(&process.tid).filter(|thread| thread.is_valid())?.version;
+        Some(ProcessState { who: process.tid.cast_unsigned(), version, changes: self.changes })
+    }
+
     fn parent(&self, process: &Process) -> Option<&Process> {
         let starter = self.process(self.main(process)?.ptid)?;
         self.main(starter)
@@ -297,11 +346,11 @@ impl Processes for ThreadTable {
         if process.is_main() { Some(process) } else { self.process(process.pid) }
     }
 
-    fn threads(&self, process: &Process) -> Option<Threads> {
+    fn threads(&self, process: &Process) -> Option<ThreadCounts> {
         let group = self.groups.get(&process.pid);
         let all = group.map_or(0, |g| g.alive);
         let main = self.threads.get(&process.pid).is_some_and(|main| !main.ended);
-        Some(Threads { all, others: all.saturating_sub(usize::from(main)) })
+        Some(ThreadCounts { all, others: all.saturating_sub(usize::from(main)) })
     }
 
     fn descriptor(&self, process: &Process, number: i64) -> Option<&Descriptor> {

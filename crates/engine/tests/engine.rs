@@ -36,6 +36,7 @@ fn rules(source: SourceId, given: &[(&str, &str, &str)]) -> RuleSet {
             source,
             tags,
             enabled: true,
+            ..RuleInfo::default()
         };
         let extra = Template::compile("%proc.name!", &schema, source).map(ExtraField::Text);
         let extra_fields = extra.map(|e| vec![("who".to_owned(), e)]).unwrap_or_default();

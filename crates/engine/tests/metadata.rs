@@ -53,6 +53,7 @@ impl Node {
                 source: SYSCALL_SOURCE,
                 tags: Vec::new(),
                 enabled: true,
+                ..RuleInfo::default()
             };
             let output = Template::compile(output, &schema, SYSCALL_SOURCE).unwrap();
             builder.add(info, &condition, output, Vec::new());

@@ -217,6 +217,7 @@ fn alerts(text: &str, call: &str, open: Open, path: &str, resolved: &str) -> boo
         source: SYSCALL_SOURCE,
         tags: Vec::new(),
         enabled: true,
+        ..RuleInfo::default()
     };
     builder.add(info, &condition, output, Vec::new());
     let options = Options { matching: Matching::All, ..Options::new("n") };

@@ -1,6 +1,7 @@
 //! Which container a process is in, read from the paths of its cgroups (scap-format.md §6), and what its
 //! runtime tells of it.
 
+mod json;
 mod metadata;
 
 use std::{

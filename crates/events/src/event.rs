@@ -78,6 +78,7 @@ pub enum MalformedEvent {
 
 impl<'a> Event<'a> {
     /// Reads one event from the start of `bytes`.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, MalformedEvent> {
         let short = |need: usize| MalformedEvent::Short {
             have: bytes.len(),
@@ -94,6 +95,7 @@ impl<'a> Event<'a> {
     }
 
     /// An event from its packed lengths and its parameters back to back; bytes behind the last one are ignored.
+    #[inline]
     pub fn from_parts(
         ts: u64,
         tid: i64,
@@ -115,21 +117,37 @@ impl<'a> Event<'a> {
     }
 
     /// How many parameters the record holds; the table's row may know fewer or more.
+    #[inline]
     pub fn param_count(&self) -> usize {
-        self.lengths.len().checked_div(length_bytes(self.code)).unwrap_or(0)
+        match self.lengths() {
+            Lengths::Narrow(lengths) => lengths.len(),
+            Lengths::Wide(lengths) => lengths.len(),
+        }
     }
 
     /// A parameter's bytes; `None` if it is empty or missing.
+    #[inline]
     pub fn param(&self, index: usize) -> Option<&'a [u8]> {
-        let mut lengths = self.lengths();
-        let start = lengths.by_ref().take(index).fold(0, usize::saturating_add);
-        let length = lengths.next().filter(|l| *l > 0)?;
-        self.data.get(start..start.checked_add(length)?)
+        let (start, length) = match self.lengths() {
+            Lengths::Narrow(lengths) => {
+                let (before, rest) = lengths.split_at_checked(index)?;
+                (narrow(before), usize::from(u16::from_le_bytes(*rest.first()?)))
+            }
+            Lengths::Wide(lengths) => {
+                let (before, rest) = lengths.split_at_checked(index)?;
+                (wide(before), wide(rest.get(..1)?))
+            }
+        };
+        if length == 0 { None } else { self.data.get(start..start.checked_add(length)?) }
     }
 
     /// Bytes that the lengths announce.
+    #[inline]
     pub fn data_bytes(&self) -> usize {
-        self.lengths().fold(0, usize::saturating_add)
+        match self.lengths() {
+            Lengths::Narrow(lengths) => narrow(lengths),
+            Lengths::Wide(lengths) => wide(lengths),
+        }
     }
 
     /// The packed lengths and the bytes of the parameters, for writers.
@@ -144,13 +162,30 @@ impl<'a> Event<'a> {
         Self { lengths: self.lengths.get(..bytes).unwrap_or(self.lengths), ..self }
     }
 
-    fn lengths(&self) -> impl Iterator<Item = usize> + use<'a> {
-        self.lengths.chunks_exact(length_bytes(self.code)).map(|bytes| match *bytes {
-            [a, b] => usize::from(u16::from_le_bytes([a, b])),
-            [a, b, c, d] => usize::try_from(u32::from_le_bytes([a, b, c, d])).unwrap_or(usize::MAX),
-            _ => 0,
-        })
+    #[inline]
+    fn lengths(&self) -> Lengths<'a> {
+        if length_bytes(self.code) == 2 {
+            Lengths::Narrow(self.lengths.as_chunks().0)
+        } else {
+            Lengths::Wide(self.lengths.as_chunks().0)
+        }
     }
+}
+
+/// The lengths of an event's parameters.
+enum Lengths<'a> {
+    Narrow(&'a [[u8; 2]]),
+    Wide(&'a [[u8; 4]]),
+}
+
+/// Their sum. No event has so many that it could overflow.
+fn narrow(lengths: &[[u8; 2]]) -> usize {
+    lengths.iter().map(|length| usize::from(u16::from_le_bytes(*length))).sum()
+}
+
+fn wide(lengths: &[[u8; 4]]) -> usize {
+    let length = |bytes: &[u8; 4]| usize::try_from(u32::from_le_bytes(*bytes)).unwrap_or(usize::MAX);
+    lengths.iter().map(length).fold(0, usize::saturating_add)
 }
 
 /// Bytes of one packed length: codes flagged `LARGE_PAYLOAD` have wide ones.

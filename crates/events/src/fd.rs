@@ -10,7 +10,7 @@ use crate::{
     param::Tuple,
     path,
     record::SyscallRecord,
-    table::{CREAT_FLAGS, EventRow, FILE_FLAGS, ParamType, code, event_flags, symbol_value},
+    table::{CREAT_FLAGS, EventRow, FILE_FLAGS, ParamPlace, ParamType, code, event_flags, symbol_value},
 };
 
 /// The descriptor that an event makes or uses.
@@ -220,10 +220,13 @@ impl<'a> Fd<'a> {
     }
 
     /// The path as given, double slashes made one.
-    pub fn name_raw(&self) -> Vec<u8> {
+    pub fn name_raw(&self) -> Cow<'a, [u8]> {
+        if !self.raw.windows(2).any(|pair| pair == b"//") {
+            return Cow::Borrowed(self.raw);
+        }
         let mut raw = self.raw.to_vec();
         raw.dedup_by(|b, a| *a == b'/' && *b == b'/');
-        raw
+        Cow::Owned(raw)
     }
 
     /// What `fd.sockfamily` shows.
@@ -295,17 +298,24 @@ fn path_given<'a>(record: &SyscallRecord<'a>) -> Option<&'a [u8]> {
     opens.then(|| text_of(&record.event, record.row, "name"))
 }
 
+static FLAGS: ParamPlace = ParamPlace::new("flags");
+static CREAT_FLAGS_AT: ParamPlace = ParamPlace::new("creat_flags");
+
 /// The layer of an overlay that holds the file that an event opened; the flags of `creat` are a table of their own.
-pub fn layer(event: &Event, row: &EventRow) -> Option<Layer> {
-    let flags = number_of(event, row, "flags").unwrap_or(0);
-    let creat = number_of(event, row, "creat_flags").unwrap_or(0);
-    let set = |of_open, of_creat| {
-        flags & symbol_value(FILE_FLAGS, of_open) != 0 || creat & symbol_value(CREAT_FLAGS, of_creat) != 0
-    };
-    if set("FD_UPPER_LAYER", "FD_UPPER_LAYER_CREAT") {
-        return Some(Layer::Upper);
+pub fn layer(event: &Event, row: &'static EventRow) -> Option<Layer> {
+    const UPPER: u64 = symbol_value(FILE_FLAGS, "FD_UPPER_LAYER");
+    const LOWER: u64 = symbol_value(FILE_FLAGS, "FD_LOWER_LAYER");
+    const UPPER_CREAT: u64 = symbol_value(CREAT_FLAGS, "FD_UPPER_LAYER_CREAT");
+    const LOWER_CREAT: u64 = symbol_value(CREAT_FLAGS, "FD_LOWER_LAYER_CREAT");
+    let creat = event.code == code::SYSCALL_CREAT_X;
+    let (place, upper, lower) =
+        if creat { (&CREAT_FLAGS_AT, UPPER_CREAT, LOWER_CREAT) } else { (&FLAGS, UPPER, LOWER) };
+    let (at, param) = place.of(row)?;
+    match param::number(param.ty, event.param(at)?)?.bits() {
+        flags if flags & upper != 0 => Some(Layer::Upper),
+        flags if flags & lower != 0 => Some(Layer::Lower),
+        _ => None,
     }
-    set("FD_LOWER_LAYER", "FD_LOWER_LAYER_CREAT").then_some(Layer::Lower)
 }
 
 /// A call's path made absolute: from the directory that the probe read from the kernel, or else from the

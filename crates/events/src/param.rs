@@ -54,19 +54,20 @@ pub const fn layout(ty: ParamType) -> Option<(usize, bool)> {
 }
 
 /// The number in a parameter; `None` for other types and wrong sizes.
+#[inline]
 pub fn number(ty: ParamType, bytes: &[u8]) -> Option<Number> {
     let (size, signed) = layout(ty)?;
     if bytes.len() != size {
         return None;
     }
-    let mut wide = [0; 8];
-    wide.get_mut(..size)?.copy_from_slice(bytes);
-    let bits = u64::from_le_bytes(wide);
-    let unused = u32::try_from(size).ok()?.checked_mul(8).and_then(|used| 64u32.checked_sub(used))?;
-    Some(if signed {
-        Number::Int(bits.checked_shl(unused)?.cast_signed().checked_shr(unused)?)
-    } else {
-        Number::Uint(bits)
+    Some(match (bytes, signed) {
+        (&[a], _) => Number::Uint(a.into()),
+        (&[a, b], true) => Number::Int(i16::from_le_bytes([a, b]).into()),
+        (&[a, b], false) => Number::Uint(u16::from_le_bytes([a, b]).into()),
+        (&[a, b, c, d], true) => Number::Int(i32::from_le_bytes([a, b, c, d]).into()),
+        (&[a, b, c, d], false) => Number::Uint(u32::from_le_bytes([a, b, c, d]).into()),
+        (_, true) => Number::Int(i64::from_le_bytes(*bytes.first_chunk()?)),
+        (_, false) => Number::Uint(u64::from_le_bytes(*bytes.first_chunk()?)),
     })
 }
 
@@ -165,7 +166,7 @@ fn raw_number(param: &Param, number: Number, out: &mut Vec<u8>) {
         (T::Abstime, _) => local_time(bits),
         (T::Sigset, _) => signal_names(bits),
         (T::Ipv4addr, _) => ipv4(bits).to_string(),
-        (_, Format::Hex) => format!("{bits:X}"),
+        (ty, Format::Hex) => format!("{:X}", own_bits(ty, bits)),
         (_, Format::Oct) if bits != 0 => format!("0{bits:o}"),
         (T::Uint32, _) => u32::try_from(bits).map_or(0, u32::cast_signed).to_string(),
         _ => signed.to_string(),
@@ -179,6 +180,13 @@ fn local_time(ts: u64) -> String {
         |_| ts.to_string(),
         |t| t.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S.%9f").to_string(),
     )
+}
+
+/// The bits of a number without those that its sign was spread over.
+fn own_bits(ty: ParamType, bits: u64) -> u64 {
+    let size = layout(ty).map_or(8, |(size, _)| size);
+    let spread = u32::try_from(size).ok().and_then(|size| 64u32.checked_sub(size.checked_mul(8)?));
+    bits & u64::MAX.checked_shr(spread.unwrap_or(0)).unwrap_or(u64::MAX)
 }
 
 fn signal_names(set: u64) -> String {

@@ -1,6 +1,13 @@
 //! What is known of a process: pure data, kept by the engine's process table.
 
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt,
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
+
+use saker_rules::{schema::ProcessState, spare};
 
 use crate::{
     container::Container,
@@ -89,7 +96,28 @@ pub struct Image {
     pub ctime: u64,
     /// When its content changed, nanoseconds since the Unix epoch.
     pub mtime: u64,
+    /// What [`Process::cmdline`] made of it.
+    pub cmdline: Cmdline,
 }
+
+/// A command line, put together when it is first asked for, and the name that it was made with. A copy of its program
+/// knows none: what differs may be what it was made of.
+#[derive(Debug, Default)]
+pub struct Cmdline(OnceLock<(Arc<[u8]>, Box<[u8]>)>);
+
+impl Clone for Cmdline {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Cmdline {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Cmdline {}
 
 /// Sets of capabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -152,14 +180,24 @@ impl Process {
     }
 
     /// `comm` and arguments.
-    pub fn cmdline(&self) -> Vec<u8> {
+    pub fn cmdline(&self) -> Cow<'_, [u8]> {
+        let known = self.image.cmdline.0.get_or_init(|| (Arc::clone(&self.comm), self.join_cmdline().into()));
+        let (comm, whole) = known;
+        if *comm == self.comm { Cow::Borrowed(whole) } else { Cow::Owned(self.join_cmdline()) }
+    }
+
+    fn join_cmdline(&self) -> Vec<u8> {
         let args = self.args();
         if args.is_empty() { self.comm.to_vec() } else { [&self.comm, args.as_slice()].join(&b' ') }
     }
 
     /// `argv[0]`, a blank, and arguments; Falco writes the blank without arguments too.
     pub fn exeline(&self) -> Vec<u8> {
-        [&self.image.exe, self.args().as_slice()].join(&b' ')
+        let mut line = spare::text();
+        line.extend_from_slice(&self.image.exe);
+        line.push(b' ');
+        line.extend(joined(&self.image.args));
+        line
     }
 
     /// The value of an environment variable.
@@ -178,8 +216,14 @@ pub fn items(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The items of a NUL-separated list with a blank between them.
 pub fn join(list: &[u8]) -> Vec<u8> {
+    let mut text = spare::text();
+    text.extend(joined(list));
+    text
+}
+
+fn joined(list: &[u8]) -> impl Iterator<Item = u8> {
     let list = list.strip_suffix(b"\0").unwrap_or(list);
-    list.iter().map(|b| if *b == 0 { b' ' } else { *b }).collect()
+    list.iter().map(|b| if *b == 0 { b' ' } else { *b })
 }
 
 /// Looks processes up: what a record needs of the engine's table. What a table does not keep has the answer of an
@@ -191,6 +235,11 @@ pub trait Processes: fmt::Debug {
     /// The process or thread that has this id now.
     fn by_tid(&self, tid: i64) -> Option<&Process> {
         self.at(u32::try_from(tid).ok()?, u64::MAX)
+    }
+
+    /// The process as it is now, where changes are noticed: equal ones have the same program, ids, user and parents.
+    fn state(&self, _process: &Process) -> Option<ProcessState> {
+        None
     }
 
     /// Who started a process; alive or ended a short while ago.
@@ -286,10 +335,21 @@ mod tests {
 
     #[test]
     fn command_lines_join_by_blanks() {
-        assert_eq!(process("cat", b"", b"").cmdline(), b"cat");
+        assert_eq!(&*process("cat", b"", b"").cmdline(), b"cat");
         assert_eq!(process("cat", b"", b"").exeline(), b" ");
-        assert_eq!(process("cat", b"-n\0/etc/passwd\0", b"").cmdline(), b"cat -n /etc/passwd");
-        assert_eq!(process("cat", b"a\0\0b\0", b"").cmdline(), b"cat a  b");
+        assert_eq!(&*process("cat", b"-n\0/etc/passwd\0", b"").cmdline(), b"cat -n /etc/passwd");
+        assert_eq!(&*process("cat", b"a\0\0b\0", b"").cmdline(), b"cat a  b");
+    }
+
+    #[test]
+    fn a_command_line_follows_the_name() {
+        let mut process = process("cat", b"x\0", b"");
+        assert_eq!(&*process.cmdline(), b"cat x");
+        process.comm = (*b"tac").into();
+        assert_eq!(&*process.cmdline(), b"tac x");
+        let other = Image { args: (*b"y").into(), ..Image::clone(&process.image) };
+        process.image = Arc::new(other);
+        assert_eq!(&*process.cmdline(), b"tac y");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use saker_rules::{
-    schema::{EventTypeId, FieldArg, FieldId, Record},
+    schema::{EventTypeId, FieldArg, FieldId, ProcessState, Record},
     value::Value,
 };
 
@@ -18,7 +18,7 @@ use crate::{
     fields::{self, Getter},
     param, path,
     process::{Process, Processes},
-    table::{self, Category, ERRNO, EventRow, ParamType, Source, code, event_flags},
+    table::{self, Category, ERRNO, EventRow, ParamPlace, ParamType, Source, code, event_flags},
     users::Users,
 };
 
@@ -31,14 +31,16 @@ pub struct Header {
     pub ts: u64,
     /// `syscall` or `k8s_audit`.
     pub source: &'static str,
-    /// The node's name.
+    /// The node's name, in alerts.
     pub hostname: std::sync::Arc<str>,
+    /// The recorded machine's name, if it is not the node itself.
+    pub machine: Option<std::sync::Arc<str>>,
     /// Time of the first event of this run or file, nanoseconds since the epoch.
     pub first_ts: u64,
     /// Time of the event before, nanoseconds since the epoch; 0 for the first.
     pub previous_ts: u64,
     /// Kind of an event that nobody's call made.
-    pub async_type: Option<&'static str>,
+    pub async_type: Option<Cow<'static, str>>,
 }
 
 impl Header {
@@ -159,7 +161,8 @@ impl<'a> SyscallRecord<'a> {
 
     /// The path of the file that was opened, as the kernel's own file has it.
     pub fn resolved_path(&self) -> Option<&'a [u8]> {
-        Some(text_of(&self.event, self.row, "resolved")).filter(|path| !path.is_empty())
+        let (at, _) = RESOLVED.of(self.row)?;
+        Some(param::text(self.event.param(at)?)).filter(|path| !path.is_empty())
     }
 
     /// What `evt.type` shows.
@@ -217,14 +220,8 @@ impl<'a> SyscallRecord<'a> {
 
     /// Flags of a call that opens a file; `creat` has none.
     pub fn open_flags(&self) -> Option<u64> {
-        let opens = matches!(
-            self.event.code,
-            code::SYSCALL_OPEN_X
-                | code::SYSCALL_OPENAT_2_X
-                | code::SYSCALL_OPENAT2_X
-                | code::SYSCALL_OPEN_BY_HANDLE_AT_X
-        );
-        self.number("flags").filter(|_| opens)
+        let at = flags_position(self.event.code)?;
+        Some(param::number(self.row.params.get(at)?.ty, self.event.param(at)?)?.bits())
     }
 
     /// Whether the call is `creat`.
@@ -304,6 +301,17 @@ impl<'a> SyscallRecord<'a> {
     }
 }
 
+static RESOLVED: ParamPlace = ParamPlace::new("resolved");
+
+/// Where calls that open a file have their flags: nearly every rule about files asks.
+fn flags_position(event_code: u16) -> Option<usize> {
+    match event_code {
+        code::SYSCALL_OPEN_X | code::SYSCALL_OPEN_BY_HANDLE_AT_X => Some(2),
+        code::SYSCALL_OPENAT_2_X | code::SYSCALL_OPENAT2_X => Some(3),
+        _ => None,
+    }
+}
+
 /// The working directory of a thread whose process is not known.
 const NO_CWD: &[u8] = b"./";
 
@@ -321,9 +329,13 @@ impl Record for SyscallRecord<'_> {
     fn field<'a>(&'a self, field: FieldId, arg: Option<&FieldArg>) -> Option<Value<'a>> {
         match fields::by_id(field)?.get {
             Getter::Header(get) => get(self.header, arg),
-            Getter::Syscall(get) | Getter::Metadata(get) => get(self, arg),
+            Getter::Syscall(get) | Getter::Process(get) | Getter::Metadata(get) => get(self, arg),
             Getter::Audit(_) | Getter::Unavailable => None,
         }
+    }
+
+    fn process_state(&self) -> Option<ProcessState> {
+        self.processes.state(self.process?)
     }
 }
 
@@ -337,7 +349,20 @@ impl Record for AuditRecord {
         match fields::by_id(field)?.get {
             Getter::Header(get) => get(&self.header, arg),
             Getter::Audit(get) => get(self, arg),
-            Getter::Syscall(_) | Getter::Metadata(_) | Getter::Unavailable => None,
+            Getter::Syscall(_) | Getter::Process(_) | Getter::Metadata(_) | Getter::Unavailable => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_of_opens_stand_where_they_are_sought() {
+        let found = table::EVENTS.iter().filter_map(|row| Some((row, flags_position(row.code)?)));
+        let names: Vec<_> = found.map(|(row, at)| (row.name, row.params[at].name)).collect();
+        let opens = ["open", "openat", "openat2", "open_by_handle_at"];
+        assert_eq!(names, opens.map(|name| (name, "flags")));
     }
 }

@@ -29,6 +29,8 @@ pub struct EventRow {
     pub fd_param: Option<u8>,
     /// Parameters in their order; extensions last.
     pub params: &'static [Param],
+    /// How many of them the scap format knows.
+    pub own: u8,
 }
 
 /// Properties of an event.
@@ -229,11 +231,13 @@ pub use rows::*;
 
 impl EventRow {
     /// The row of a code; `None` for codes newer than the table.
+    #[inline]
     pub fn of(code: u16) -> Option<&'static Self> {
         EVENTS.get(usize::from(code))
     }
 
     /// Whether any of the given [`event_flags`] is set.
+    #[inline]
     pub fn any(&self, flags: u16) -> bool {
         self.flags & flags != 0
     }
@@ -245,12 +249,34 @@ impl EventRow {
 
     /// How many parameters the scap format knows; those of our own probe follow them.
     pub fn own_params(&self) -> usize {
-        self.params.iter().take_while(|p| !p.extension).count()
+        self.own.into()
     }
 
     /// Position and row of a parameter.
     pub fn param(&self, name: &str) -> Option<(usize, &'static Param)> {
         self.params.iter().enumerate().find(|(_, p)| p.name == name)
+    }
+}
+
+/// Where a parameter of one name stands in each event, found once for all.
+#[derive(Debug)]
+pub struct ParamPlace {
+    name: &'static str,
+    places: OnceLock<Vec<Option<usize>>>,
+}
+
+impl ParamPlace {
+    /// The places of this name.
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, places: OnceLock::new() }
+    }
+
+    /// Its position in an event and its row.
+    pub fn of(&self, row: &'static EventRow) -> Option<(usize, &'static Param)> {
+        let find = |row: &EventRow| row.param(self.name).map(|(at, _)| at);
+        let places = self.places.get_or_init(|| EVENTS.iter().map(find).collect());
+        let at = (*places.get(usize::from(row.code))?)?;
+        Some((at, row.params.get(at)?))
     }
 }
 
@@ -265,8 +291,25 @@ impl Param {
 }
 
 /// The value of a symbol, or 0 if the table has none of that name.
-pub fn symbol_value(symbols: &[Symbol], name: &str) -> u64 {
-    symbols.iter().find(|s| s.name == name).map_or(0, |s| s.value)
+pub const fn symbol_value(symbols: &[Symbol], name: &str) -> u64 {
+    let mut rest = symbols;
+    while let Some((symbol, others)) = rest.split_first() {
+        if same(symbol.name.as_bytes(), name.as_bytes()) {
+            return symbol.value;
+        }
+        rest = others;
+    }
+    0
+}
+
+const fn same(mut a: &[u8], mut b: &[u8]) -> bool {
+    while let (Some((first, rest)), Some((other, others))) = (a.split_first(), b.split_first()) {
+        if *first != *other {
+            return false;
+        }
+        (a, b) = (rest, others);
+    }
+    a.is_empty() && b.is_empty()
 }
 
 /// The system call with this number inside an event.

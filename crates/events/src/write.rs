@@ -42,13 +42,15 @@ pub enum Unwritable {
     },
 }
 
-/// The bytes of an event. Parameters longer than 65 535 bytes are cut; those beyond 4 GiB in total are lost.
+/// The bytes of an event. Parameters longer than their lengths can tell are cut (65 535 bytes, but for few events);
+/// those beyond 4 GiB in total are lost.
 pub fn event(ts: u64, tid: i64, code: u16, params: &[Vec<u8>]) -> Vec<u8> {
-    let cut = |p: &Vec<u8>| u16::try_from(p.len()).unwrap_or(u16::MAX);
     let width = crate::event::length_bytes(code);
-    let lengths: Vec<u8> =
-        params.iter().flat_map(|p| u32::from(cut(p)).to_le_bytes().into_iter().take(width)).collect();
-    let data: Vec<u8> = params.iter().flat_map(|p| p.iter().copied().take(usize::from(cut(p)))).collect();
+    let longest = if width == 2 { u32::from(u16::MAX) } else { u32::MAX };
+    let cut = |p: &Vec<u8>| u32::try_from(p.len()).unwrap_or(longest).min(longest);
+    let lengths: Vec<u8> = params.iter().flat_map(|p| cut(p).to_le_bytes().into_iter().take(width)).collect();
+    let whole = |p: &Vec<u8>| usize::try_from(cut(p)).unwrap_or(usize::MAX);
+    let data: Vec<u8> = params.iter().flat_map(|p| p.iter().copied().take(whole(p))).collect();
     let len = crate::event::HEADER_BYTES.saturating_add(lengths.len()).saturating_add(data.len());
     let mut bytes = Vec::with_capacity(len);
     bytes.extend(ts.to_le_bytes());

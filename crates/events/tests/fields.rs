@@ -151,6 +151,7 @@ fn header() -> Header {
         ts: TS,
         source: "syscall",
         hostname: "node-1".into(),
+        machine: None,
         first_ts: TS - 5,
         previous_ts: TS - 2,
         async_type: None,

@@ -22,7 +22,7 @@ fn form(spec: &FieldSpec) -> String {
     let kind = |kind| match kind {
         ArgKind::Index => "[N]",
         ArgKind::Key => "[name]",
-        ArgKind::IndexOrKey => "[N or name]",
+        ArgKind::IndexOrKey | ArgKind::Parameter => "[N or name]",
     };
     match spec.arg {
         ArgRule::None => format!("`{}`", spec.name),

@@ -1,14 +1,16 @@
 //! What the operator ships to the agents: rules files as one canonical text with its hash.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{limits::MAX_BUNDLE_BYTES, load::SourceFile};
+use crate::{binding::Binding, limits::MAX_BUNDLE_BYTES, load::SourceFile};
 
 /// The first line of a bundle's text.
 const HEADER: &str = "# saker bundle v1";
+/// The first line when a file has a binding: who cannot read that must not take the file for one that has none.
+const HEADER_BOUND: &str = "# saker bundle v2";
 
 /// Rules files in the order in which they load, with the hash of their canonical text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +25,7 @@ pub struct Bundle {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BundleError {
     /// Something else, or a newer format.
-    #[error("not a rule bundle: the first line is not '{HEADER}'")]
+    #[error("not a rule bundle: the first line is neither '{HEADER}' nor '{HEADER_BOUND}'")]
     Header,
     /// Cut off or edited by hand.
     #[error("the rule bundle is damaged at byte {0}: ship it again")]
@@ -45,14 +47,29 @@ impl Bundle {
     /// Makes a bundle; files that could not be read are left out.
     pub fn new(files: impl IntoIterator<Item = SourceFile>) -> Self {
         let files = files.into_iter().filter(|file| file.unreadable.is_none());
-        let files: Vec<_> = files.map(|f| SourceFile::new(one_line(&f.name), lines(&f.content))).collect();
+        let files: Vec<_> = files.map(canonical).collect();
         let hash = hash(&text(&files));
         Self { files, hash }
     }
 
-    /// The canonical text: a header, then each file behind a line with its length in bytes and its name.
+    /// The canonical text: a header, then each file behind a line with its binding, if it has one, and a line with its
+    /// length in bytes and its name.
     pub fn to_text(&self) -> String {
         text(&self.files)
+    }
+
+    /// Whether machines of some labels leave files out.
+    pub fn selects_machines(&self) -> bool {
+        self.files
+            .iter()
+            .any(|file| file.binding.as_ref().is_some_and(|binding| !binding.machines.is_empty()))
+    }
+
+    /// Without the files that are for other machines than one with these labels; the hash stays that of the whole.
+    #[must_use]
+    pub fn for_machine(mut self, labels: &BTreeMap<String, String>) -> Self {
+        self.files.retain(|file| file.binding.as_ref().is_none_or(|binding| binding.is_for(labels)));
+        self
     }
 
     /// Reads a text and checks that it is canonical, so that its hash is the bundle's.
@@ -60,8 +77,10 @@ impl Bundle {
         if text.len() > MAX_BUNDLE_BYTES {
             return Err(BundleError::TooLarge(text.len()));
         }
-        let mut rest =
-            text.strip_prefix(HEADER).and_then(|t| t.strip_prefix('\n')).ok_or(BundleError::Header)?;
+        let (header, mut rest) = text.split_once('\n').ok_or(BundleError::Header)?;
+        if ![HEADER, HEADER_BOUND].contains(&header) {
+            return Err(BundleError::Header);
+        }
         let mut files = Vec::new();
         while !rest.is_empty() {
             let at = text.len().saturating_sub(rest.len());
@@ -84,8 +103,13 @@ impl Bundle {
 }
 
 fn text(files: &[SourceFile]) -> String {
-    let mut text = format!("{HEADER}\n");
-    for SourceFile { name, content, .. } in files {
+    let bound = files.iter().any(|file| file.binding.is_some());
+    let mut text = format!("{}\n", if bound { HEADER_BOUND } else { HEADER });
+    for SourceFile { name, content, binding, .. } in files {
+        // Maps of texts are always JSON.
+        if let Some(Ok(binding)) = binding.as_ref().map(serde_json::to_string) {
+            text.extend(["# bound ", &binding, "\n"]);
+        }
         // Writing to a string cannot fail.
         let _ok = write!(text, "# file {} {name}\n{content}", content.len());
     }
@@ -94,10 +118,22 @@ fn text(files: &[SourceFile]) -> String {
 
 /// The first file of a text and what follows it.
 fn file(text: &str) -> Option<(SourceFile, &str)> {
+    let (binding, text) = binding(text)?;
     let (head, rest) = text.strip_prefix("# file ")?.split_once('\n')?;
     let (length, name) = head.split_once(' ')?;
     let (content, rest) = rest.split_at_checked(length.parse().ok()?)?;
-    Some((SourceFile::new(name, content), rest))
+    Some((SourceFile { binding, ..SourceFile::new(name, content) }, rest))
+}
+
+/// The binding of the first file of a text, and the text from the file on; nothing if there is a malformed one.
+fn binding(text: &str) -> Option<(Option<Binding>, &str)> {
+    let Some(text) = text.strip_prefix("# bound ") else { return Some((None, text)) };
+    let (json, text) = text.split_once('\n')?;
+    Some((Some(serde_json::from_str(json).ok()?), text))
+}
+
+fn canonical(file: SourceFile) -> SourceFile {
+    SourceFile { name: one_line(&file.name), content: lines(&file.content), ..file }
 }
 
 /// Lines that end with `\n`, the last one, too; no byte order mark.
@@ -136,6 +172,27 @@ mod tests {
         assert_eq!(back, bundle);
         assert_eq!(back.verify(&bundle.hash), Ok(()));
         assert_eq!(bundle.hash.len(), 64);
+    }
+
+    #[test]
+    fn bindings_travel_and_older_readers_refuse_them() {
+        let binding = Binding {
+            owner: Some("team".to_owned()),
+            conditions: [("syscall".to_owned(), "k8s.ns.name = \"team\"".to_owned())].into(),
+            shadow: true,
+            ..Binding::default()
+        };
+        let bound = SourceFile { binding: Some(binding.clone()), ..SourceFile::new("b", "# file 3 x\n") };
+        let bundle = Bundle::new([SourceFile::new("a", ""), bound]);
+        let text = bundle.to_text();
+        assert!(text.starts_with("# saker bundle v2\n"), "{text}");
+        assert_eq!(Bundle::from_text(&text).unwrap().files[1].binding.as_ref(), Some(&binding));
+        let unbound = Bundle::new(bundle.files.iter().map(|f| SourceFile { binding: None, ..f.clone() }));
+        assert_ne!(unbound.hash, bundle.hash);
+        assert!(unbound.to_text().starts_with("# saker bundle v1\n"), "older agents read it");
+        for forged in [text.replace("v2", "v1"), text.replace("\"shadow\":true", "\"silent\":true")] {
+            assert!(matches!(Bundle::from_text(&forged), Err(BundleError::Damaged(_))), "{forged}");
+        }
     }
 
     #[test]

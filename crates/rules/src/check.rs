@@ -54,17 +54,17 @@ pub(crate) fn allowed(op: Op, ty: FieldType, list: bool) -> bool {
     }
 }
 
-/// A field by its name as written; `evt.arg.name` is `evt.arg[name]`.
+/// A field by its name as written; `evt.arg.name` is `evt.arg[name]`. Errors are about the start of the name.
 pub(crate) fn find_field(
     schema: &Schema,
     source: SourceId,
     name: &str,
     arg: Option<&str>,
-) -> Result<FieldRef, String> {
+) -> Result<FieldRef, TextError> {
     if let Some(id) = schema.find_field(source, name) {
         let rule = schema.field(id).map_or(ArgRule::None, |f| f.arg);
         // The short form of a field whose dotted form has an argument, `evt.abspath`.
-        return Ok((id, argument(name, rule, arg)?));
+        return Ok((id, argument(schema, name, rule, arg)?));
     }
     let dots = name.match_indices('.').map(|(at, _)| at).rev();
     let dotted = dots.filter_map(|at| {
@@ -73,24 +73,36 @@ pub(crate) fn find_field(
         Some((id, spec.arg, name.get(at.saturating_add(1)..)?))
     });
     let Some((id, rule, rest)) = dotted.into_iter().next() else {
-        return Err(format!("filter_check called with nonexistent field {name}"));
+        return Err(TextError::new(format!("filter_check called with nonexistent field {name}"), 0));
     };
-    Ok((id, argument(name, rule, Some(rest))?))
+    Ok((id, argument(schema, name, rule, Some(rest))?))
 }
 
-fn argument(name: &str, rule: ArgRule, arg: Option<&str>) -> Result<Option<FieldArg>, String> {
+fn argument(
+    schema: &Schema,
+    name: &str,
+    rule: ArgRule,
+    arg: Option<&str>,
+) -> Result<Option<FieldArg>, TextError> {
+    let error = |message: String| TextError::new(message, 0);
     let kind = match (rule, arg) {
         (ArgRule::None | ArgRule::Optional(_), None) => return Ok(None),
-        (ArgRule::None, Some(_)) => return Err(format!("field '{name}' does not take an argument")),
+        (ArgRule::None, Some(_)) => return Err(error(format!("field '{name}' does not take an argument"))),
         (ArgRule::Required(_), None) => {
-            return Err(format!("field '{name}' requires an argument: {name}[…]"));
+            return Err(error(format!("field '{name}' requires an argument: {name}[…]")));
         }
         (ArgRule::Optional(kind) | ArgRule::Required(kind), Some(_)) => kind,
     };
     let text = arg.unwrap_or_default().to_owned();
     let index = text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
     if kind == ArgKind::Index && index.is_none() {
-        return Err(format!("field '{name}' takes a number as argument, not '{text}'"));
+        return Err(error(format!("field '{name}' takes a number as argument, not '{text}'")));
+    }
+    let known = schema.parameters();
+    let named = kind == ArgKind::Parameter && index.is_none() && !known.is_empty();
+    if named && known.binary_search(&text.as_str()).is_err() {
+        let help = suggest::did_you_mean(&text, known.iter().copied());
+        return Err(error(format!("unknown event argument {text}: no event has it")).help(help));
     }
     Ok(Some(FieldArg { text, index }))
 }
@@ -128,7 +140,10 @@ impl<'s> Resolver<'s> {
         span: &Range<usize>,
     ) -> Result<(Side, FieldSpec), TextError> {
         let found = find_field(self.schema, self.source, name, arg);
-        let field = found.map_err(|m| TextError::new(m, span.start).help(self.field_help(name)))?;
+        let field = found.map_err(|error| {
+            let help = if error.help.is_empty() { self.field_help(name) } else { error.help };
+            TextError { message: error.message, offset: span.start, help }
+        })?;
         let Some(spec) = self.schema.field(field.0).copied() else {
             return Err(TextError::new(format!("field '{name}' is not in the schema"), span.start));
         };

@@ -3,8 +3,8 @@
 
 mod replaced;
 mod rules;
+mod table;
 
-use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 use crate::{
@@ -12,7 +12,6 @@ use crate::{
     document::{Decoded, Item, ListItem, MacroItem},
     expand::Written,
     limits::MAX_REPLACED,
-    load::SourceFile,
     place::Place,
     requirements::{EngineRequirement, PluginRequirement, Version},
     schema::Schema,
@@ -20,6 +19,8 @@ use crate::{
 };
 pub use replaced::Replaced;
 pub(crate) use rules::Rule;
+use table::Clock;
+pub(crate) use table::{Entry, Names, Table};
 
 /// A list before expansion.
 #[derive(Debug, Clone)]
@@ -35,92 +36,6 @@ pub(crate) struct Macro {
     pub(crate) name: String,
     pub(crate) condition: Written,
     pub(crate) place: Place,
-}
-
-/// An object with its place in the order.
-#[derive(Debug)]
-pub(crate) struct Entry<T> {
-    /// When it was first defined.
-    pub(crate) index: usize,
-    /// When it was last changed.
-    pub(crate) visibility: usize,
-    /// As it is, behind what it was at the end of each earlier file that changed it. The earlier ones
-    /// are kept only where a broken file must not take down what a good one defined.
-    pub(crate) versions: Vec<T>,
-    /// The file of the last version.
-    file: Arc<SourceFile>,
-}
-
-impl<T> Entry<T> {
-    /// As the last file left it.
-    pub(crate) fn current(&self) -> Option<&T> {
-        self.versions.last()
-    }
-}
-
-/// Objects of one kind, found by name, in the order of their definition.
-#[derive(Debug)]
-pub(crate) struct Table<T> {
-    entries: Vec<Entry<T>>,
-    by_name: FxHashMap<String, usize>,
-}
-
-impl<T> Default for Table<T> {
-    fn default() -> Self {
-        Self { entries: Vec::new(), by_name: FxHashMap::default() }
-    }
-}
-
-impl<T: Clone> Table<T> {
-    pub(crate) fn entries(&self) -> &[Entry<T>] {
-        &self.entries
-    }
-
-    pub(crate) fn entry(&self, name: &str) -> Option<&Entry<T>> {
-        self.entries.get(*self.by_name.get(name)?)
-    }
-
-    pub(crate) fn get(&self, name: &str) -> Option<&T> {
-        self.entry(name)?.current()
-    }
-
-    /// Puts an object in the place of an earlier one of its name, which is given back.
-    fn define(&mut self, name: &str, object: T, clock: &mut Clock, file: &Arc<SourceFile>) -> Option<T> {
-        let now = clock.tick();
-        if let Some(previous) = self.change(name, clock, file) {
-            return Some(std::mem::replace(previous, object));
-        }
-        self.by_name.insert(name.to_owned(), self.entries.len());
-        let file = Arc::clone(file);
-        self.entries.push(Entry { index: now, visibility: now, versions: vec![object], file });
-        None
-    }
-
-    /// The current version, to be changed by an item of `file`.
-    fn change(&mut self, name: &str, clock: &Clock, file: &Arc<SourceFile>) -> Option<&mut T> {
-        let entry = self.entries.get_mut(*self.by_name.get(name)?)?;
-        if clock.keep_versions && !Arc::ptr_eq(&entry.file, file) {
-            let current = entry.versions.last()?.clone();
-            entry.versions.push(current);
-            entry.file = Arc::clone(file);
-        }
-        entry.visibility = clock.now;
-        entry.versions.last_mut()
-    }
-}
-
-/// Numbers every change.
-#[derive(Debug, Default)]
-struct Clock {
-    now: usize,
-    keep_versions: bool,
-}
-
-impl Clock {
-    fn tick(&mut self) -> usize {
-        self.now = self.now.saturating_add(1);
-        self.now
-    }
 }
 
 /// Everything read so far.
@@ -145,7 +60,7 @@ impl Collection {
         Self {
             schema,
             engine,
-            clock: Clock { now: 0, keep_versions },
+            clock: Clock::new(keep_versions),
             rules: Table::default(),
             macros: Table::default(),
             lists: Table::default(),
@@ -185,13 +100,15 @@ impl Collection {
     fn list(&mut self, item: ListItem) -> Decoded<()> {
         let ListItem { name, items, append, place } = item;
         if !append {
+            may_define(&self.lists, "list", &name, &place, |list| &list.place)?;
             let list = List { name: name.clone(), items, place: place.clone() };
-            let before = self.lists.define(&name, list, &mut self.clock, place.source());
+            let before = self.lists.define(&name, list, &mut self.clock, &place);
             self.note(before.map(|list| Replaced::new("list", &name, &list.place, &place)));
             return Ok(());
         }
         self.clock.tick();
-        let Some(list) = self.lists.change(&name, &self.clock, place.source()) else {
+        may_change(&self.lists, "list", &name, &place, |list| &list.place)?;
+        let Some(list) = self.lists.change(&name, &self.clock, &place) else {
             let message =
                 "List uses 'append' or 'override.items: append' but no list by that name already exists";
             return Err(no_such(&place, message, &name, &self.lists));
@@ -203,14 +120,16 @@ impl Collection {
     fn macro_(&mut self, item: MacroItem) -> Decoded<()> {
         let MacroItem { name, condition, append, place } = item;
         if !append {
+            may_define(&self.macros, "macro", &name, &place, |object| &object.place)?;
             let condition = Written::new(condition);
             let object = Macro { name: name.clone(), condition, place: place.clone() };
-            let before = self.macros.define(&name, object, &mut self.clock, place.source());
+            let before = self.macros.define(&name, object, &mut self.clock, &place);
             self.note(before.map(|object| Replaced::new("macro", &name, &object.place, &place)));
             return Ok(());
         }
         self.clock.tick();
-        let Some(object) = self.macros.change(&name, &self.clock, place.source()) else {
+        may_change(&self.macros, "macro", &name, &place, |object| &object.place)?;
+        let Some(object) = self.macros.change(&name, &self.clock, &place) else {
             let message = "Macro uses 'append' or 'override.condition: append' but no macro by that name \
                            already exists";
             return Err(no_such(&place, message, &name, &self.macros));
@@ -221,12 +140,52 @@ impl Collection {
 }
 
 /// What is to be changed is not there; perhaps something of nearly the same name is.
-fn no_such<T>(place: &Place, message: &str, name: &str, table: &Table<T>) -> Diagnostic {
+fn no_such<T: Clone>(place: &Place, message: &str, name: &str, table: &Table<T>) -> Diagnostic {
     let mut error = refuse(place, message);
-    let mut known: Vec<_> = table.by_name.keys().map(String::as_str).collect();
-    known.sort_unstable();
-    error.help = suggest::did_you_mean(name, known.into_iter());
+    error.help = suggest::did_you_mean(name, table.names(place.owner()).into_iter());
     error
+}
+
+/// A file with a binding does not take away what another file of the same names defined.
+fn may_define<T: Clone>(
+    table: &Table<T>,
+    kind: &str,
+    name: &str,
+    place: &Place,
+    of: fn(&T) -> &Place,
+) -> Decoded<()> {
+    let before = table.get(place.owner(), name).map(of);
+    may_touch(before, kind, name, place)
+}
+
+/// A file with a binding does not change what another file defined, unless it is there for that.
+fn may_change<T: Clone>(
+    table: &Table<T>,
+    kind: &str,
+    name: &str,
+    place: &Place,
+    of: fn(&T) -> &Place,
+) -> Decoded<()> {
+    let tunes = place.binding().is_some_and(|binding| binding.tunes);
+    let before = table.visible(place.owner(), name).map(of);
+    may_touch(before.filter(|_| !tunes), kind, name, place)
+}
+
+fn may_touch(before: Option<&Place>, kind: &str, name: &str, place: &Place) -> Decoded<()> {
+    let own = |before: &&Place| {
+        Arc::ptr_eq(before.source(), place.source())
+            || (before.owner().is_some() && before.owner() == place.owner())
+    };
+    match before.filter(|before| place.binding().is_some() && !own(before)) {
+        Some(before) => {
+            let other = &before.source().name;
+            let message = format!(
+                "the {kind} '{name}' is defined in {other}: rules with a scope, a selector or in shadow stand for themselves and change no others"
+            );
+            Err(refuse(place, message))
+        }
+        None => Ok(()),
+    }
 }
 
 /// `LOAD_ERR_VALIDATE` at a place.

@@ -10,7 +10,7 @@ use std::{
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
-    ast::{Body, Check, Expr, Op, Operand, Right, Span, Transformer},
+    ast::{Body, Check, Expr, Op, Operand, Right, Span, TransformArg, Transformer},
     check::{self, FieldRef, Resolver, Side},
     diagnostic::{Code, TextError, TextWarning},
     evaluate::{Against, Atom, Cache, Memory},
@@ -264,6 +264,7 @@ impl Compiler<'_, '_> {
         if !check::allowed(check.op, left.ty, left.list) {
             return Err(Self::not_allowed(check, &left));
         }
+        self.refuse_changed_event_type(check)?;
         self.warn(check);
         let right = match &check.right {
             Right::Operand(right) => self.against_side(check, &left, right)?,
@@ -312,6 +313,28 @@ impl Compiler<'_, '_> {
 
     fn is_event_type(&self, operand: &Operand) -> bool {
         self.typed && matches!(operand, Operand::Field { name, .. } if name == TYPE_FIELD)
+    }
+
+    /// Which events a rule runs on could not be told any more (specification §4).
+    fn refuse_changed_event_type(&self, check: &Check) -> Result<(), TextError> {
+        let tells = matches!(check.op, Op::Exists | Op::Eq | Op::EqEq | Op::Ne | Op::In);
+        let Operand::Transform { args, .. } = &check.left else { return Ok(()) };
+        if !tells || !args.iter().any(|arg| self.has_event_type(arg)) {
+            return Ok(());
+        }
+        let message =
+            format!("filter error: 'evt.type' cannot be compared under a transformer: '{}'", check.left);
+        Err(TextError::new(message, check.span.start).help("compare evt.type itself".to_owned()))
+    }
+
+    fn has_event_type(&self, arg: &TransformArg) -> bool {
+        match arg {
+            TransformArg::Operand(Operand::Transform { args, .. }) | TransformArg::List(args) => {
+                args.iter().any(|arg| self.has_event_type(arg))
+            }
+            TransformArg::Operand(operand) => self.is_event_type(operand),
+            TransformArg::Text(_) | TransformArg::Number(_) => false,
+        }
     }
 
     fn counted_test(&mut self, check: &Check, left: &Side) -> Result<Test, TextError> {

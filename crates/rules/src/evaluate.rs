@@ -6,6 +6,7 @@ use crate::{
     event_types::EventTypeSet,
     ops::{self, Combine, Test},
     schema::Record,
+    spare,
     transform::Read,
     value::Value,
 };
@@ -69,8 +70,22 @@ impl Atom {
         right.saturating_add(read)
     }
 
+    /// How often it holds by experience, percent.
+    pub(crate) fn chance(&self) -> usize {
+        match &self.right {
+            Against::Test(test) => test.chance(),
+            Against::Side(..) => 50,
+        }
+    }
+
     pub(crate) fn holds(&self, cache: &mut Cache<'_>) -> bool {
-        self.slots.iter().for_each(|slot| cache.load(*slot));
+        // Most comparisons are of a field with a constant.
+        if let (Read::Field(slot), Against::Test(test)) = (&self.left, &self.right) {
+            return cache.read(*slot).is_some_and(|left| test.holds(left, self.combine));
+        }
+        for slot in &self.slots {
+            cache.read(*slot);
+        }
         let cache = &*cache;
         let Some(left) = self.left.get(cache) else { return false };
         if matches!(left.as_ref(), Value::List(values) if values.is_empty()) {
@@ -101,7 +116,8 @@ pub(crate) struct Memory<'r> {
 
 impl Memory<'_> {
     /// Forgets the values and keeps the allocations; the values may then live for another time.
-    pub(crate) fn recycle<'n>(self) -> Memory<'n> {
+    pub(crate) fn recycle<'n>(mut self) -> Memory<'n> {
+        self.values.drain(..).flatten().for_each(spare::keep);
         let values = self.values.into_iter().map_while(|_| None).collect();
         Memory { places: self.places, values, generation: self.generation }
     }
@@ -122,17 +138,19 @@ impl<'r> Cache<'r> {
         self.memory
     }
 
-    /// Reads a field unless it is known.
-    pub(crate) fn load(&mut self, slot: usize) {
-        let Some(place) = self.memory.places.get_mut(slot) else { return };
-        let Some((id, arg)) = self.fields.get(slot) else { return };
-        if place.0 != self.memory.generation {
-            *place = (self.memory.generation, self.memory.values.len());
-            self.memory.values.push(self.record.field(*id, arg.as_ref()));
+    /// The value of a field, which is read from the event unless it was before.
+    pub(crate) fn read(&mut self, slot: usize) -> Option<&Value<'r>> {
+        let Memory { places, values, generation } = &mut self.memory;
+        let place = places.get_mut(slot)?;
+        if place.0 != *generation {
+            let (id, arg) = self.fields.get(slot)?;
+            *place = (*generation, values.len());
+            values.push(self.record.field(*id, arg.as_ref()));
         }
+        values.get(place.1)?.as_ref()
     }
 
-    /// The value of a field that was loaded.
+    /// The value of a field that was read.
     pub(crate) fn get(&self, slot: usize) -> Option<&Value<'r>> {
         let (generation, at) = self.memory.places.get(slot)?;
         let known = *generation == self.memory.generation;

@@ -64,6 +64,8 @@ pub struct FieldUse {
     pub ty: String,
     /// Whether a source fills it. A rule that reads another field is blind.
     pub available: bool,
+    /// Whether its value is put together for each event.
+    pub costly: bool,
 }
 
 impl Explanation {
@@ -75,15 +77,24 @@ impl Explanation {
 
 /// Every loaded rule in the order of definition, or the one of this name.
 pub fn explain(loaded: &Loaded, name: Option<&str>) -> Vec<Explanation> {
-    let rules = &loaded.catalog.rules;
-    let sketches: Vec<_> = rules.iter().map(|rule| overlap::Sketch::of(rule, &loaded.schema)).collect();
-    let wanted = |rule: &&CompiledRule| name.is_none_or(|name| name == rule.rule.name);
-    rules.iter().filter(wanted).map(|rule| one(rule, &sketches, &loaded.schema)).collect()
+    chosen(loaded, |rule| name.is_none_or(|name| name == rule.rule.name))
 }
 
-fn one(compiled: &CompiledRule, sketches: &[overlap::Sketch<'_>], schema: &Schema) -> Explanation {
+/// The loaded rules that a file defines, in their order.
+pub fn explain_file(loaded: &Loaded, file: &str) -> Vec<Explanation> {
+    chosen(loaded, |rule| rule.rule.place.source().name == file)
+}
+
+fn chosen(loaded: &Loaded, wanted: impl Fn(&CompiledRule) -> bool) -> Vec<Explanation> {
+    let rules = &loaded.catalog.rules;
+    let sketches: Vec<_> = rules.iter().map(|rule| overlap::Sketch::of(rule, &loaded.schema)).collect();
+    let wanted = rules.iter().enumerate().filter(|(_, rule)| wanted(rule));
+    wanted.map(|(at, rule)| one(at, rule, &sketches, &loaded.schema)).collect()
+}
+
+fn one(at: usize, compiled: &CompiledRule, sketches: &[overlap::Sketch<'_>], schema: &Schema) -> Explanation {
     let CompiledRule { rule, tree, condition, .. } = compiled;
-    let mut overlaps = overlap::overlaps(&rule.name, sketches);
+    let mut overlaps = overlap::overlaps(at, sketches);
     let more_overlaps = overlaps.len().saturating_sub(overlap::MAX_SHOWN);
     overlaps.truncate(overlap::MAX_SHOWN);
     Explanation {
@@ -118,6 +129,7 @@ fn field_use((id, arg): &FieldRef, schema: &Schema) -> Option<FieldUse> {
         name: format!("{}{arg}", spec.name),
         ty: type_name(spec),
         available: !spec.has(field_flags::UNAVAILABLE),
+        costly: spec.has(field_flags::COSTLY),
     })
 }
 

@@ -1,7 +1,11 @@
 //! What must be found in a field for a condition to hold: texts that it equals, begins with or contains. All rules'
 //! texts over one field are looked up at once.
 
-use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind, StartKind, automaton::OverlappingState};
+use aho_corasick::{
+    Anchored, Input, MatchKind,
+    automaton::{Automaton as _, OverlappingState},
+    nfa::contiguous::NFA,
+};
 use rustc_hash::FxHashMap;
 
 use crate::{
@@ -47,8 +51,8 @@ impl<'p> Gate<'p> {
         match program.step(node)? {
             Step::Atom(atom) => Some(Self { keys: keys(atom)?, exact: true }),
             Step::And(members) => {
-                let gate =
-                    members.iter().filter_map(|m| Self::of(program, *m, seen)).min_by_key(Self::rank)?;
+                let gates = members.iter().filter_map(|m| Self::of(program, *m, seen));
+                let gate = gates.min_by_key(|gate| gate.rank(program))?;
                 Some(Self { exact: false, ..gate })
             }
             Step::Or(members) => {
@@ -65,8 +69,10 @@ impl<'p> Gate<'p> {
         }
     }
 
-    fn rank(&self) -> (Option<Kind>, usize) {
-        (self.keys.iter().map(|key| key.0).max(), self.keys.len())
+    /// Less is better.
+    fn rank(&self, program: &Program) -> (bool, Option<Kind>, usize) {
+        let costly = self.keys.iter().any(|key| program.is_costly(key.1));
+        (costly, self.keys.iter().map(|key| key.0).max(), self.keys.len())
     }
 }
 
@@ -106,8 +112,8 @@ pub(crate) struct Lookup {
 #[derive(Debug)]
 enum Finder {
     Equal(FxHashMap<Box<[u8]>, usize>),
-    Prefix(AhoCorasick),
-    Inside(AhoCorasick),
+    Prefix(NFA),
+    Inside(NFA),
 }
 
 impl Lookup {
@@ -125,14 +131,11 @@ impl Lookup {
             }
             gates.get_mut(at).into_iter().for_each(|gates| gates.push(*gate));
         }
-        let automaton = |start| {
-            let mut builder = AhoCorasick::builder();
-            builder.match_kind(MatchKind::Standard).start_kind(start).build(&patterns).ok()
-        };
+        let automaton = || NFA::builder().match_kind(MatchKind::Standard).build(&patterns).ok();
         let finder = match kind {
             Kind::Equal => Finder::Equal(known),
-            Kind::Prefix => Finder::Prefix(automaton(StartKind::Anchored)?),
-            Kind::Inside => Finder::Inside(automaton(StartKind::Unanchored)?),
+            Kind::Prefix => Finder::Prefix(automaton()?),
+            Kind::Inside => Finder::Inside(automaton()?),
         };
         Some(Self { slot, finder, gates })
     }
@@ -157,7 +160,7 @@ impl Lookup {
             Finder::Inside(automaton) => (automaton, Anchored::No),
         };
         let (input, mut state) = (Input::new(text).anchored(anchored), OverlappingState::start());
-        while automaton.try_find_overlapping(input.clone(), &mut state).is_ok() {
+        while automaton.try_find_overlapping(&input, &mut state).is_ok() {
             let Some(found) = state.get_match() else { return };
             // An anchored search also tells of texts that end within a prefix that it follows.
             if anchored == Anchored::No || found.start() == 0 {

@@ -18,6 +18,7 @@
 
 pub mod append_output;
 pub mod ast;
+pub mod binding;
 pub mod bundle;
 mod check;
 mod collect;
@@ -43,6 +44,7 @@ pub mod parse;
 mod place;
 mod print;
 mod program;
+mod remember;
 pub mod render;
 pub mod report;
 pub mod requirements;
@@ -50,6 +52,7 @@ mod resolve;
 pub mod ruleset;
 pub mod schema;
 pub mod select;
+pub mod spare;
 pub mod suggest;
 pub mod template;
 mod transform;

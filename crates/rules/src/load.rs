@@ -15,6 +15,7 @@ mod running;
 
 use std::sync::Arc;
 
+use saker_alert::Priority;
 use serde::{Deserialize, Serialize};
 
 pub use crate::collect::Replaced;
@@ -25,6 +26,7 @@ pub use running::RunningRule;
 use crate::{
     append_output::AppendOutput,
     ast::Expr,
+    binding::Binding,
     collect::Collection,
     diagnostic::{Code, Diagnostic},
     document::{self, Item, structure},
@@ -47,17 +49,20 @@ pub struct SourceFile {
     /// Why it could not be read; then the text is not looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
+    /// What sets its rules apart from those of other files, if anything does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Binding>,
 }
 
 impl SourceFile {
     /// A file that was read.
     pub fn new(name: impl Into<String>, content: impl Into<String>) -> Self {
-        Self { name: name.into(), content: content.into(), unreadable: None }
+        Self { name: name.into(), content: content.into(), ..Self::default() }
     }
 
     /// A file that could not be read.
     pub fn unreadable(name: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { name: name.into(), content: String::new(), unreadable: Some(reason.into()) }
+        Self { name: name.into(), unreadable: Some(reason.into()), ..Self::default() }
     }
 
     /// A file as bytes; unreadable if they are not UTF-8.
@@ -180,10 +185,33 @@ impl Loaded {
         self.catalog.readers(&self.schema, kind)
     }
 
+    /// The rules that compiled, in the order of definition.
+    pub fn defined(&self) -> impl Iterator<Item = DefinedRule<'_>> {
+        self.catalog.rules.iter().map(|CompiledRule { rule, .. }| DefinedRule {
+            file: &rule.place.source().name,
+            name: &rule.name,
+            source: &rule.source,
+            priority: rule.priority,
+        })
+    }
+
     /// Whether no file has an error.
     pub fn successful(&self) -> bool {
         self.files.iter().all(FileReport::successful)
     }
+}
+
+/// A rule in a list of rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DefinedRule<'a> {
+    /// The file that defines it.
+    pub file: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Where its events come from.
+    pub source: &'a str,
+    /// How urgent it is.
+    pub priority: Priority,
 }
 
 /// Loads rules files; later ones see and change what earlier ones define.

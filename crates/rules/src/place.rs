@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    binding::Binding,
     diagnostic::{Code, Diagnostic, Location, Position},
     load::SourceFile,
     yaml::Mark,
@@ -40,6 +41,16 @@ impl Place {
     /// The file it is in.
     pub(crate) fn source(&self) -> &Arc<SourceFile> {
         &self.0.file
+    }
+
+    /// Whose the names in it are: those of a file's owner, or everybody's.
+    pub(crate) fn owner(&self) -> Option<&str> {
+        self.binding()?.owner.as_deref()
+    }
+
+    /// What sets the rules of its file apart.
+    pub(crate) fn binding(&self) -> Option<&Binding> {
+        self.source().binding.as_ref()
     }
 
     /// Its position in the file.

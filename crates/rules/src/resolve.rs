@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
 use crate::{
     ast::{Body, Expr, Name, Span},
+    collect::Names,
     diagnostic::TextError,
     limits::{MAX_DEPTH, MAX_LOAD_NODES, MAX_NODES, NODES_PER_WARNING},
     lint, suggest,
@@ -15,13 +14,13 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Macros {
     entries: Vec<Entry>,
-    by_name: FxHashMap<String, usize>,
+    names: Names,
 }
 
 /// A macro.
 #[derive(Debug)]
 struct Entry {
-    name: String,
+    owner: Option<String>,
     /// When it was first defined; those that changed last before that do not see it.
     index: usize,
     tree: Tree,
@@ -47,35 +46,38 @@ pub(crate) struct Resolved {
 
 impl Macros {
     /// Adds a macro as it was parsed; `None` for one that is broken.
-    pub(crate) fn push(&mut self, name: &str, index: usize, tree: Option<Arc<Expr>>) {
-        self.by_name.insert(name.to_owned(), self.entries.len());
+    pub(crate) fn push(&mut self, owner: Option<&str>, name: &str, index: usize, tree: Option<Arc<Expr>>) {
+        self.names.insert(owner, name, self.entries.len());
         let tree = tree.map_or(Tree::Broken, Tree::Parsed);
-        self.entries.push(Entry { name: name.to_owned(), index, tree, used: false });
+        let owner = owner.map(str::to_owned);
+        self.entries.push(Entry { owner, index, tree, used: false });
     }
 
     /// Whether it works but nothing names it.
-    pub(crate) fn is_unused(&self, name: &str) -> bool {
-        let entry = self.by_name.get(name).and_then(|i| self.entries.get(*i));
+    pub(crate) fn is_unused(&self, owner: Option<&str>, name: &str) -> bool {
+        let entry = self.names.own(owner, name).and_then(|i| self.entries.get(i));
         entry.is_some_and(|entry| !entry.used && !matches!(entry.tree, Tree::Broken))
     }
 
     /// Puts another tree in the place of a macro's; `None` if there is none that works.
-    pub(crate) fn set(&mut self, name: &str, body: Option<Arc<Body>>) {
-        if let Some(entry) = self.by_name.get(name).and_then(|i| self.entries.get_mut(*i)) {
+    pub(crate) fn set(&mut self, owner: Option<&str>, name: &str, body: Option<Arc<Body>>) {
+        if let Some(entry) = self.names.own(owner, name).and_then(|i| self.entries.get_mut(i)) {
             entry.tree = body.map_or(Tree::Broken, Tree::Resolved);
         }
     }
 
-    /// Replaces the names of the macros that were defined before `visibility`; `left` is how many parts of its own
-    /// the condition may have.
+    /// Replaces the names of the macros that were defined before `visibility` and that `owner` sees; `left` is how many
+    /// parts of its own the condition may have.
     pub(crate) fn resolve(
         &mut self,
         tree: &Expr,
+        owner: Option<&str>,
         visibility: usize,
         left: usize,
     ) -> Result<Resolved, TextError> {
         let (path, used) = (Vec::new(), Vec::new());
-        let mut walk = Walk { macros: self, visibility, path, used, nodes: 0, own: 0, left, deepest: 0 };
+        let mut walk =
+            Walk { macros: self, owner, visibility, path, used, nodes: 0, own: 0, left, deepest: 0 };
         let tree = walk.expr(tree, 0, None)?;
         let Walk { used, nodes, own, deepest, .. } = walk;
         for i in used {
@@ -94,6 +96,8 @@ fn body(tree: Expr, nodes: usize, depth: usize) -> Body {
 
 struct Walk<'a> {
     macros: &'a Macros,
+    /// Who wrote the text at hand.
+    owner: Option<&'a str>,
     visibility: usize,
     /// The macros that are being replaced, outermost first.
     path: Vec<usize>,
@@ -143,7 +147,8 @@ impl Walk<'_> {
 
     fn body(&mut self, name: &Name, depth: usize, outer: &Span) -> Result<Arc<Body>, TextError> {
         let macros = self.macros;
-        let found = macros.by_name.get(&name.text).and_then(|i| Some((*i, macros.entries.get(*i)?)));
+        let found =
+            macros.names.visible(self.owner, &name.text).and_then(|i| Some((i, macros.entries.get(i)?)));
         let Some((i, entry)) = found.filter(|(_, entry)| entry.index < self.visibility) else {
             return Err(self.undefined(name, outer));
         };
@@ -163,7 +168,9 @@ impl Walk<'_> {
             Tree::Parsed(tree) => {
                 self.path.push(i);
                 let (nodes, deepest) = (self.nodes, std::mem::replace(&mut self.deepest, depth));
+                let reader = std::mem::replace(&mut self.owner, entry.owner.as_deref());
                 let tree = self.expr(tree, depth, Some(outer))?;
+                self.owner = reader;
                 let body = body(tree, self.nodes.saturating_sub(nodes), self.deepest.saturating_sub(depth));
                 self.deepest = self.deepest.max(deepest);
                 self.path.pop();
@@ -174,15 +181,14 @@ impl Walk<'_> {
 
     fn undefined(&self, name: &Name, outer: &Span) -> TextError {
         let message = format!("Undefined macro '{}' used in filter.", name.text);
-        let known = self.macros.entries.iter().find(|entry| entry.name == name.text);
+        let known =
+            self.macros.names.visible(self.owner, &name.text).and_then(|i| self.macros.entries.get(i));
         let help = match known {
             Some(entry) if matches!(entry.tree, Tree::Broken) => {
                 "the macro is left out because of its own error".to_owned()
             }
             Some(_) => "the macro is defined later: move it up".to_owned(),
-            None => {
-                suggest::did_you_mean(&name.text, self.macros.entries.iter().map(|entry| entry.name.as_str()))
-            }
+            None => suggest::did_you_mean(&name.text, self.macros.names.all(self.owner).into_iter()),
         };
         TextError { message, offset: outer.start, help }
     }

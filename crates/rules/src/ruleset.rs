@@ -18,7 +18,7 @@ use crate::{
 const MAX_CLASS_RULES: usize = 100_000;
 
 /// What is known of a rule besides its condition and output.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RuleInfo {
     /// Its name.
     pub name: String,
@@ -32,6 +32,10 @@ pub struct RuleInfo {
     pub tags: Vec<String>,
     /// Rules that are not enabled are kept, but never match.
     pub enabled: bool,
+    /// The file that defines it.
+    pub file: Arc<str>,
+    /// Whether it is only counted: it hides no rule behind it, and is found behind any.
+    pub shadow: bool,
 }
 
 /// A value that `append_output` adds to `output_fields`.
@@ -83,6 +87,8 @@ pub struct RuleSet {
     rules: Vec<Rule>,
     /// One for each source of the schema.
     sources: Vec<Source>,
+    /// The first of the rules at the end that are all in shadow.
+    shadow: usize,
 }
 
 /// Working memory of one thread; allocations are kept from event to event.
@@ -107,7 +113,8 @@ struct Source {
 impl RuleSetBuilder {
     /// A builder without rules.
     pub fn new(schema: Arc<Schema>) -> Self {
-        let programs = schema.sources().iter().map(|_| ProgramBuilder::default()).collect();
+        let program = |_| ProgramBuilder::new(Arc::clone(&schema));
+        let programs = schema.sources().iter().map(program).collect();
         Self { schema, rules: Vec::new(), programs }
     }
 
@@ -136,7 +143,9 @@ impl RuleSetBuilder {
             Source::new(program.build(), &enabled, typed.then_some(&*schema))
         });
         let sources = sources.collect();
-        RuleSet { schema, rules, sources }
+        let shadow =
+            rules.iter().rposition(|rule| !rule.info.shadow).map_or(0, |last| last.saturating_add(1));
+        RuleSet { schema, rules, sources, shadow }
     }
 }
 
@@ -160,8 +169,8 @@ impl Source {
         Self { program, trees: branches, by_type, typed: types.is_some(), gates }
     }
 
-    fn tree(&self, record: &dyn Record) -> Option<&Branch> {
-        let row = if self.typed { usize::from(record.event_type().0) } else { 0 };
+    fn tree(&self, ty: EventTypeId) -> Option<&Branch> {
+        let row = if self.typed { usize::from(ty.0) } else { 0 };
         self.trees.get(*self.by_type.get(row)?)
     }
 }
@@ -218,7 +227,14 @@ impl RuleSet {
         self.sources.iter().map(|s| s.program.nodes.len()).sum()
     }
 
-    /// Calls `on_match` for the first or for every enabled rule that the event matches, in order.
+    /// Whether any enabled rule of the source can match an event of this type.
+    pub fn concerns(&self, source: SourceId, ty: EventTypeId) -> bool {
+        let source = self.sources.get(usize::from(source.0));
+        source.and_then(|source| source.tree(ty)).is_some_and(|tree| !tree.is_empty())
+    }
+
+    /// Calls `on_match` for the first or for every enabled rule that the event matches, in order; and for every rule in
+    /// shadow.
     pub fn evaluate(
         &self,
         source: SourceId,
@@ -228,11 +244,12 @@ impl RuleSet {
         on_match: impl FnMut(&Rule),
     ) {
         let Some(source) = self.sources.get(usize::from(source.0)) else { return };
-        let Some(tree) = source.tree(record).filter(|tree| !tree.is_empty()) else { return };
+        let Some(tree) = source.tree(record.event_type()).filter(|tree| !tree.is_empty()) else { return };
         let Scratch { results, matched } = scratch;
         matched.clear();
         let mut run = Run::new(&source.program, source.gates, record, results);
-        tree.find(&mut run, &mut Found { rules: matched, first_only: matching == Matching::First });
+        let first_only = matching == Matching::First;
+        tree.find(&mut run, &mut Found { rules: matched, first: None, first_only, shadow: self.shadow });
         run.finish();
         matched.sort_unstable();
         matched.iter().filter_map(|at| self.rules.get(*at)).for_each(on_match);

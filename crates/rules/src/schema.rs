@@ -9,7 +9,7 @@ use crate::value::{FieldType, Value};
 pub struct FieldId(pub u16);
 
 /// Index of a source in [`Schema::sources`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct SourceId(pub u8);
 
 /// Index of an event type in [`Schema::event_types`].
@@ -34,8 +34,10 @@ pub enum ArgKind {
     Index,
     /// Any text.
     Key,
-    /// A number or a text (`evt.arg[0]`, `evt.arg[flags]`).
+    /// A number or a text (`container.mount[0]`, `container.mount[/etc]`).
     IndexOrKey,
+    /// The number or the name of an event's parameter (`evt.arg[0]`, `evt.arg.flags`).
+    Parameter,
 }
 
 /// How a field of several values is compared when written without an index (specification §3.3).
@@ -55,21 +57,25 @@ pub type SourceMask = u8;
 /// Properties of a field, or-ed together.
 pub mod field_flags {
     /// Only in conditions, not in outputs.
-    pub const FILTER_ONLY: u8 = 1;
+    pub const FILTER_ONLY: u16 = 1;
     /// On neither side of a field-to-field comparison.
-    pub const NO_RHS: u8 = 2;
+    pub const NO_RHS: u16 = 2;
     /// Takes no transformer.
-    pub const NO_TRANSFORMER: u8 = 4;
+    pub const NO_TRANSFORMER: u16 = 4;
     /// Still understood; a warning says what to use.
-    pub const DEPRECATED: u8 = 8;
+    pub const DEPRECATED: u16 = 8;
     /// Not listed.
-    pub const HIDDEN: u8 = 16;
+    pub const HIDDEN: u16 = 16;
     /// Appended by `suggested_output`.
-    pub const SUGGESTED: u8 = 32;
+    pub const SUGGESTED: u16 = 32;
     /// `field.arg` is another way to write `field[arg]` (`evt.arg.name`, `thread.cgroup.cpu`).
-    pub const DOTTED_ARG: u8 = 64;
+    pub const DOTTED_ARG: u16 = 64;
     /// No source fills it yet: a rule that needs it is reported blind.
-    pub const UNAVAILABLE: u8 = 128;
+    pub const UNAVAILABLE: u16 = 128;
+    /// Its value is put together anew for each event that asks for it: conditions ask for it last.
+    pub const COSTLY: u16 = 256;
+    /// Depends on nothing but the process that made the event: the same while [`super::Record::process_state`] is.
+    pub const OF_PROCESS: u16 = 512;
 }
 
 /// One row of the field table, as the rule language sees it.
@@ -86,7 +92,7 @@ pub struct FieldSpec {
     /// Comparison without an index.
     pub quantifier: Quantifier,
     /// See [`field_flags`].
-    pub flags: u8,
+    pub flags: u16,
     /// Which sources offer it.
     pub sources: SourceMask,
     /// One sentence for users.
@@ -95,7 +101,7 @@ pub struct FieldSpec {
 
 impl FieldSpec {
     /// Whether all of the given [`field_flags`] are set.
-    pub const fn has(&self, flags: u8) -> bool {
+    pub const fn has(&self, flags: u16) -> bool {
         self.flags & flags == flags
     }
 }
@@ -126,6 +132,8 @@ pub struct Schema {
     sources: Vec<SourceSpec>,
     event_types: Vec<EventTypeSpec>,
     event_by_name: FxHashMap<&'static str, EventTypeId>,
+    /// Sorted; empty if any name will do.
+    parameters: Vec<&'static str>,
 }
 
 impl Schema {
@@ -137,7 +145,21 @@ impl Schema {
         }
         let event_by_name =
             (0..=u16::MAX).zip(&event_types).map(|(id, e)| (e.name, EventTypeId(id))).collect();
-        Self { fields, by_name, sources, event_types, event_by_name }
+        Self { fields, by_name, sources, event_types, event_by_name, parameters: Vec::new() }
+    }
+
+    /// The same, with the names that the parameters of events may have; without them any name will do.
+    #[must_use]
+    pub fn with_parameters(mut self, names: impl IntoIterator<Item = &'static str>) -> Self {
+        self.parameters = names.into_iter().collect();
+        self.parameters.sort_unstable();
+        self.parameters.dedup();
+        self
+    }
+
+    /// The names of parameters, sorted.
+    pub fn parameters(&self) -> &[&'static str] {
+        &self.parameters
     }
 
     /// Every field, indexed by [`FieldId`].
@@ -195,4 +217,21 @@ pub trait Record {
     /// A field's value, or `None` if the event has none. For a quantified field without an argument
     /// the values come as [`Value::List`].
     fn field<'a>(&'a self, field: FieldId, arg: Option<&FieldArg>) -> Option<Value<'a>>;
+
+    /// The process that made the event, as far as fields flagged [`field_flags::OF_PROCESS`] tell; `None` if that is
+    /// not known.
+    fn process_state(&self) -> Option<ProcessState> {
+        None
+    }
+}
+
+/// Names a process as it is for a while. Equal ones give equal values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessState {
+    /// The process.
+    pub who: u64,
+    /// Another one whenever the process changes.
+    pub version: u64,
+    /// Another one whenever something changes that others see too: their parents, for instance.
+    pub changes: u64,
 }

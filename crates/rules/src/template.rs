@@ -89,7 +89,9 @@ impl Template {
 
     fn load<'r>(&'r self, record: &'r dyn Record) -> Cache<'r> {
         let mut cache = Cache::new(record, &self.slots, Memory::default());
-        (0..self.slots.len()).for_each(|slot| cache.load(slot));
+        for slot in 0..self.slots.len() {
+            cache.read(slot);
+        }
         cache
     }
 }
@@ -238,7 +240,7 @@ impl<'t> Compiler<'t> {
                     name,
                     arg.as_deref(),
                 );
-                let (id, arg) = found.map_err(|m| TextError::new(m, span.start))?;
+                let (id, arg) = found.map_err(|error| TextError { offset: span.start, ..error })?;
                 let field = TemplateField { key: operand.to_string(), id, arg };
                 if !self.fields.contains(&field) {
                     self.fields.push(field);

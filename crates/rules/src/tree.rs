@@ -17,14 +17,18 @@ const MAX_LEVELS: usize = 8;
 /// Rules that need at least as many of the same field's texts are looked up at once.
 const MIN_LOOKUP: usize = 3;
 
+/// The same for a field that is put together for each event.
+const MIN_COSTLY_LOOKUP: usize = 8;
+
 /// Bytes of all texts of the gates of a source at most; without room for them, rules are evaluated one by one.
 const MAX_GATE_BYTES: usize = 1 << 20;
 
 /// Rules, and what all of them have in common was found to hold.
 #[derive(Debug, Default)]
 pub(crate) struct Branch {
-    /// The first of its rules.
+    /// The first and the last of its rules.
     first: usize,
+    last: usize,
     /// Rules with what is left to hold.
     rules: Vec<(usize, Vec<usize>)>,
     /// What several rules need.
@@ -37,18 +41,28 @@ pub(crate) struct Branch {
 /// The rules that an event matches.
 pub(crate) struct Found<'f> {
     pub(crate) rules: &'f mut Vec<usize>,
-    /// Only the first counts.
+    /// The first so far, if only that one counts.
+    pub(crate) first: Option<usize>,
+    /// Of the rules that are not in shadow only the first counts.
     pub(crate) first_only: bool,
+    /// From this rule on all are in shadow.
+    pub(crate) shadow: usize,
 }
 
 impl Found<'_> {
     fn wants(&self, rule: usize) -> bool {
-        !self.first_only || self.rules.first().is_none_or(|found| rule < *found)
+        self.wants_any(rule, rule)
+    }
+
+    /// Whether a rule among these could count.
+    fn wants_any(&self, first: usize, last: usize) -> bool {
+        last >= self.shadow || self.first.is_none_or(|found| first < found)
     }
 
     fn add(&mut self, rule: usize) {
-        if self.first_only {
-            self.rules.clear();
+        if self.first_only && rule < self.shadow {
+            self.rules.retain(|found| *found >= self.shadow);
+            self.first = Some(rule);
         }
         self.rules.push(rule);
     }
@@ -68,13 +82,13 @@ impl Branch {
             }
         }
         for (node, below) in &self.tests {
-            if found.wants(below.first) && run.holds(*node) {
+            if found.wants_any(below.first, below.last) && run.holds(*node) {
                 below.find(run, found);
             }
         }
         for lookup in &self.lookups {
             for below in run.opened(lookup).iter().filter_map(|gate| self.gated.get(gate)) {
-                if found.wants(below.first) {
+                if found.wants_any(below.first, below.last) {
                     below.find(run, found);
                 }
             }
@@ -123,7 +137,7 @@ impl<'p> Trees<'p> {
         for (rule, root) in rules {
             let mut needs = Vec::new();
             if constants.needs(*root, &mut needs) {
-                needs.sort_by_key(|node| (self.program.cost(*node), *node));
+                needs.sort_by_key(|node| (self.program.rank(*node, false), *node));
                 needs.dedup();
                 entries.push(Entry { rule: *rule, needs });
             }
@@ -133,7 +147,8 @@ impl<'p> Trees<'p> {
 
     fn branch(&mut self, entries: Vec<Entry>, level: usize) -> Branch {
         let first = entries.iter().map(|entry| entry.rule).min().unwrap_or(usize::MAX);
-        let mut branch = Branch { first, ..Branch::default() };
+        let last = entries.iter().map(|entry| entry.rule).max().unwrap_or(0);
+        let mut branch = Branch { first, last, ..Branch::default() };
         if entries.len() < 2 || level >= MAX_LEVELS {
             branch.rules = entries.into_iter().map(|entry| (entry.rule, entry.needs)).collect();
             return branch;
@@ -187,20 +202,24 @@ impl<'p> Trees<'p> {
         self.known.entry(node).or_insert_with(|| Gate::of(program, node, &mut 0)).as_ref()
     }
 
-    /// How much it helps to decide about so many rules at once.
+    /// How much it helps to decide about so many rules at once. What is costly is asked rule by rule, behind all else.
     fn score(&self, group: Group, size: usize) -> usize {
         let weight = match group {
             Group::Texts(..) if size < MIN_LOOKUP || self.room == 0 => 0,
-            Group::Texts(Kind::Equal, _) => 32,
-            Group::Texts(Kind::Prefix, _) => 28,
-            Group::Texts(Kind::Inside, _) => 24,
+            Group::Texts(_, slot) if self.program.is_costly(slot) => usize::from(size >= MIN_COSTLY_LOOKUP),
+            Group::Texts(Kind::Equal, _) => 3200,
+            Group::Texts(Kind::Prefix, _) => 2800,
+            Group::Texts(Kind::Inside, _) => 2400,
             Group::Node(_) if size < 2 => 0,
-            Group::Node(node) => match (self.program.step(node), self.program.cost(node)) {
-                (Some(Step::Not(_)) | None, _) => 1,
-                (_, 0..=1) => 16,
-                (_, 2..=8) => 12,
-                _ => 6,
-            },
+            Group::Node(node) => {
+                let fails = 100_usize.saturating_sub(self.program.chance(node));
+                fails.saturating_mul(match self.program.cost(node) {
+                    0..=5 => 16,
+                    6..=12 => 12,
+                    13..=64 => 6,
+                    _ => 0,
+                })
+            }
         };
         size.saturating_mul(weight)
     }

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 use proptest::prelude::*;
 use saker_rules::{
     append_output::AppendOutput,
+    binding::Binding,
     describe::{describe, describe_rule},
     diagnostic::Diagnostic,
     limits::MAX_FILE_BYTES,
@@ -23,6 +24,9 @@ use serde_json::{Value as Json, json};
 #[serde(deny_unknown_fields)]
 struct Case {
     files: Vec<String>,
+    /// What sets a file apart, by its name.
+    #[serde(default)]
+    bindings: BTreeMap<String, Binding>,
     #[serde(default)]
     quarantine: bool,
     #[serde(default)]
@@ -55,9 +59,13 @@ fn options(mode: Mode) -> LoadOptions {
     LoadOptions { mode, plugins, ..LoadOptions::new(Arc::new(small::schema())) }
 }
 
+fn file(name: &str, text: &str, bindings: &BTreeMap<String, Binding>) -> SourceFile {
+    SourceFile { binding: bindings.get(name).cloned(), ..SourceFile::new(name, text) }
+}
+
 fn check(name: &str, case: Case) {
     let files: Vec<_> =
-        (0..).zip(&case.files).map(|(i, text)| SourceFile::new(i.to_string(), text)).collect();
+        (0..).zip(&case.files).map(|(i, text)| file(&i.to_string(), text, &case.bindings)).collect();
     let mut options = options(if case.quarantine { Mode::Quarantine } else { Mode::Strict });
     options.min_priority = case.min_priority.unwrap_or(7);
     (options.selection, options.append_output) = (case.selection, case.append_output);

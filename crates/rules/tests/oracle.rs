@@ -31,7 +31,10 @@ const GLOB: &[&str] = &["glob", "iglob", "pmatch", "in", "exists", "= anyof", "c
 const NUMBER: &[&str] = &["=", "!=", "<", "<=", ">", ">=", "in", "exists"];
 const ADDRESS: &[&str] = &["=", "!=", "in", "exists"];
 const LIST: &[&str] = &["in", "intersects", "exists"];
-const NAMES: &[&str] = &["bash", "Bash", "sh", "b", "x*", "b?sh*", "/usr", "/usr/lib", ""];
+const NAMES: &[&str] = &[
+    "bash", "Bash", "sh", "b", "x*", "b?sh*", "/usr", "/usr/lib", "", "YmFzaA==", "-a -bx", "-ab sh x", "-b",
+];
+const PATTERNS: &[&str] = &["bash", "b.*", ".*sh", "x?.+", "B*a+s.|sh", "b?sh*", "/usr.*|", "."];
 const SMALL: &[&str] = &["0", "1", "2", "7"];
 const ADDRESSES: &[&str] = &["10.0.0.1", "10.9.0.1", "192.168.0.1", "::1"];
 const NETS: &[&str] = &["10.0.0.0/8", "10.0.0.0/16", "0.0.0.0/0", "::/64"];
@@ -43,13 +46,24 @@ const CHECKS: &[(&str, &[&str], &[&str])] = &[
     ("evt.is_io", &["=", "!=", "exists"], &["true", "false"]),
     ("evt.reltime", NUMBER, SMALL),
     ("evt.buffer", &["=", "contains", "startswith", "exists"], &["a", "ab", "b"]),
+    ("evt.buffer", &["bcontains", "bstartswith"], &["61", "6162", "62", "63"]),
     ("evt.rawarg[flags]", &["=", "!=", ">", "in"], SMALL),
     ("evt.arg[name]", TEXT, NAMES),
     ("proc.name", TEXT, NAMES),
     ("proc.name", GLOB, NAMES),
     ("proc.name", NUMBER, SMALL),
     ("proc.name", &["=", "!=", "contains", "startswith"], &["val(proc.pname)", "tolower(proc.pname)"]),
+    ("proc.name", &["regex", "regex anyof"], PATTERNS),
     ("tolower(proc.name)", TEXT, NAMES),
+    ("basename(proc.name)", TEXT, NAMES),
+    ("b64(proc.name)", &["=", "!=", "contains", "exists"], NAMES),
+    ("len(b64(proc.name))", NUMBER, SMALL),
+    ("join(\"\", (proc.name, proc.pid, \"sh\", 1))", TEXT, &["bash1sh1", "7sh", "sh"]),
+    ("join(\"/\", fd.types)", TEXT, &["bash/sh", "/usr/", "sh/b"]),
+    ("concat(proc.name, \"s\", tolower(proc.pname))", TEXT, &["bsh", "bashsbash", "/usrs", "b"]),
+    ("getopt(proc.args, \"ab:\")[b]", TEXT, NAMES),
+    ("getopt(proc.args, \"ab:\")[a]", TEXT, &["a", "b"]),
+    ("getopt(proc.args, \"b:\")", LIST, &["a", "b", "?", "x", "sh"]),
     ("toupper(proc.pname)", GLOB, NAMES),
     ("len(proc.args)", NUMBER, SMALL),
     ("proc.pid", NUMBER, SMALL),
@@ -88,7 +102,7 @@ impl Random {
         let quoted = if bare { one.to_owned() } else { format!("'{one}'") };
         match op {
             "exists" => format!("{left} exists"),
-            "in" | "intersects" | "pmatch" | "= anyof" | "contains allof" | "= oneof" => {
+            "in" | "intersects" | "pmatch" | "= anyof" | "contains allof" | "= oneof" | "regex anyof" => {
                 format!("{left} {op} ('{one}', '{}')", self.of(literals))
             }
             _ => format!("{left} {op} {quoted}"),
@@ -171,6 +185,7 @@ fn rule_set(schema: &Arc<Schema>, trees: &[Expr]) -> RuleSet {
             source: SOURCE,
             tags: Vec::new(),
             enabled: true,
+            ..RuleInfo::default()
         };
         builder.add(info, &condition, Template::compile("", schema, SOURCE).unwrap(), Vec::new());
     }

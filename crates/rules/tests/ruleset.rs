@@ -45,6 +45,8 @@ fn info(name: &str, source: SourceId) -> RuleInfo {
         source,
         tags: Vec::new(),
         enabled: !name.starts_with("disabled"),
+        shadow: name.starts_with("shadow"),
+        ..RuleInfo::default()
     }
 }
 
@@ -101,6 +103,20 @@ fn the_first_match_ends_the_event() {
     let rules = build(&[("one", SYSCALL, "proc.name = a"), ("two", SYSCALL, "proc.pname = a")]);
     check(&rules, SYSCALL, OPEN, Matching::First, &["one"], 1);
     check(&rules, SYSCALL, OPEN, Matching::All, &["one", "two"], 2);
+}
+
+#[test]
+fn a_rule_in_shadow_is_found_behind_any_and_hides_none() {
+    let rules = build(&[
+        ("one", SYSCALL, "proc.name = a"),
+        ("two", SYSCALL, "proc.pname = a"),
+        ("shadow never", SYSCALL, "proc.name = b"),
+        ("shadow", SYSCALL, "proc.name = a and proc.pname = a"),
+    ]);
+    check(&rules, SYSCALL, OPEN, Matching::First, &["one", "shadow"], 2);
+    check(&rules, SYSCALL, OPEN, Matching::All, &["one", "two", "shadow"], 2);
+    let alone = build(&[("shadow", SYSCALL, "proc.name = a"), ("shadow too", SYSCALL, "proc.name = a")]);
+    check(&alone, SYSCALL, OPEN, Matching::First, &["shadow", "shadow too"], 1);
 }
 
 #[test]

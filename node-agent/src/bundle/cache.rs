@@ -1,6 +1,7 @@
 //! The last good bundle on disk.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -12,7 +13,7 @@ use saker_rules::bundle::Bundle;
 use super::fetch;
 
 const FILE: &str = "bundle";
-const TEMPORARY: &str = "bundle.new";
+const LABELS: &str = "labels.json";
 
 /// A folder with at most one bundle: its SHA-256 on the first line, its text behind it.
 #[derive(Debug, Clone)]
@@ -39,18 +40,40 @@ impl Cache {
         }
     }
 
-    /// Keeps a bundle: whole on disk before it takes the place of the one before.
+    /// Keeps a bundle.
     pub(super) fn store(&self, bundle: &Bundle) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
-        let temporary = self.folder.join(TEMPORARY);
         let text = bundle.to_text();
-        let mut file = File::create(&temporary)?;
-        writeln!(file, "{}", sha256(text.as_bytes()))?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, self.folder.join(FILE))?;
-        File::open(&self.folder)?.sync_all()
+        self.replace(FILE, &[sha256(text.as_bytes()).as_bytes(), b"\n", text.as_bytes()])
     }
+
+    /// The labels of this node in the last run; none if they were never asked for.
+    pub fn load_labels(&self) -> BTreeMap<String, String> {
+        let text = fs::read(self.folder.join(LABELS)).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    /// Keeps the labels of this node.
+    pub(super) fn store_labels(&self, labels: &BTreeMap<String, String>) -> io::Result<()> {
+        self.replace(LABELS, &[&serde_json::to_vec(labels)?])
+    }
+
+    /// Whole on disk before it takes the place of what was there.
+    fn replace(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
+        let temporary = self.folder.join(format!("{name}.new"));
+        write(&self.folder, &temporary, name, parts).inspect_err(|_| {
+            // What a full disk took of it goes; it may not be there at all.
+            let _ = fs::remove_file(&temporary);
+        })
+    }
+}
+
+fn write(folder: &Path, temporary: &Path, name: &str, parts: &[&[u8]]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let mut file = File::create(temporary)?;
+    parts.iter().try_for_each(|part| file.write_all(part))?;
+    file.sync_all()?;
+    fs::rename(temporary, folder.join(name))?;
+    File::open(folder)?.sync_all()
 }
 
 fn read(path: &Path) -> io::Result<Bundle> {

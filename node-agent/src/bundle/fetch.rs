@@ -9,6 +9,8 @@ use saker_rules::bundle::Bundle;
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum FetchError {
+    #[error("the cluster has no ConfigMap {0}, which announces the rules: is the operator running?")]
+    NoBundle(String),
     #[error("the manifest has no key {MANIFEST_KEY}")]
     NoManifest,
     #[error("the manifest is no manifest: {0}")]
@@ -17,7 +19,7 @@ pub enum FetchError {
     Shard(String, #[source] kube::Error),
     #[error(transparent)]
     Unpack(#[from] UnpackError),
-    #[error("the bundle does not parse: {0}")]
+    #[error("the bundle does not parse; is the operator newer than this agent? {0}")]
     Parse(String),
 }
 

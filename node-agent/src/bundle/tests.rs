@@ -1,7 +1,10 @@
 use std::sync::{Arc, Mutex};
 
 use saker_crds::bundle::{MANIFEST_KEY, SHARD_KEY, pack};
-use saker_rules::load::SourceFile;
+use saker_rules::{
+    binding::{Binding, Operator, Requirement},
+    load::SourceFile,
+};
 use serde_json::{Value, json};
 use warp::{Filter as _, Reply as _, http::StatusCode};
 
@@ -11,6 +14,8 @@ use super::*;
 #[derive(Clone, Default)]
 struct ApiServer {
     maps: Arc<Mutex<Vec<Value>>>,
+    /// Labels of the node n1.
+    labels: Arc<Mutex<Value>>,
 }
 
 impl ApiServer {
@@ -24,14 +29,19 @@ impl ApiServer {
             .then(move |query| list.clone().list(query));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(warp::serve(get.or(list)).incoming(listener).run());
+        let labels = self.clone();
+        let node = warp::path!("api" / "v1" / "nodes" / "n1").map(move || {
+            let labels = labels.labels.lock().unwrap().clone();
+            warp::reply::json(&json!({"metadata": {"name": "n1", "labels": labels}}))
+        });
+        tokio::spawn(warp::serve(get.or(list).or(node)).incoming(listener).run());
         let kubeconfig = folder.join("kubeconfig");
         let config = json!({
             "clusters": [{"name": "c", "cluster": {"server": url}}], "users": [{"name": "u", "user": {}}],
             "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}], "current-context": "x",
         });
         std::fs::write(&kubeconfig, config.to_string()).unwrap();
-        Source { kubeconfig: Some(kubeconfig), namespace: "ns".into(), manifest: "saker-manifest".into() }
+        Source { kubeconfig: Some(kubeconfig), ..source() }
     }
 
     fn get(&self, name: &str) -> warp::reply::Response {
@@ -66,6 +76,11 @@ impl ApiServer {
     }
 }
 
+fn source() -> Source {
+    let [namespace, manifest, node] = ["ns", "saker-manifest", "n1"].map(str::to_owned);
+    Source { kubeconfig: None, namespace, manifest, node }
+}
+
 fn bundle() -> Bundle {
     Bundle::new(vec![SourceFile::new("falcorule/ns/a.yaml", "- list: a\n  items: [b]\n")])
 }
@@ -87,6 +102,41 @@ async fn a_bundle_is_handed_over_and_kept() {
     let mut updates = follow(source, cache.clone(), None).await.unwrap();
     assert!(matches!(next(&mut updates).await, Update::Bundle(b) if b.hash == bundle().hash));
     assert_eq!(cache.load().unwrap().hash, bundle().hash);
+}
+
+#[tokio::test]
+async fn files_for_other_nodes_are_left_out_and_the_labels_are_kept() {
+    let requirement = |value: &str| Requirement {
+        key: "zone".to_owned(),
+        operator: Operator::In,
+        values: vec![value.to_owned()],
+    };
+    let file = |zone: &str| {
+        let binding = Binding { machines: vec![requirement(zone)], ..Binding::default() };
+        SourceFile { binding: Some(binding), ..SourceFile::new(zone, "- list: a\n  items: [b]\n") }
+    };
+    let selecting = Bundle::new([file("a"), file("b"), SourceFile::new("every", "")]);
+    let folder = tempfile::tempdir().unwrap();
+    let (api, cache) = (ApiServer::default(), Cache::new(folder.path().join("state")));
+    *api.labels.lock().unwrap() = json!({"zone": "b"});
+    api.put(&selecting, |_| ());
+    let mut updates = follow(api.start(folder.path()).await, cache.clone(), None).await.unwrap();
+    let Update::Bundle(own) = next(&mut updates).await else { panic!("no bundle") };
+    assert_eq!(own.files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>(), ["b", "every"]);
+    assert_eq!(own.hash, selecting.hash, "it is announced as a whole");
+    assert_eq!(cache.load().unwrap().files.len(), 3);
+    assert_eq!(cache.load_labels(), [("zone".to_owned(), "b".to_owned())].into());
+}
+
+#[tokio::test]
+async fn the_hash_of_the_operators_token_comes_with_the_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = ApiServer::default();
+    api.put(&bundle(), |_| ());
+    api.maps.lock().unwrap()[0]["data"][TOKEN_KEY] = "abc".into();
+    let mut updates = follow(api.start(folder.path()).await, Cache::new(folder.path()), None).await.unwrap();
+    assert!(matches!(next(&mut updates).await, Update::Token(Some(hash)) if hash == "abc"));
+    assert!(matches!(next(&mut updates).await, Update::Bundle(_)));
 }
 
 #[tokio::test]
@@ -145,7 +195,7 @@ fn a_damaged_cache_is_not_used() {
 #[tokio::test]
 async fn a_wrong_kubeconfig_is_an_error_that_names_it() {
     let kubeconfig = Some(PathBuf::from("/nowhere/kubeconfig"));
-    let source = Source { kubeconfig, namespace: "ns".into(), manifest: "saker-manifest".into() };
+    let source = Source { kubeconfig, ..source() };
     let error = follow(source, Cache::new("/nowhere"), None).await.unwrap_err();
     assert!(error.to_string().contains("/nowhere/kubeconfig"), "{error}");
 }

@@ -1,6 +1,9 @@
 //! The mappings inside the configuration, one type each.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use saker_crds::bundle::MANIFEST_NAME;
 use schemars::JsonSchema;
@@ -103,7 +106,7 @@ impl Default for Webserver {
 }
 
 /// Audit events of the Kubernetes API server.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct K8sAudit {
     /// PEM file of the CA that signs the API server's client certificate, needs `webserver.ssl_enabled`. Whoever
@@ -117,8 +120,28 @@ pub struct K8sAudit {
     pub log_file: PathBuf,
     /// Where to begin in a log file that was never read before.
     pub log_start: LogStart,
+    /// Folder with what the cluster's AuditSink says to this node and the certificates of its webhook, as the chart mounts
+    /// it; empty for none.
+    pub sink_folder: PathBuf,
+    /// Address for that webhook: HTTPS, and only for whoever shows a certificate of the authority in the folder.
+    pub sink_listen: SocketAddr,
     /// Seconds without an audit event until there is an alert of source `internal`; 0 for never.
     pub silent_after: u32,
+}
+
+impl Default for K8sAudit {
+    fn default() -> Self {
+        Self {
+            client_ca: PathBuf::new(),
+            token_file: PathBuf::new(),
+            allow_anonymous: false,
+            log_file: PathBuf::new(),
+            log_start: LogStart::End,
+            sink_folder: PathBuf::new(),
+            sink_listen: SocketAddr::from(([0, 0, 0, 0], 8766)),
+            silent_after: 0,
+        }
+    }
 }
 
 /// Where to begin in a log file.

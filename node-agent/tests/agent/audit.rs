@@ -254,6 +254,22 @@ fn a_log_file_is_followed_across_restarts() {
 }
 
 #[test]
+fn an_audit_sink_has_a_log_followed() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let (log, order) = (dir.path().join("audit.log"), dir.path().join("order.json"));
+    fs::write(&log, [configmap("a"), b"\n".to_vec()].concat()).unwrap();
+    let folder = format!("k8s_audit.sink_folder={}", dir.path().display());
+    let state = format!("state_dir={}", dir.path().display());
+    let options = ["-o", &folder, "-o", &state, "-o", "k8s_audit.log_start=beginning"];
+    let agent = agent(&[&options[..], &["-o", "webserver.k8s_audit_endpoint="]].concat());
+    agent.log("no audit events by the AuditSink's webhook yet");
+    let text = serde_json::json!({"tail": true, "log_file": log}).to_string();
+    fs::write(order, text).unwrap();
+    agent.alert("aws_access_key_id");
+    assert!(agent.interrupt().0.success());
+}
+
+#[test]
 fn silence_is_an_alert_and_the_status_tells_what_came() {
     let agent = agent(&["-o", "k8s_audit.silent_after=1"]);
     assert_eq!(agent.request("POST", "/k8s-audit", "", &configmap("a")).0, 200);

@@ -25,7 +25,7 @@ fn rules(marker: &Path) -> String {
 }
 
 /// The alerts that the rules give over a capture.
-fn replay(capture: &Path, rules: String) -> Vec<String> {
+pub(crate) fn replay(capture: &Path, rules: String) -> Vec<String> {
     // The agent appends what suggests itself, unless it is told otherwise.
     let append_output = vec![AppendOutput { suggested_output: true, ..AppendOutput::default() }];
     let load_options = LoadOptions { append_output, ..load_options() };

@@ -11,6 +11,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
+    capture::replay,
     cri::Cri,
     running::{PATIENCE, Running, can_run_live, start_in},
 };
@@ -108,19 +109,20 @@ state = "{here}/state"
     }
 
     fn agent(&self) -> Running {
-        agent(&self.socket())
+        agent(&self.socket(), &[])
     }
 }
 
-/// An agent that asks this containerd and no other runtime.
-fn agent(socket: &Path) -> Running {
+/// An agent that asks this containerd and no other runtime, with further arguments.
+fn agent(socket: &Path, arguments: &[&str]) -> Running {
     let dir = TempDir::new().unwrap();
     fs::create_dir(dir.path().join("rules.d")).unwrap();
     fs::write(dir.path().join("rules.d/marker.yaml"), RULE).unwrap();
     let only = |key: &str| format!("container_engines.{key}.sockets[]={}", socket.display());
     let (cri, containerd) = (only("cri"), only("containerd"));
     let off = ["container_engines.docker.enabled=false", "container_engines.podman.enabled=false"];
-    let agent = start_in(dir, &["-o", &cri, "-o", &containerd, "-o", off[0], "-o", off[1]]);
+    let all = [&["-o", &cri, "-o", &containerd, "-o", off[0], "-o", off[1]], arguments].concat();
+    let agent = start_in(dir, &all);
     agent.log("processes were there before");
     agent
 }
@@ -199,13 +201,34 @@ fn an_alert_about_a_pod_tells_its_name_and_namespace() {
 }
 
 #[test]
+fn a_capture_tells_of_containers() {
+    if !can_run("a_capture_tells_of_containers") {
+        return;
+    }
+    let containerd = Containerd::start();
+    let agent = agent(&containerd.socket(), &["--capture-to", "@/live.scap"]);
+    agent.log("capturing to ");
+    let arguments =
+        ["run", "-d", "--snapshotter", "native", "--net-host", IMAGE, "saker-web", "/act", "/marker"];
+    run(&mut containerd.ctr(&arguments));
+    agent.alert("marker read");
+    let (lines, dir) = (agent.stdout.clone(), agent.path("."));
+    agent.signal("INT");
+    agent.log("capture ");
+    let live: Vec<_> = lines.all().into_iter().filter(|line| line.contains("marker read")).collect();
+    let again = replay(&dir.join("live.scap"), RULE.to_owned());
+    check(&again[0], &["name=saker-web image=saker.test/act:1 tag=1 digest=sha256:"]);
+    assert_eq!(live, again);
+}
+
+#[test]
 fn rules_are_blind_until_a_runtime_appears() {
     if !can_run_live("rules_are_blind_until_a_runtime_appears") {
         return;
     }
     let dir = TempDir::new().unwrap();
     let socket = dir.path().join("runtime.sock");
-    let agent = agent(&socket);
+    let agent = agent(&socket, &[]);
     let blind = || {
         let status: serde_json::Value = serde_json::from_str(&agent.get("/status").1).unwrap();
         status["rules"]["blind"].as_u64().unwrap()

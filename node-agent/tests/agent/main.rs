@@ -1,5 +1,6 @@
 //! The agent as users run it: the built program, its terminal, its HTTP server, its files.
 
+mod api_server;
 mod audit;
 mod audit_abuse;
 mod capture;
@@ -10,3 +11,4 @@ mod live;
 mod privileges;
 mod running;
 mod start;
+mod swaps;

@@ -36,6 +36,16 @@ impl Lines {
         self.0.lock().unwrap().iter().map(|(_, line)| line.clone()).collect()
     }
 
+    /// With the time of their arrival.
+    pub(crate) fn timed(&self) -> Vec<(Instant, String)> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// Lines with this text.
+    pub(crate) fn count(&self, text: &str) -> usize {
+        self.0.lock().unwrap().iter().filter(|(_, line)| line.contains(text)).count()
+    }
+
     fn find(&self, text: &str) -> Option<(Instant, String)> {
         self.0.lock().unwrap().iter().rev().find(|(_, line)| line.contains(text)).cloned()
     }

@@ -30,7 +30,7 @@ pub(super) struct Issued {
     certificate: String,
     key: String,
     /// The end of its validity, and the names it holds for, as they stand in the Secret.
-    until: Timestamp,
+    pub(super) until: Timestamp,
     names: String,
 }
 
@@ -72,7 +72,7 @@ pub(super) async fn keep(client: &Client, namespace: &str, ip: Option<IpAddr>) -
         return Ok(issued);
     }
     let issued = issue(&names, now)?;
-    present.data = Some(write(&issued));
+    present.data.get_or_insert_default().extend(write(&issued));
     // The resource version lets one replica win; the others read what it wrote when they try again.
     secrets.replace(NAME, &PostParams::default(), &present).await.context("cannot keep the certificate")?;
     tracing::info!(until = %issued.until, "made a certificate for the admission webhook");
@@ -102,7 +102,8 @@ fn issue(names: &[String], now: Timestamp) -> anyhow::Result<Issued> {
     Ok(Issued { ca, certificate, key: key.serialize_pem(), until, names: names.join(",") })
 }
 
-fn valid(
+/// Valid from now on, whatever the clocks say.
+pub(crate) fn valid(
     mut params: CertificateParams,
     now: Timestamp,
     until: Timestamp,

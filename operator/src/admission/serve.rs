@@ -26,6 +26,8 @@ use crate::falco_rule::{Admission, Resource, admit, resources};
 const MAX_BODY: u64 = 4 << 20;
 /// Connections at once; the API server needs few.
 const MAX_CONNECTIONS: usize = 64;
+/// Reviews that compile at once: each takes the memory of all rules.
+const MAX_COMPILING: usize = 2;
 /// For the handshake, and for a request's head.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -72,18 +74,25 @@ where
     reason = "the length is limited before: hyper reads no more than was announced, and 411 answers who announces none"
 )]
 fn routes(knowledge: Knowledge) -> impl Filter<Extract = (Response,), Error = warp::Rejection> + Clone {
+    let places = Arc::new(Semaphore::new(MAX_COMPILING));
     warp::path(PATH)
         .and(warp::path::end())
         .and(warp::post())
         .and(warp::body::content_length_limit(MAX_BODY))
         .and(warp::body::json())
-        .then(move |review| answer(review, knowledge.clone()))
+        .then(move |review| answer(review, knowledge.clone(), Arc::clone(&places)))
 }
 
-async fn answer(review: AdmissionReview<DynamicObject>, knowledge: Knowledge) -> Response {
+async fn answer(
+    review: AdmissionReview<DynamicObject>,
+    knowledge: Knowledge,
+    places: Arc<Semaphore>,
+) -> Response {
     let Ok(request): Result<AdmissionRequest<_>, _> = review.try_into() else {
         return warp::reply::with_status("no request in the review", StatusCode::BAD_REQUEST).into_response();
     };
+    // An error would say that the semaphore is closed, which it never is.
+    let _place = places.acquire().await;
     // Compiling is work for a thread of its own: health checks and the reconcile go on meanwhile.
     let response = tokio::task::spawn_blocking(move || respond(&request, &knowledge)).await;
     match response {
@@ -99,7 +108,7 @@ fn respond(request: &AdmissionRequest<DynamicObject>, knowledge: &Knowledge) -> 
         Ok(None) => return response,
         Err(e) => return response.deny(format!("not a {}: {e}", request.kind.kind)),
     };
-    let present = resources(&knowledge.rules, &knowledge.exceptions);
+    let present = resources(&knowledge.rules, &knowledge.exceptions, knowledge.compiler.tenancy());
     let now = jiff::Timestamp::now();
     let Admission { refusal, warnings } = admit(&knowledge.compiler, present, &candidate, now);
     let mut response = match refusal {

@@ -1,11 +1,14 @@
 //! What the admission webhook says about a resource before it is in the cluster. Pure.
 
 use jiff::Timestamp;
+use saker_crds::Scope;
+use saker_rules::explain::{Explanation, Relation, cost::Level, explain_file};
 
 use super::{
     Compiler, Resource, dereference,
-    validate::{Outcome, cut, validate},
+    validate::{Outcome, Validated, sentence, validate},
 };
+use crate::rollout::cut;
 
 /// Warnings in one answer, and bytes of each: kubectl shows them all.
 const MAX_WARNINGS: (usize, usize) = (10, 512);
@@ -28,23 +31,63 @@ pub fn admit(
 ) -> Admission {
     present.retain(|resource| !resource.is(candidate));
     present.push(candidate.clone());
-    let validated = validate(dereference::in_order(present), compiler, now);
+    let validated = validate(dereference::in_order(present, compiler.tenancy()), compiler, now);
     let Some(verdict) = validated.verdicts.iter().find(|verdict| verdict.resource.is(candidate)) else {
         return Admission::default();
     };
     match &verdict.outcome {
-        Outcome::Rejected(reason) => Admission { refusal: Some(reason.clone()), ..Admission::default() },
-        Outcome::Disabled => Admission::default(),
+        Outcome::Invalid(reason) | Outcome::Rejected(reason) => {
+            Admission { refusal: Some(reason.clone()), ..Admission::default() }
+        }
+        Outcome::Off => Admission::default(),
         Outcome::Expired(end) => {
             let warning = format!("spec.expiresAt is {end}, which has passed: this has no effect");
             Admission { warnings: vec![warning], ..Admission::default() }
         }
         Outcome::Accepted => {
-            let warnings = compiler.warnings(&validated.bundle, &verdict.file).into_iter();
+            let confined = confined(verdict.scope, candidate);
+            let warnings = confined.into_iter().chain(warnings(&validated, &verdict.file));
             let warnings = warnings.take(MAX_WARNINGS.0).map(|text| cut(text, MAX_WARNINGS.1));
             Admission { refusal: None, warnings: warnings.collect() }
         }
     }
+}
+
+/// The scope is not the one that was asked for.
+fn confined(scope: Scope, candidate: &Resource) -> Option<String> {
+    let Resource::Rule(rule) = candidate else { return None };
+    (rule.spec.scope != scope).then(|| {
+        format!(
+            "namespace {} is confined to itself: the rules see its own pods and audit events only, as with scope Namespace",
+            candidate.namespace()
+        )
+    })
+}
+
+/// What the author of a file that loads should know: what the compiler says of it, what it replaces, and what its
+/// rules will not do, or only at a price.
+fn warnings(validated: &Validated, file: &str) -> impl Iterator<Item = String> {
+    let loaded = &validated.loaded;
+    let said = loaded.files.iter().filter(|report| report.name == file).flat_map(|report| &report.warnings);
+    let replaced = loaded.replaced.iter().filter(|replaced| replaced.file() == file).map(ToString::to_string);
+    let said: Vec<_> = said.map(sentence).chain(replaced).collect();
+    said.into_iter().chain(explain_file(loaded, file).into_iter().flat_map(about_rule))
+}
+
+fn about_rule(rule: Explanation) -> Vec<String> {
+    let blind = rule.fields.iter().filter(|field| !field.available);
+    let blind = blind.map(|field| format!("no source fills {} yet: the rule cannot match", field.name));
+    let costly = rule.costs.iter().filter(|cost| cost.level == Level::High && !cost.parts.is_empty());
+    let costly = costly.map(|cost| format!("costly: {}: {}", cost.parts.join(", "), cost.reason));
+    let shadowed = rule.overlaps.iter().filter(|overlap| overlap.relation == Relation::AlwaysShadowedBy);
+    let shadowed = shadowed.map(|overlap| {
+        format!(
+            "'{}' comes first and matches all that it does: with rule_matching first it never alerts",
+            overlap.rule
+        )
+    });
+    let said = blind.chain(shadowed).chain(costly);
+    said.map(|text| format!("rule '{}': {text}", rule.rule)).collect()
 }
 
 #[cfg(test)]
@@ -55,11 +98,14 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::falco_rule::validate::tests::{compiler, exception, rule};
+    use crate::falco_rule::validate::tests::{confined, exception, rule};
 
     #[derive(Deserialize)]
     struct Case {
         name: String,
+        /// The namespaces that may use scope Cluster; all if there are none.
+        #[serde(default)]
+        fleet: Vec<String>,
         #[serde(default)]
         present: BTreeMap<String, FalcoRuleSpec>,
         #[serde(flatten)]
@@ -86,7 +132,7 @@ mod tests {
             Candidate::Rule(spec) => resource("ns/candidate", spec),
             Candidate::Exception(spec) => Resource::Exception(Arc::new(exception("ns/candidate", spec))),
         };
-        let said = admit(&compiler(), present, &candidate, "2026-01-01T12:00:00Z".parse().unwrap());
+        let said = admit(&confined(case.fleet), present, &candidate, "2026-01-01T12:00:00Z".parse().unwrap());
         let seen = format!("{}: {said:?}", case.name);
         assert_eq!(said.refusal.is_some(), !case.refusal.is_empty(), "{seen}");
         let refusal = said.refusal.unwrap_or_default();

@@ -9,33 +9,41 @@ use kube::{
 };
 use saker_crds::bundle::{BUNDLE_LABEL, MANIFEST_NAME};
 
-use super::{Context, MANAGER, build::Prepared, dereference::Cluster, validate::Validated};
+use super::{Context, MANAGER, build::Prepared, dereference::Cluster, validate::Verdict};
 
 /// What is in the cluster now.
 pub struct Applied {
-    /// What became of each FalcoRule.
-    pub(super) validated: Validated,
+    /// What became of each resource.
+    pub(super) verdicts: Vec<Verdict>,
     /// Hash of the bundle.
     pub(super) hash: String,
 }
 
 /// Writes what differs: shards, then the manifest; then removes bundles that nobody needs any more.
 pub(super) async fn apply(context: &Context, prepared: Prepared) -> Result<Applied, kube::Error> {
-    let Prepared { validated, hash, shards, manifest, keep, cluster } = prepared;
+    let Prepared { verdicts, hash, contents, shards, manifest, keep, cluster } = prepared;
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &context.namespace);
     for shard in &shards {
-        put(&api, shard, &cluster).await?;
+        put(&api, &owned(shard, context), &cluster).await?;
     }
-    if put(&api, &manifest, &cluster).await? {
+    if put(&api, &owned(&manifest, context), &cluster).await? {
         tracing::info!(hash, shards = shards.len(), "bundle applied");
     }
+    context.ledger.lock().await.shipped.ship(&hash, contents);
     for stale in stale(&cluster, &keep) {
         api.delete(&stale.name_any(), &DeleteParams::default())
             .await
             .map(|_| ())
             .or_else(not_found_is_fine)?;
     }
-    Ok(Applied { validated, hash })
+    Ok(Applied { verdicts, hash })
+}
+
+/// With the owner's name on it.
+fn owned(map: &ConfigMap, context: &Context) -> ConfigMap {
+    let mut map = map.clone();
+    map.metadata.owner_references = context.owner.clone().map(|owner| vec![owner]);
+    map
 }
 
 /// Whether it was written. An immutable ConfigMap that is not what it must be gives way first.

@@ -2,18 +2,24 @@
 
 use k8s_openapi::{ByteString, api::core::v1::ConfigMap};
 use saker_crds::bundle::{
-    BUNDLE_LABEL, MANIFEST_KEY, MANIFEST_NAME, Manifest, SHARD_KEY, Shard, pack, short,
+    BUNDLE_LABEL, MANIFEST_KEY, MANIFEST_NAME, Manifest, SHARD_KEY, Shard, TOKEN_KEY, pack, short,
 };
 use saker_rules::limits::MAX_BUNDLE_BYTES;
 
-use super::{dereference::Cluster, validate::Validated};
+use super::{
+    dereference::Cluster,
+    validate::{Validated, Verdict},
+};
+use crate::shipped::{Contents, contents};
 
 /// What shall be in the cluster, beside what is.
 pub(super) struct Prepared {
-    /// What became of each FalcoRule.
-    pub(super) validated: Validated,
+    /// What became of each resource.
+    pub(super) verdicts: Vec<Verdict>,
     /// Hash of the bundle.
     pub(super) hash: String,
+    /// What its files hold.
+    pub(super) contents: Contents,
     /// Its shards, to be there first.
     pub(super) shards: Vec<ConfigMap>,
     /// The manifest, to be written last.
@@ -36,8 +42,9 @@ pub enum Error {
     Json(#[from] serde_json::Error),
 }
 
-/// Packs the accepted rules; the same rules make the same ConfigMaps.
-pub(super) fn build(validated: Validated, cluster: Cluster) -> Result<Prepared, Error> {
+/// Packs the accepted rules; the same rules make the same ConfigMaps. `token` is the hash by which agents know the
+/// operator's.
+pub(super) fn build(validated: Validated, cluster: Cluster, token: Option<&str>) -> Result<Prepared, Error> {
     let text = validated.bundle.to_text();
     if text.len() > MAX_BUNDLE_BYTES {
         return Err(Error::TooLarge(text.len()));
@@ -47,9 +54,10 @@ pub(super) fn build(validated: Validated, cluster: Cluster) -> Result<Prepared, 
     Ok(Prepared {
         keep: keep.into_iter().flatten().map(|hash| short(hash).to_owned()).collect(),
         shards: shards.into_iter().map(|shard| shard_map(shard, &manifest.hash)).collect(),
-        manifest: manifest_map(&manifest)?,
+        manifest: manifest_map(&manifest, token)?,
         hash: manifest.hash,
-        validated,
+        contents: contents(&validated.bundle),
+        verdicts: validated.verdicts,
         cluster,
     })
 }
@@ -61,9 +69,11 @@ fn shard_map(shard: Shard, hash: &str) -> ConfigMap {
     map
 }
 
-fn manifest_map(manifest: &Manifest) -> Result<ConfigMap, serde_json::Error> {
+fn manifest_map(manifest: &Manifest, token: Option<&str>) -> Result<ConfigMap, serde_json::Error> {
     let mut map = named(MANIFEST_NAME, &manifest.hash);
-    map.data = Some([(MANIFEST_KEY.to_owned(), serde_json::to_string_pretty(manifest)?)].into());
+    let token = token.map(|token| (TOKEN_KEY.to_owned(), token.to_owned()));
+    let manifest = (MANIFEST_KEY.to_owned(), serde_json::to_string_pretty(manifest)?);
+    map.data = Some([manifest].into_iter().chain(token).collect());
     Ok(map)
 }
 

@@ -5,6 +5,7 @@ use kube::{Api, ResourceExt, api::ListParams};
 use saker_crds::bundle::{BUNDLE_LABEL, MANIFEST_KEY, MANIFEST_NAME, Manifest};
 
 use super::{Context, Resource};
+use crate::tenancy::Tenancy;
 
 /// What the other steps start from.
 pub(super) struct Found {
@@ -27,7 +28,8 @@ pub(super) struct Cluster {
 pub(super) async fn dereference(context: &Context) -> Result<Found, kube::Error> {
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &context.namespace);
     let config_maps = api.list(&ListParams::default().labels(BUNDLE_LABEL)).await?.items;
-    let resources = super::resources(&context.rules, &context.exceptions);
+    let mut resources = super::resources(&context.rules, &context.exceptions, context.compiler.tenancy());
+    context.ledger.lock().await.held.catch_up(&mut resources);
     Ok(Found { resources, cluster: cluster(config_maps) })
 }
 
@@ -44,9 +46,9 @@ fn manifest(map: &ConfigMap) -> Option<Manifest> {
 }
 
 /// The order of loading, without what is being deleted.
-pub(super) fn in_order(mut resources: Vec<Resource>) -> Vec<Resource> {
+pub(super) fn in_order(mut resources: Vec<Resource>, tenancy: &Tenancy) -> Vec<Resource> {
     resources.retain(|resource| resource.metadata().deletion_timestamp.is_none());
-    resources.sort_by_cached_key(Resource::order);
+    resources.sort_by_cached_key(|resource| resource.order(tenancy));
     resources
 }
 
@@ -71,9 +73,14 @@ mod tests {
     #[test]
     fn the_order_is_weight_then_namespace_then_name_and_exceptions_last() {
         let rules = [rule("b", "a", 0), rule("a", "z", 1), rule("a", "b", 0), rule("z", "z", -1)];
-        let resources = in_order([exception("y"), exception("x")].into_iter().chain(rules).collect());
-        let names: Vec<_> = resources.iter().map(|r| format!("{}/{}", r.namespace(), r.name())).collect();
-        assert_eq!(names, ["z/z", "a/b", "b/a", "a/z", "/x", "/y"]);
+        let resources: Vec<_> = [exception("y"), exception("x")].into_iter().chain(rules).collect();
+        let names = |tenancy: &Tenancy| {
+            let ordered = in_order(resources.clone(), tenancy);
+            ordered.iter().map(|r| format!("{}/{}", r.namespace(), r.name())).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&Tenancy::default()), ["z/z", "a/b", "b/a", "a/z", "/x", "/y"]);
+        let confined = Tenancy::new(vec!["a".to_owned()]);
+        assert_eq!(names(&confined), ["a/b", "a/z", "z/z", "b/a", "/x", "/y"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What rules come from: FalcoRules, and the FalcoRuleExceptions that tune them.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Time};
@@ -8,9 +8,11 @@ use kube::{
     Resource as _, ResourceExt as _,
     api::{ApiResource, ObjectMeta},
 };
-use saker_crds::{FalcoRule, FalcoRuleException, FalcoRuleStatus};
+use saker_crds::{FalcoRule, FalcoRuleException, FalcoRuleStatus, Mode, Scope};
+use saker_rules::binding::Binding;
 
 use super::validate::Outcome;
+use crate::tenancy::Tenancy;
 
 /// One object of the cluster.
 #[derive(Debug, Clone)]
@@ -92,7 +94,7 @@ impl Resource {
     /// What is known before it is compiled: whether it counts at this time at all.
     pub(super) fn outcome(&self, now: Timestamp) -> Outcome {
         match self {
-            Self::Rule(rule) if !rule.spec.enabled => Outcome::Disabled,
+            Self::Rule(rule) if rule.spec.mode == Mode::Off => Outcome::Off,
             Self::Exception(exception) => match exception.spec.expires_at {
                 Some(Time(end)) if end <= now => Outcome::Expired(end),
                 _ => Outcome::Accepted,
@@ -101,13 +103,47 @@ impl Resource {
         }
     }
 
-    /// FalcoRules by weight, namespace and name; then the exceptions, which need rules to be exceptions to.
-    pub(super) fn order(&self) -> (bool, i32, String, String) {
-        let (last, weight) = match self {
-            Self::Rule(rule) => (false, rule.spec.weight),
-            Self::Exception(_) => (true, 0),
+    /// Whether it brings rules, and does not only change them.
+    pub(super) fn defines_rules(&self) -> bool {
+        matches!(self, Self::Rule(_))
+    }
+
+    /// Whose events its rules see.
+    pub(super) fn scope(&self, tenancy: &Tenancy) -> Scope {
+        match self {
+            Self::Rule(rule) => tenancy.scope(self.namespace(), rule.spec.scope),
+            Self::Exception(_) => tenancy.scope(self.namespace(), Scope::Cluster),
+        }
+    }
+
+    /// What sets its file apart; `owners` are the namespaces that have rules of their own.
+    pub(super) fn binding(
+        &self,
+        scope: Scope,
+        tenancy: &Tenancy,
+        owners: &BTreeSet<String>,
+    ) -> Result<Option<Binding>, String> {
+        let namespace = self.namespace();
+        match self {
+            Self::Rule(rule) => rule.spec.binding(namespace, scope),
+            Self::Exception(_) => {
+                let confined = tenancy.confines(namespace);
+                let owner = Some(namespace.to_owned());
+                let own = || Binding { owner, tunes: !confined, ..Binding::default() };
+                Ok((confined || owners.contains(namespace)).then(own))
+            }
+        }
+    }
+
+    /// FalcoRules by scope, weight, namespace and name; then the exceptions, which need rules to be exceptions to. The
+    /// rules of a namespace stand behind those of the fleet: they take no event away from these.
+    pub(super) fn order(&self, tenancy: &Tenancy) -> (bool, bool, i32, String, String) {
+        let weight = match self {
+            Self::Rule(rule) => rule.spec.weight,
+            Self::Exception(_) => 0,
         };
-        (last, weight, self.namespace().to_owned(), self.name().to_owned())
+        let own = self.scope(tenancy) == Scope::Namespace;
+        (!self.defines_rules(), own, weight, self.namespace().to_owned(), self.name().to_owned())
     }
 
     /// Whether both are the same object, as it was then and as it is now.

@@ -1,15 +1,18 @@
 //! Step 2: which resources load, together with the default rules and all others. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use saker_crds::Scope;
 use saker_rules::{
+    binding::Binding,
     bundle::Bundle,
     diagnostic::Diagnostic,
-    load::{LoadOptions, Mode, SourceFile, load},
+    load::{LoadOptions, Loaded, Mode, SourceFile, load},
 };
 
 use super::Resource;
+use crate::{rollout::cut, tenancy::Tenancy};
 
 /// Bytes of a message in a status; a snippet of a huge line is cut.
 const MAX_MESSAGE: usize = 4096;
@@ -18,6 +21,7 @@ const MAX_MESSAGE: usize = 4096;
 pub struct Compiler {
     defaults: Vec<SourceFile>,
     options: LoadOptions,
+    tenancy: Tenancy,
 }
 
 /// Every resource with what became of it, and the bundle of those that load.
@@ -27,6 +31,8 @@ pub(super) struct Validated {
     pub(super) verdicts: Vec<Verdict>,
     /// The rules files that travel.
     pub(super) bundle: Bundle,
+    /// What they compile to.
+    pub(super) loaded: Loaded,
 }
 
 /// What became of one resource.
@@ -36,8 +42,23 @@ pub(super) struct Verdict {
     pub(super) resource: Resource,
     /// Name of its file in the bundle.
     pub(super) file: String,
+    /// Whose events its rules see.
+    pub(super) scope: Scope,
+    /// What sets its rules apart.
+    pub(super) binding: Option<Binding>,
+    /// What its rules are, if they load.
+    pub(super) rules: Summary,
     /// What became of it.
     pub(super) outcome: Outcome,
+}
+
+/// The rules of one file at a glance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Summary {
+    /// Where their events come from.
+    pub(super) sources: BTreeSet<String>,
+    /// The most urgent priority, as rules files write it, behind its number.
+    pub(super) priority: Option<(u8, &'static str)>,
 }
 
 /// What became of it.
@@ -45,25 +66,27 @@ pub(super) struct Verdict {
 pub(super) enum Outcome {
     /// It is in the bundle.
     Accepted,
-    /// `enabled: false`.
-    Disabled,
+    /// `mode: Off`.
+    Off,
     /// `expiresAt` has passed.
     Expired(Timestamp),
-    /// It is not in the bundle, for this reason.
+    /// It cannot be what it says, or where it is; its rules were not looked at.
+    Invalid(String),
+    /// Its rules do not compile, for this reason.
     Rejected(String),
 }
 
 /// The names of the outcomes.
-pub(super) const OUTCOMES: [&str; 4] = ["accepted", "disabled", "expired", "rejected"];
+pub(super) const OUTCOMES: [&str; 4] = ["accepted", "off", "expired", "rejected"];
 
 impl Outcome {
     /// One of [`OUTCOMES`].
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
-            Self::Disabled => "disabled",
+            Self::Off => "off",
             Self::Expired(_) => "expired",
-            Self::Rejected(_) => "rejected",
+            Self::Invalid(_) | Self::Rejected(_) => "rejected",
         }
     }
 }
@@ -82,22 +105,28 @@ struct Broken {
 
 impl Compiler {
     /// Compiles against these rules.
-    pub fn new(defaults: Vec<SourceFile>, options: LoadOptions) -> Self {
-        Self { defaults, options: LoadOptions { mode: Mode::Quarantine, ..options } }
+    pub fn new(defaults: Vec<SourceFile>, options: LoadOptions, tenancy: Tenancy) -> Self {
+        Self { defaults, options: LoadOptions { mode: Mode::Quarantine, ..options }, tenancy }
+    }
+
+    /// Who may speak for the fleet.
+    pub fn tenancy(&self) -> &Tenancy {
+        &self.tenancy
+    }
+
+    /// Compiles the default rules and these files behind them.
+    fn load<'a>(&self, files: impl Iterator<Item = &'a SourceFile>) -> Loaded {
+        load(&self.with_defaults(files), &self.options)
+    }
+
+    /// All that loads of these resources, behind the default rules.
+    pub(super) fn loaded(&self, resources: Vec<Resource>, now: Timestamp) -> Loaded {
+        load(&validate(resources, self, now).bundle.files, &self.options)
     }
 
     /// What does not load when these files follow the default rules.
     fn broken<'a>(&self, files: impl Iterator<Item = &'a SourceFile>) -> Vec<Broken> {
-        let reports = load(&self.with_defaults(files), &self.options).files;
-        let broken = reports.into_iter().filter(|report| !report.successful());
-        broken.map(|report| Broken { reason: describe(&report.errors), file: report.name }).collect()
-    }
-
-    /// What the author of a file in a bundle that loads should know.
-    pub(super) fn warnings(&self, bundle: &Bundle, file: &str) -> Vec<String> {
-        let reports = load(&bundle.files, &self.options).files;
-        let report = reports.into_iter().find(|report| report.name == file);
-        report.iter().flat_map(|report| &report.warnings).map(sentence).collect()
+        broken(&self.load(files))
     }
 
     fn with_defaults<'a>(&self, files: impl Iterator<Item = &'a SourceFile>) -> Vec<SourceFile> {
@@ -107,41 +136,85 @@ impl Compiler {
     }
 }
 
+fn broken(loaded: &Loaded) -> Vec<Broken> {
+    let broken = loaded.files.iter().filter(|report| !report.successful());
+    broken.map(|report| Broken { reason: describe(&report.errors), file: report.name.clone() }).collect()
+}
+
 /// Leaves out the resources that do not load, one by one, until the rest does.
 pub(super) fn validate(resources: Vec<Resource>, compiler: &Compiler, now: Timestamp) -> Validated {
-    let verdict =
-        |resource: Resource| Verdict { file: resource.file(), outcome: resource.outcome(now), resource };
-    let mut verdicts: Vec<_> = resources.into_iter().map(verdict).collect();
-    let mut candidates = translate(&mut verdicts);
-    loop {
-        let guilty = guilty(compiler, &candidates);
+    let mut verdicts: Vec<_> = resources.into_iter().map(|r| verdict(r, compiler, now)).collect();
+    let mut candidates = translate(&mut verdicts, &compiler.tenancy);
+    let loaded = loop {
+        let loaded = compiler.load(candidates.iter().map(|candidate| &candidate.file));
+        let guilty = guilty(compiler, &candidates, broken(&loaded));
         if guilty.is_empty() {
-            break;
+            break loaded;
         }
         for (verdict, reason) in &guilty {
             verdicts[*verdict].outcome = Outcome::Rejected(reason.clone());
         }
         candidates.retain(|candidate| guilty.iter().all(|(verdict, _)| *verdict != candidate.verdict));
+    };
+    let mut summaries = summaries(&loaded);
+    for verdict in &mut verdicts {
+        verdict.rules = summaries.remove(verdict.file.as_str()).unwrap_or_default();
     }
     let files = compiler.with_defaults(candidates.iter().map(|candidate| &candidate.file));
-    Validated { verdicts, bundle: Bundle::new(files) }
+    Validated { verdicts, bundle: Bundle::new(files), loaded }
 }
 
-fn translate(verdicts: &mut [Verdict]) -> Vec<Candidate> {
+fn verdict(resource: Resource, compiler: &Compiler, now: Timestamp) -> Verdict {
+    Verdict {
+        file: resource.file(),
+        scope: resource.scope(&compiler.tenancy),
+        binding: None,
+        rules: Summary::default(),
+        outcome: resource.outcome(now),
+        resource,
+    }
+}
+
+/// The rules files of those that count, each with what sets it apart.
+fn translate(verdicts: &mut [Verdict], tenancy: &Tenancy) -> Vec<Candidate> {
+    let owners = owners(verdicts);
     let mut candidates = Vec::new();
     for (i, verdict) in verdicts.iter_mut().enumerate().filter(|(_, v)| v.outcome == Outcome::Accepted) {
-        match verdict.resource.rules_file() {
-            Ok(text) => candidates.push(Candidate { verdict: i, file: SourceFile::new(&verdict.file, text) }),
-            Err(reason) => verdict.outcome = Outcome::Rejected(reason),
+        let Verdict { resource, file, scope, .. } = verdict;
+        let file = resource.binding(*scope, tenancy, &owners).and_then(|binding| {
+            Ok(SourceFile { binding, ..SourceFile::new(file.as_str(), resource.rules_file()?) })
+        });
+        match file {
+            Ok(file) => {
+                verdict.binding.clone_from(&file.binding);
+                candidates.push(Candidate { verdict: i, file });
+            }
+            Err(reason) => verdict.outcome = Outcome::Invalid(reason),
         }
     }
     candidates
 }
 
+/// The namespaces that have rules of their own.
+fn owners(verdicts: &[Verdict]) -> BTreeSet<String> {
+    let rules = verdicts.iter().filter(|v| v.scope == Scope::Namespace && v.resource.defines_rules());
+    rules.map(|verdict| verdict.resource.namespace().to_owned()).collect()
+}
+
+fn summaries(loaded: &Loaded) -> BTreeMap<&str, Summary> {
+    let mut summaries: BTreeMap<&str, Summary> = BTreeMap::new();
+    for rule in loaded.defined() {
+        let summary = summaries.entry(rule.file).or_default();
+        summary.sources.insert(rule.source.to_owned());
+        let priority = (rule.priority as u8, rule.priority.name());
+        summary.priority = Some(summary.priority.map_or(priority, |known| known.min(priority)));
+    }
+    summaries
+}
+
 /// Who must go, and why. Usually those whose own file does not load; but a file that loads without the others is not
-/// at fault, then it is the one that broke it.
-fn guilty(compiler: &Compiler, candidates: &[Candidate]) -> Vec<(usize, String)> {
-    let broken = compiler.broken(candidates.iter().map(|candidate| &candidate.file));
+/// at fault, then it is the one that broke it. One with a binding stands for itself: it never takes another one down.
+fn guilty(compiler: &Compiler, candidates: &[Candidate], broken: Vec<Broken>) -> Vec<(usize, String)> {
     if broken.is_empty() {
         return Vec::new();
     }
@@ -149,7 +222,9 @@ fn guilty(compiler: &Compiler, candidates: &[Candidate]) -> Vec<(usize, String)>
     let mut guilty: Vec<(usize, String)> = Vec::new();
     for Broken { file, reason } in broken.into_iter().filter(|b| !hopeless.contains(&b.file)) {
         let found = match candidates.iter().find(|candidate| candidate.file.name == file) {
-            Some(own) if !loads_alone(compiler, own) => Some((own.verdict, reason)),
+            Some(own) if own.file.binding.is_some() || !loads_alone(compiler, own) => {
+                Some((own.verdict, reason))
+            }
             _ => culprit(compiler, candidates, &file)
                 .map(|c| (c.verdict, format!("it breaks {file}: {reason}"))),
         };
@@ -191,21 +266,12 @@ fn describe(errors: &[Diagnostic]) -> String {
 }
 
 /// What is said, behind the item and the place it is about.
-fn sentence(said: &Diagnostic) -> String {
+pub(super) fn sentence(said: &Diagnostic) -> String {
     let item = said.locations.iter().find(|l| !l.item_name.is_empty() && l.item_type != "file");
     let place = said.locations.last().map(|l| &l.position);
     let mut text = item.map(|l| format!("{} '{}': ", l.item_type, l.item_name)).unwrap_or_default();
     text.extend(place.map(|p| format!("line {}, column {}: ", p.line + 1, p.column + 1)));
     text + &said.message
-}
-
-/// At most `limit` bytes, whole characters.
-pub(super) fn cut(mut text: String, limit: usize) -> String {
-    if text.len() > limit {
-        text.truncate(text.floor_char_boundary(limit - 4));
-        text.push_str(" ...");
-    }
-    text
 }
 
 #[cfg(test)]
@@ -217,6 +283,7 @@ pub(super) mod tests {
     use serde::Deserialize;
 
     use super::*;
+    use crate::falco_rule::dereference::in_order;
 
     const DEFAULT: &str = "
 - list: default_files
@@ -229,8 +296,12 @@ pub(super) mod tests {
 ";
 
     #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct Case {
         name: String,
+        /// The namespaces that may use scope Cluster; all if there are none.
+        #[serde(default)]
+        fleet: Vec<String>,
         rules: BTreeMap<String, FalcoRuleSpec>,
         #[serde(default)]
         exceptions: BTreeMap<String, FalcoRuleExceptionSpec>,
@@ -245,7 +316,12 @@ pub(super) mod tests {
     }
 
     pub(in super::super) fn compiler() -> Compiler {
-        Compiler::new(vec![SourceFile::new("default.yaml", DEFAULT)], LoadOptions::new(schema()))
+        confined(Vec::new())
+    }
+
+    pub(in super::super) fn confined(fleet: Vec<String>) -> Compiler {
+        let defaults = vec![SourceFile::new("default.yaml", DEFAULT)];
+        Compiler::new(defaults, LoadOptions::new(schema()), Tenancy::new(fleet))
     }
 
     pub(in super::super) fn rule(id: &str, spec: FalcoRuleSpec) -> FalcoRule {
@@ -269,7 +345,9 @@ pub(super) mod tests {
         let exceptions = case.exceptions.into_iter();
         let exceptions = exceptions.map(|(id, spec)| Resource::Exception(Arc::new(exception(&id, spec))));
         let noon = "2026-01-01T12:00:00Z".parse().unwrap();
-        let validated = validate(rules.chain(exceptions).collect(), &compiler(), noon);
+        let compiler = confined(case.fleet);
+        let resources = in_order(rules.chain(exceptions).collect(), &compiler.tenancy);
+        let validated = validate(resources, &compiler, noon);
         let shipped: Vec<_> = validated.bundle.files.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(shipped.first(), Some(&"default.yaml"), "{}", case.name);
         for verdict in &validated.verdicts {
@@ -277,7 +355,7 @@ pub(super) mod tests {
             let seen = format!("{}: {id}: {:?}", case.name, verdict.outcome);
             match (&case.outcome[&id], &verdict.outcome) {
                 (Expected::Name(name), outcome) => assert_eq!(name, outcome.name(), "{seen}"),
-                (Expected::Reason(parts), Outcome::Rejected(reason)) => {
+                (Expected::Reason(parts), Outcome::Rejected(reason) | Outcome::Invalid(reason)) => {
                     assert!(parts.iter().all(|part| reason.contains(part)), "{seen}");
                 }
                 (Expected::Reason(_), _) => panic!("{seen}"),
@@ -297,13 +375,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_rules_that_are_shipped_load() {
-        let broken = crate::default_rules::compiler().broken([].into_iter());
+        let broken = crate::default_rules::compiler(Tenancy::default()).broken([].into_iter());
         assert!(broken.is_empty(), "{}: {}", broken[0].file, broken[0].reason);
-    }
-
-    #[test]
-    fn messages_are_cut_between_characters() {
-        assert_eq!(cut("äöü".to_owned(), 100), "äöü");
-        assert_eq!(cut("äöüäöü".to_owned(), 9), "äö ...");
     }
 }

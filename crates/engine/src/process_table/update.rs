@@ -13,6 +13,8 @@ use saker_events::{
 use super::{Entry, ProcessTable, inherited, key};
 use crate::params::{Params, set, set_common, set_cwd, set_identity};
 
+const THREAD: u64 = symbol_value(CLONE_FLAGS, "CLONE_THREAD");
+
 /// The cgroups of a process and the container that they name.
 struct Place {
     cgroups: Arc<[u8]>,
@@ -23,9 +25,13 @@ impl ProcessTable {
     /// Takes note of an event before rules see it: forks, execs, changes of directory, ids and sessions.
     pub fn before(&mut self, event: &Event) {
         let Some(row) = EventRow::of(event.code) else { return };
+        self.clock = self.clock.saturating_add(1);
         self.update(Params { event, row });
-        let unknown = self.of_event(event).is_none();
-        self.counters.unknown = self.counters.unknown.saturating_add(u64::from(unknown));
+        let clock = self.clock;
+        match self.key_of(event).and_then(|key| self.entry_mut(key)) {
+            Some(entry) => entry.used = clock,
+            None => self.counters.unknown = self.counters.unknown.saturating_add(1),
+        }
     }
 
     fn update(&mut self, params: Params) {
@@ -52,7 +58,7 @@ impl ProcessTable {
 
     /// The child's side of a fork: its first thread's record starts a process, another's does not.
     fn forked(&mut self, params: Params) {
-        let thread = params.number("flags").unwrap_or(0) & symbol_value(CLONE_FLAGS, "CLONE_THREAD") != 0;
+        let thread = params.number("flags").unwrap_or(0) & THREAD != 0;
         if thread || params.signed("res") != Some(0) {
             return;
         }
@@ -62,6 +68,7 @@ impl ProcessTable {
         let place = self.place(params, before);
         let Some(entry) = self.entry_or(key, |table| table.child(params, key, ptid, place)) else { return };
         entry.process.ptid = ptid;
+        self.note_change();
     }
 
     fn started_by(&self, ptid: i64, child: ProcessKey) -> Option<&Process> {
@@ -105,6 +112,7 @@ impl ProcessTable {
         if process.ptid <= 0 {
             set(&mut process.ptid, params.signed("ptid"));
         }
+        self.note_change();
     }
 
     /// Where a record says that its process is, if that differs from what was known.
@@ -128,7 +136,7 @@ impl ProcessTable {
         let Some(entry) = self.key_of(params.event).and_then(|key| self.entry_mut(key)) else { return };
         let process = &mut entry.process;
         match params.event.code {
-            code::SYSCALL_CHDIR_X if success => set_cwd(process, params.text("path")),
+            code::SYSCALL_CHDIR_X if success => return set_cwd(process, params.text("path")),
             // A relative path tells where the process is now.
             code::SYSCALL_OPEN_X
             | code::SYSCALL_OPENAT_2_X
@@ -136,7 +144,7 @@ impl ProcessTable {
             | code::SYSCALL_CREAT_X
                 if starts_at_cwd(params.event, params.row) && params.text("dirpath").starts_with(b"/") =>
             {
-                set_cwd(process, params.text("dirpath"));
+                return set_cwd(process, params.text("dirpath"));
             }
             code::SYSCALL_SETUID_X if success => set(&mut process.uid, params.word("uid")),
             code::SYSCALL_SETREUID_X | code::SYSCALL_SETRESUID_X if success => {
@@ -147,8 +155,9 @@ impl ProcessTable {
                 set(&mut process.gid, params.word("egid"));
             }
             code::SYSCALL_SETSID_X => set(&mut process.sid, params.signed("res").filter(|sid| *sid > 0)),
-            _ => {}
+            _ => return,
         }
+        self.note_change();
     }
 }
 

@@ -1,12 +1,14 @@
-//! The memory that threads and descriptors take: estimated as events come, counted when the estimate is high.
+//! The bounds of the table: of its threads, and of the memory that they and their descriptors take, which is estimated
+//! as events come and counted when the estimate is high.
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
 use saker_events::process::Process;
 
 use super::{Thread, ThreadTable};
 
-/// Bytes of texts and descriptors kept at most; whoever needs more makes the table forget everything.
+/// Bytes of texts and descriptors kept at most.
 pub const MAX_BYTES: usize = 40 << 20;
 /// What a descriptor takes beside its names, bytes.
 const DESCRIPTOR: usize = 128;
@@ -21,13 +23,31 @@ impl ThreadTable {
     }
 
     fn recount(&mut self) {
-        self.spent = self.threads.values().map(|t| t.bytes()).fold(0, usize::saturating_add);
-        if self.spent > MAX_BYTES.saturating_mul(3) / 4 {
-            self.counters.forgotten = self.counters.forgotten.saturating_add(1);
-            self.threads = rustc_hash::FxHashMap::default();
-            self.groups = rustc_hash::FxHashMap::default();
-            (self.fds, self.spent) = (0, 0);
+        self.spent = self.bytes();
+        while self.spent > MAX_BYTES.saturating_mul(3) / 4 && !self.threads.is_empty() {
+            self.evict();
+            self.spent = self.bytes();
         }
+    }
+
+    fn bytes(&self) -> usize {
+        self.threads.values().map(Thread::bytes).fold(0, usize::saturating_add)
+    }
+
+    /// Forgets a quarter of the threads, those that were quiet for longest: first of those without children, which
+    /// nobody needs to know where he comes from.
+    pub(super) fn evict(&mut self) {
+        let needed = |t: &Thread| [t.process.ptid, if t.process.is_main() { -1 } else { t.process.pid }];
+        let parents: FxHashSet<i64> = self.threads.values().flat_map(needed).collect();
+        let rank = |thread: &Thread| (parents.contains(&thread.process.tid), thread.used, thread.process.tid);
+        let mut ranked: Vec<_> = self.threads.values().map(rank).collect();
+        ranked.sort_unstable();
+        ranked.truncate(ranked.len().div_ceil(4));
+        for (_, _, tid) in &ranked {
+            self.remove_now(*tid);
+        }
+        let gone = u64::try_from(ranked.len()).unwrap_or(u64::MAX);
+        self.counters.evicted_threads = self.counters.evicted_threads.saturating_add(gone);
     }
 }
 

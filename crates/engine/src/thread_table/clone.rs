@@ -3,13 +3,18 @@
 use std::sync::Arc;
 
 use saker_events::{
-    container::Container,
-    process::{Image, Process, items},
+    process::{Image, Process},
     table::{CLONE_FLAGS, code, symbol_value},
 };
 
 use super::{Thread, ThreadTable, exit::RECENT, key};
 use crate::params::{Params, set, set_text};
+
+const THREAD: u64 = symbol_value(CLONE_FLAGS, "CLONE_THREAD");
+const IN_PIDNS: u64 = symbol_value(CLONE_FLAGS, "CLONE_CHILD_IN_PIDNS");
+const NEW_PIDNS: u64 = symbol_value(CLONE_FLAGS, "CLONE_NEWPID");
+const PARENT: u64 = symbol_value(CLONE_FLAGS, "CLONE_PARENT");
+const VFORK: u64 = symbol_value(CLONE_FLAGS, "CLONE_VFORK");
 
 /// Bits of `clone_flags`.
 #[derive(Clone, Copy)]
@@ -22,21 +27,20 @@ impl CloneFlags {
         Self { bits: params.number("flags").unwrap_or(0) }
     }
 
-    fn has(self, name: &str) -> bool {
-        self.bits & symbol_value(CLONE_FLAGS, name) != 0
-    }
-
     fn is_thread(self) -> bool {
-        self.has("CLONE_THREAD")
+        self.bits & THREAD != 0
     }
 
     fn in_pidns(self) -> bool {
-        self.has("CLONE_CHILD_IN_PIDNS")
+        self.bits & IN_PIDNS != 0
     }
 }
 
 /// The exit of a call that makes a thread.
 pub(super) fn cloned(table: &mut ThreadTable, params: Params) {
+    if params.event.tid < 0 {
+        return;
+    }
     match params.signed_at(0) {
         Some(0) => child(table, params),
         Some(tid) if tid > 0 => parent(table, params, tid),
@@ -74,7 +78,7 @@ fn parent(table: &mut ThreadTable, params: Params, tid: i64) {
     table.thread_or_unknown(caller, false);
     become_valid(table, params);
     let flags = CloneFlags::of(params);
-    let elsewhere = ["CLONE_NEWPID", "CLONE_PARENT", "CLONE_VFORK"].into_iter().any(|f| flags.has(f));
+    let elsewhere = flags.bits & (NEW_PIDNS | PARENT | VFORK) != 0;
     let vfork = matches!(params.event.code, code::SYSCALL_VFORK_20_X);
     let Some(process) = table.process(caller) else { return };
     if flags.in_pidns() || elsewhere || vfork || process.tid != process.vtid {
@@ -124,6 +128,7 @@ fn add(table: &mut ThreadTable, params: Params, ids: &Ids, parent: i64, inverted
         thread.fds = table.copy_fds(parent);
     }
     table.insert(thread);
+    table.match_container(ids.tid, params.list("cgroups"));
 }
 
 /// What the record says of the new thread, and what it has from its parent.
@@ -147,11 +152,10 @@ fn begun(table: &ThreadTable, params: Params, ids: &Ids, parent: i64) -> Process
     set(&mut new.gid, params.word("gid"));
     set(&mut new.fdlimit, params.signed("fdlimit"));
     new.pidns_start = table.boot_time;
-    if flags.in_pidns() || flags.has("CLONE_NEWPID") || ids.tid != ids.vtid {
+    if flags.in_pidns() || flags.bits & NEW_PIDNS != 0 || ids.tid != ids.vtid {
         let since_boot = params.number("pidns_init_start_ts").unwrap_or(0);
         new.pidns_start = table.boot_time.saturating_add(since_boot);
     }
-    match_container(&mut new, params.list("cgroups"));
     new
 }
 
@@ -167,13 +171,4 @@ fn image(params: Params, parent: Option<&Process>, main: Option<&Process>) -> Ar
         return Arc::clone(old);
     }
     Arc::new(Image { exe: exe.into(), args: args.into(), env: env.clone(), ..Image::clone(old) })
-}
-
-/// Finds the container in the cgroups, unless they are what they were.
-pub(super) fn match_container(process: &mut Process, cgroups: &[u8]) {
-    if items(cgroups).next().is_none() || *process.cgroups == *cgroups {
-        return;
-    }
-    process.cgroups = cgroups.into();
-    process.container = Container::of(cgroups).map(Arc::new);
 }

@@ -4,7 +4,7 @@ use saker_events::descriptor::FdType;
 #[allow(clippy::wildcard_imports, reason = "the table below names most codes that there are")]
 use saker_events::table::code::*;
 
-use super::{ThreadTable, clone, exec, exit, files, ids, sockets, users};
+use super::{ThreadTable, clone, containers, exec, exit, files, ids, sockets, users};
 use crate::params::Params;
 
 /// Whether an event tells of its own thread, or is not about it.
@@ -74,6 +74,7 @@ pub(super) fn apply(table: &mut ThreadTable, params: Params) {
         USER_DELETED_E => users::deleted(table, params),
         GROUP_ADDED_E => users::group_added(table, params),
         GROUP_DELETED_E => users::group_deleted(table, params),
+        CONTAINER_JSON_E | CONTAINER_JSON_2_E | ASYNCEVENT_E => containers::told(table, params),
         _ => {}
     }
 }

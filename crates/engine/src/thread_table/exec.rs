@@ -8,7 +8,7 @@ use saker_events::{
     table::code,
 };
 
-use super::{Thread, ThreadTable, clone::match_container};
+use super::{Thread, ThreadTable};
 use crate::params::{Params, set, set_text};
 
 /// `execve` and `execveat` that succeeded.
@@ -18,14 +18,20 @@ pub(super) fn ran(table: &mut ThreadTable, params: Params) {
     }
     let tid = params.event.tid;
     let exepath = exepath(table, params);
+    let version = table.next_version();
     let Some(thread) = table.threads.get_mut(&tid) else { return };
-    let valid = thread.is_valid();
+    thread.version = version;
+    let (valid, parent) = (thread.is_valid(), !thread.children.is_empty());
     set(&mut thread.process.pid, params.signed("pid"));
     if !valid {
         identify(thread, params);
     }
     update(&mut thread.process, params, exepath);
     thread.ended = false;
+    if parent || table.groups.get(&tid).is_none_or(|group| group.threads.len() != 1) {
+        table.note_change();
+    }
+    table.match_container(tid, params.list("cgroups"));
     table.join_again(tid, valid);
     table.retain_fds(tid, |_, fd| !fd.close_on_exec);
     drop_siblings(table, tid);
@@ -54,7 +60,6 @@ fn update(process: &mut Process, params: Params, exepath: Vec<u8>) {
     if let [Some(inheritable), Some(permitted), Some(effective)] = caps {
         process.caps = Capabilities { inheritable, permitted, effective };
     }
-    match_container(process, params.list("cgroups"));
 }
 
 /// What the record leaves out stays as it was.
@@ -73,6 +78,7 @@ fn image(old: &Image, params: Params, exepath: Vec<u8>) -> Image {
         ino: kept("exe_ino", old.ino),
         ctime: kept("exe_ino_ctime", old.ctime),
         mtime: kept("exe_ino_mtime", old.mtime),
+        ..Image::default()
     }
 }
 

@@ -14,26 +14,82 @@ pub(super) struct KeptFd {
     pub close_on_exec: bool,
 }
 
+/// Descriptors with lower numbers have places of their own.
+const LOW: usize = 64;
+
 /// Descriptors by their numbers.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Fds(FxHashMap<i64, KeptFd>);
+pub(super) struct Fds {
+    low: Vec<Option<KeptFd>>,
+    high: FxHashMap<i64, KeptFd>,
+    len: usize,
+}
 
 impl Fds {
     pub(super) fn get(&self, number: i64) -> Option<&KeptFd> {
-        self.0.get(&number)
+        match low(number) {
+            Some(at) => self.low.get(at)?.as_ref(),
+            None => self.high.get(&number),
+        }
     }
 
     pub(super) fn get_mut(&mut self, number: i64) -> Option<&mut KeptFd> {
-        self.0.get_mut(&number)
+        match low(number) {
+            Some(at) => self.low.get_mut(at)?.as_mut(),
+            None => self.high.get_mut(&number),
+        }
+    }
+
+    /// Returns whether there was none.
+    fn insert(&mut self, number: i64, fd: KeptFd) -> bool {
+        let old = match low(number) {
+            Some(at) => {
+                if at >= self.low.len() {
+                    self.low.resize(at.saturating_add(1), None);
+                }
+                self.low.get_mut(at).and_then(|slot| slot.replace(fd))
+            }
+            None => self.high.insert(number, fd),
+        };
+        self.len = self.len.saturating_add(usize::from(old.is_none()));
+        old.is_none()
+    }
+
+    fn remove(&mut self, number: i64) -> bool {
+        let old = match low(number) {
+            Some(at) => self.low.get_mut(at).and_then(Option::take),
+            None => self.high.remove(&number),
+        };
+        self.len = self.len.saturating_sub(usize::from(old.is_some()));
+        old.is_some()
+    }
+
+    fn retain(&mut self, keep: impl Fn(i64, &KeptFd) -> bool) {
+        for (number, slot) in (0..).zip(&mut self.low) {
+            if slot.as_ref().is_some_and(|fd| !keep(number, fd)) {
+                *slot = None;
+            }
+        }
+        self.high.retain(|number, fd| keep(*number, fd));
+        self.len = self.low.iter().flatten().count().saturating_add(self.high.len());
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = (i64, &mut KeptFd)> {
+        let low = (0..).zip(&mut self.low).filter_map(|(number, slot)| Some((number, slot.as_mut()?)));
+        low.chain(self.high.iter_mut().map(|(number, fd)| (*number, fd)))
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = &KeptFd> {
-        self.0.values()
+        self.low.iter().flatten().chain(self.high.values())
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.len
     }
+}
+
+fn low(number: i64) -> Option<usize> {
+    usize::try_from(number).ok().filter(|at| *at < LOW)
 }
 
 impl ThreadTable {
@@ -58,13 +114,13 @@ impl ThreadTable {
         let Some(holder) = self.holder(tid) else { return };
         let full = self.fds >= MAX_FDS;
         let Some(thread) = self.threads.get_mut(&holder) else { return };
-        let known = thread.fds.0.contains_key(&number);
-        if !known && (full || thread.fds.len() >= MAX_FDS_OF_PROCESS) {
+        let full = full || thread.fds.len() >= MAX_FDS_OF_PROCESS;
+        if full && thread.fds.get(number).is_none() {
             self.counters.refused_fds = self.counters.refused_fds.saturating_add(1);
             return;
         }
-        thread.fds.0.insert(number, fd);
-        self.fds = self.fds.saturating_add(usize::from(!known));
+        let new = thread.fds.insert(number, fd);
+        self.fds = self.fds.saturating_add(usize::from(new));
     }
 
     /// Adds a descriptor that the event at hand made.
@@ -84,23 +140,23 @@ impl ThreadTable {
 
     pub(super) fn remove_fd(&mut self, tid: i64, number: i64) {
         let holder = self.holder(tid).and_then(|holder| self.threads.get_mut(&holder));
-        let removed = holder.and_then(|thread| thread.fds.0.remove(&number));
-        self.fds = self.fds.saturating_sub(usize::from(removed.is_some()));
+        let removed = holder.is_some_and(|thread| thread.fds.remove(number));
+        self.fds = self.fds.saturating_sub(usize::from(removed));
     }
 
     /// Keeps only some descriptors of the thread's process.
     pub(super) fn retain_fds(&mut self, tid: i64, keep: impl Fn(i64, &KeptFd) -> bool) {
         let Some(thread) = self.holder(tid).and_then(|holder| self.threads.get_mut(&holder)) else { return };
         let before = thread.fds.len();
-        thread.fds.0.retain(|number, fd| keep(*number, fd));
+        thread.fds.retain(keep);
         self.fds = self.fds.saturating_sub(before.saturating_sub(thread.fds.len()));
     }
 
     /// Marks descriptors that are not for the next program.
     pub(super) fn close_on_exec(&mut self, tid: i64, range: &RangeInclusive<i64>) {
         let Some(thread) = self.holder(tid).and_then(|holder| self.threads.get_mut(&holder)) else { return };
-        for (number, fd) in &mut thread.fds.0 {
-            fd.close_on_exec |= range.contains(number);
+        for (number, fd) in thread.fds.iter_mut() {
+            fd.close_on_exec |= range.contains(&number);
         }
     }
 

@@ -81,11 +81,11 @@ pub(super) fn opened(table: &mut ThreadTable, params: Params) {
         let dirfd = at.dirfd.map_or(Some(AT_FDCWD), |at| params.signed_at(at));
         (params.text_at(at.name), told, dirfd.unwrap_or(-1))
     };
-    let name = path::join(&table.base_of(tid, dirfd, raw), raw).into();
+    let name: Arc<[u8]> = path::join(&table.base_of(tid, dirfd, raw), raw).into();
     let file = Descriptor {
         kind: if flags & O_DIRECTORY == 0 { FdType::File } else { FdType::Directory },
+        raw: if *name == *raw { Arc::clone(&name) } else { raw.into() },
         name,
-        raw: raw.into(),
         flags,
         dev: params.at(at.dev).and_then(|dev| u32::try_from(dev).ok()).unwrap_or(0),
         ino: params.at(at.ino).unwrap_or(0),
@@ -167,11 +167,13 @@ fn copy(table: &mut ThreadTable, params: Params, close_on_exec: bool) {
 
 /// `fcntl`.
 pub(super) fn controlled(table: &mut ThreadTable, params: Params) {
+    const DUP: u64 = symbol_value(FCNTL_COMMANDS, "F_DUPFD");
+    const DUP_CLOEXEC: u64 = symbol_value(FCNTL_COMMANDS, "F_DUPFD_CLOEXEC");
+    const SET: u64 = symbol_value(FCNTL_COMMANDS, "F_SETFD");
     let command = params.at(2).unwrap_or(0);
-    let is = |name| command == symbol_value(FCNTL_COMMANDS, name);
-    if is("F_DUPFD") || is("F_DUPFD_CLOEXEC") {
-        copy(table, params, is("F_DUPFD_CLOEXEC"));
-    } else if is("F_SETFD") && params.signed_at(0).is_some_and(|res| res >= 0) {
+    if matches!(command, DUP | DUP_CLOEXEC) {
+        copy(table, params, command == DUP_CLOEXEC);
+    } else if command == SET && params.signed_at(0).is_some_and(|res| res >= 0) {
         let close = params.at(3).unwrap_or(0) & 1 != 0;
         let fd = params.signed_at(1).and_then(|fd| table.fd_mut(params.event.tid, fd));
         if let Some(fd) = fd {

@@ -14,7 +14,7 @@ use saker_events::{
     users::User,
 };
 
-use super::{Thread, ThreadTable, clone::match_container, fds::KeptFd, files::O_CLOEXEC, key};
+use super::{Thread, ThreadTable, fds::KeptFd, files::O_CLOEXEC, key};
 
 /// Bit of a listed thread's flags: it lives in a pid namespace of its own.
 const IN_PIDNS: u32 = 1 << 29;
@@ -32,6 +32,7 @@ impl ThreadTable {
 
     /// Users and groups of the host.
     pub fn set_users(&mut self, list: UserList) {
+        self.note_change();
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         for user in list.users {
             let (name, home, shell) = (text(user.name), text(user.home), text(user.shell));
@@ -45,18 +46,18 @@ impl ThreadTable {
     /// The threads that ran. Who started whom counts when all of them are known.
     pub fn set_processes(&mut self, list: Vec<ListedProcess>) {
         let parents: Vec<(i64, i64)> = list.iter().map(|p| (p.tid, p.ptid)).collect();
-        for listed in list {
-            self.charge(
-                listed.args.len().saturating_add(listed.env.len()).saturating_add(listed.cgroups.len()),
-            );
+        for mut listed in list.into_iter().filter(|listed| listed.tid >= 0) {
+            let (tid, cgroups) = (listed.tid, std::mem::take(&mut listed.cgroups));
+            self.charge(listed.args.len().saturating_add(listed.env.len()).saturating_add(cgroups.len()));
             self.insert(Thread::new(process(listed)));
+            self.match_container(tid, &cgroups);
         }
         for (tid, ptid) in parents {
             if let Some(process) = self.process_mut(tid) {
                 process.ptid = ptid;
             }
         }
-        let tids: Vec<i64> = self.threads.keys().copied().collect();
+        let tids: Vec<i64> = self.threads.ids().collect();
         for tid in tids {
             self.join(tid);
         }
@@ -130,7 +131,6 @@ fn process(listed: ListedProcess) -> Process {
         permitted: listed.cap_permitted,
         effective: listed.cap_effective,
     };
-    match_container(&mut process, &listed.cgroups);
     if process.is_main() {
         process.cwd = with_slash(listed.cwd).into();
     }
@@ -144,6 +144,7 @@ fn process(listed: ListedProcess) -> Process {
         ino: listed.exe_ino,
         ctime: listed.exe_ino_ctime,
         mtime: listed.exe_ino_mtime,
+        ..Image::default()
     });
     process
 }

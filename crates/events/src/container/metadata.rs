@@ -101,9 +101,14 @@ impl Labels {
         self.0.get(at).map(|(_, value)| value.as_str())
     }
 
+    /// By name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// `key:value`, with commas.
     pub fn text(&self) -> String {
-        self.0.iter().map(|(name, value)| format!("{name}:{value}")).collect::<Vec<_>>().join(",")
+        self.iter().map(|(name, value)| format!("{name}:{value}")).collect::<Vec<_>>().join(",")
     }
 
     /// Whether there are none.

@@ -1,7 +1,10 @@
 //! `fd.*`: the file descriptor that the event makes or uses.
 
-use super::prelude::*;
 use std::net::{IpAddr, SocketAddr};
+
+use saker_rules::spare;
+
+use super::prelude::*;
 
 use crate::{
     descriptor::{End, Layer, Socket},
@@ -16,12 +19,12 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("fd.name", CharBuf, SYSCALL, S(|r, _| text(r.fd()?.name.as_deref()?)), "Full path of a file; both ends of a connection"),
     row("fd.directory", CharBuf, SYSCALL, S(|r, _| text(r.fd()?.directory()?)), "Directory of a file"),
     row("fd.filename", CharBuf, SYSCALL, S(|r, _| text(r.fd()?.filename()?)), "Name of a file without its directory"),
-    row("fd.ip", FieldType::IpAddr, SYSCALL, S(|r, _| both(r, |s| [s.source.ip(), s.destination.ip()].map(Value::Ip))), "Address of either end").quantifier(Endpoints).flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER),
+    row("fd.ip", FieldType::IpAddr, SYSCALL, S(|r, _| both(r, |s| [s.source.ip(), s.destination.ip()].map(Value::Ip))), "Address of either end").quantifier(Endpoints).flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER | COSTLY),
     row("fd.cip", FieldType::IpAddr, SYSCALL, S(|r, _| ip(r.fd()?.client()?)), "Address of the client"),
     row("fd.sip", FieldType::IpAddr, SYSCALL, S(|r, _| ip(r.fd()?.server()?)), "Address of the server"),
     row("fd.lip", FieldType::IpAddr, SYSCALL, S(|r, _| ip(local(r)?)), "Address of this machine's end"),
     row("fd.rip", FieldType::IpAddr, SYSCALL, S(|r, _| ip(remote(r)?)), "Address of the other end"),
-    row("fd.port", Port, SYSCALL, S(|r, _| both(r, |s| [s.source.port(), s.destination.port()].map(|p| Value::Uint(p.into())))), "Port of either end").quantifier(Endpoints).flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER),
+    row("fd.port", Port, SYSCALL, S(|r, _| both(r, |s| [s.source.port(), s.destination.port()].map(|p| Value::Uint(p.into())))), "Port of either end").quantifier(Endpoints).flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER | COSTLY),
     row("fd.cport", Port, SYSCALL, S(|r, _| port(r.fd()?.client()?)), "Port of the client"),
     row("fd.sport", Port, SYSCALL, S(|r, _| port(r.fd()?.server()?)), "Port of the server"),
     row("fd.lport", Port, SYSCALL, S(|r, _| port(local(r)?)), "Port of this machine's end"),
@@ -29,15 +32,15 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("fd.l4proto", CharBuf, SYSCALL, S(|r, _| text(known(r)?.protocol.name())), "Transport protocol: `tcp`, `udp`, `icmp` or `raw`"),
     row("fd.sockfamily", CharBuf, SYSCALL, S(|r, _| text(r.fd()?.family()?)), "Socket family: `ip` or `unix`"),
     row("fd.is_server", Bool, SYSCALL, S(|r, _| boolean(is_server(r)?)), "Whether the process is the server of the connection"),
-    row("fd.uid", CharBuf, SYSCALL, S(uid), "Thread id and number, as one text"),
-    row("fd.containername", CharBuf, SYSCALL, S(|r, _| in_container(r, r.fd()?.name.as_deref()?)), "Container id and `fd.name`, with a colon between them"),
-    row("fd.containerdirectory", CharBuf, SYSCALL, S(|r, _| in_container(r, r.fd()?.directory()?)), "Container id and `fd.directory`, with a colon between them"),
-    row("fd.proto", Port, SYSCALL, S(|r, _| both(r, |s| [s.source.port(), s.destination.port()].map(|p| Value::Uint(p.into())))), "Service name of either port").quantifier(Endpoints).flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER),
-    row("fd.cproto", CharBuf, SYSCALL, S(|r, _| service(r.fd()?.client()?)), "Service name of the client's port"),
-    row("fd.sproto", CharBuf, SYSCALL, S(|r, _| service(r.fd()?.server()?)), "Service name of the server's port"),
-    row("fd.lproto", CharBuf, SYSCALL, S(|r, _| service(local(r)?)), "Service name of the local port"),
-    row("fd.rproto", CharBuf, SYSCALL, S(|r, _| service(remote(r)?)), "Service name of the remote port"),
-    row("fd.net", IpNet, SYSCALL, S(|r, _| both(r, |s| [s.source.ip(), s.destination.ip()].map(Value::Ip))), "Network of either end").quantifier(Endpoints).flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER),
+    row("fd.uid", CharBuf, SYSCALL, S(uid), "Thread id and number, as one text").flags(COSTLY),
+    row("fd.containername", CharBuf, SYSCALL, S(|r, _| in_container(r, r.fd()?.name.as_deref()?)), "Container id and `fd.name`, with a colon between them").flags(COSTLY),
+    row("fd.containerdirectory", CharBuf, SYSCALL, S(|r, _| in_container(r, r.fd()?.directory()?)), "Container id and `fd.directory`, with a colon between them").flags(COSTLY),
+    row("fd.proto", Port, SYSCALL, S(|r, _| both(r, |s| [s.source.port(), s.destination.port()].map(|p| Value::Uint(p.into())))), "Service name of either port").quantifier(Endpoints).flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER | COSTLY),
+    row("fd.cproto", CharBuf, SYSCALL, S(|r, _| service(r.fd()?.client()?)), "Service name of the client's port").flags(COSTLY),
+    row("fd.sproto", CharBuf, SYSCALL, S(|r, _| service(r.fd()?.server()?)), "Service name of the server's port").flags(COSTLY),
+    row("fd.lproto", CharBuf, SYSCALL, S(|r, _| service(local(r)?)), "Service name of the local port").flags(COSTLY),
+    row("fd.rproto", CharBuf, SYSCALL, S(|r, _| service(remote(r)?)), "Service name of the remote port").flags(COSTLY),
+    row("fd.net", IpNet, SYSCALL, S(|r, _| both(r, |s| [s.source.ip(), s.destination.ip()].map(Value::Ip))), "Network of either end").quantifier(Endpoints).flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER | COSTLY),
     row("fd.cnet", IpNet, SYSCALL, S(|r, _| ip(r.fd()?.client()?)), "Network of the client").flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER),
     row("fd.snet", IpNet, SYSCALL, S(|r, _| ip(r.fd()?.server()?)), "Network of the server").flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER),
     row("fd.lnet", IpNet, SYSCALL, S(|r, _| ip(local(r)?)), "Network of this machine's end").flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER),
@@ -52,7 +55,7 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("fd.dev.major", Int32, SYSCALL, S(|r, _| int((known(r)?.dev >> 8 & 0xfff).into())), "Major number of the device that holds the file"),
     row("fd.dev.minor", Int32, SYSCALL, S(|r, _| int(minor(known(r)?.dev).into())), "Minor number of the device that holds the file"),
     row("fd.ino", Int64, SYSCALL, S(|r, _| int(known(r)?.ino.cast_signed())), "Inode of the file"),
-    row("fd.nameraw", CharBuf, SYSCALL, S(|r, _| owned(r.fd()?.name_raw())), "Path of a file as the caller gave it"),
+    row("fd.nameraw", CharBuf, SYSCALL, S(|r, _| Some(Value::Text(r.fd()?.name_raw()))), "Path of a file as the caller gave it"),
     row("fd.types", CharBuf, SYSCALL, NONE, "Types of all open file descriptors, or of one").list().takes(Index).flags(NO_RHS),
     row("fd.is_upper_layer", Bool, SYSCALL, S(|r, _| boolean(known(r)?.layer == Some(Layer::Upper))), "Whether the file is in the writable layer of an overlay"),
     row("fd.is_lower_layer", Bool, SYSCALL, S(|r, _| boolean(known(r)?.layer == Some(Layer::Lower))), "Whether the file is in a read-only layer of an overlay"),
@@ -64,7 +67,9 @@ fn known<'r, 'e>(r: &'r SyscallRecord<'e>) -> Option<&'r Fd<'e>> {
 }
 
 fn both<'a>(r: &'a SyscallRecord<'_>, ends: fn(&Socket) -> [Value<'a>; 2]) -> Option<Value<'a>> {
-    Some(Value::List(ends(r.socket()?).into()))
+    let mut list = spare::list();
+    list.extend(ends(r.socket()?));
+    Some(Value::List(list))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "getters give an Option")]

@@ -4,12 +4,13 @@
 
 pub(super) use saker_rules::{
     schema::{
-        ArgKind::{Index, IndexOrKey, Key},
+        ArgKind::{Index, IndexOrKey, Key, Parameter},
         FieldArg,
         Quantifier::{Any, Endpoints},
         SourceMask,
         field_flags::{
-            DEPRECATED, DOTTED_ARG, FILTER_ONLY, HIDDEN, NO_RHS, NO_TRANSFORMER, SUGGESTED, UNAVAILABLE,
+            COSTLY, DEPRECATED, DOTTED_ARG, FILTER_ONLY, HIDDEN, NO_RHS, NO_TRANSFORMER, SUGGESTED,
+            UNAVAILABLE,
         },
     },
     value::{
@@ -23,7 +24,7 @@ pub(super) use saker_rules::{
 
 pub(super) use super::{
     FieldRow,
-    Getter::{Header as H, Metadata as M, Syscall as S, Unavailable as NONE},
+    Getter::{Header as H, Metadata as M, Process as P, Syscall as S, Unavailable as NONE},
     K8S_AUDIT, SYSCALL, row,
 };
 use crate::container::Labels;

@@ -8,18 +8,18 @@ use crate::{
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[FieldRow] = &[
-    row("thread.cap_permitted", CharBuf, SYSCALL, S(|r, _| capabilities(r.process()?.caps.permitted)), "Capabilities it may use"),
-    row("thread.cap_inheritable", CharBuf, SYSCALL, S(|r, _| capabilities(r.process()?.caps.inheritable)), "Capabilities that programs it runs may keep"),
-    row("thread.cap_effective", CharBuf, SYSCALL, S(|r, _| capabilities(r.process()?.caps.effective)), "Capabilities in force"),
+    row("thread.cap_permitted", CharBuf, SYSCALL, P(|r, _| capabilities(r.process()?.caps.permitted)), "Capabilities it may use").flags(COSTLY),
+    row("thread.cap_inheritable", CharBuf, SYSCALL, P(|r, _| capabilities(r.process()?.caps.inheritable)), "Capabilities that programs it runs may keep").flags(COSTLY),
+    row("thread.cap_effective", CharBuf, SYSCALL, P(|r, _| capabilities(r.process()?.caps.effective)), "Capabilities in force").flags(COSTLY),
     row("thread.pfmajor", Uint64, SYSCALL, S(|r, _| uint(r.process()?.memory.faults_major)), "Page faults that read a disk, at its last fork or exec"),
     row("thread.pfminor", Uint64, SYSCALL, S(|r, _| uint(r.process()?.memory.faults_minor)), "Page faults served from memory, at its last fork or exec"),
     row("thread.tid", Int64, SYSCALL, S(|r, _| int(r.event.tid)), "Thread id"),
     row("thread.ismain", Bool, SYSCALL, S(|r, _| boolean(r.is_main_thread()?)), "Whether it is the first thread of its process"),
     row("thread.vtid", Int64, SYSCALL, S(vtid), "Thread id inside its pid namespace"),
-    row("thread.nametid", CharBuf, SYSCALL, S(nametid), "The process's name followed by the thread id").flags(HIDDEN),
+    row("thread.nametid", CharBuf, SYSCALL, S(nametid), "The process's name followed by the thread id").flags(HIDDEN | COSTLY),
     row("thread.exectime", RelTime, SYSCALL, S(|_, _| uint(0)), "Always 0: nobody measures slices of CPU time any more").flags(UNAVAILABLE),
     row("thread.totexectime", RelTime, SYSCALL, S(|r, _| r.process().and_then(|_| uint(0))), "Always 0: nobody measures slices of CPU time any more").flags(UNAVAILABLE),
-    row("thread.cgroups", CharBuf, SYSCALL, S(cgroups), "Its control groups as `subsystem=path`"),
+    row("thread.cgroups", CharBuf, SYSCALL, S(cgroups), "Its control groups as `subsystem=path`").flags(COSTLY),
     row("thread.cgroup", CharBuf, SYSCALL, S(cgroup), "Its control group in one subsystem").needs(Key).flags(DOTTED_ARG),
     row("thread.cpu", Double, SYSCALL, S(cpu), "Always 0: nobody measures shares of a CPU any more").flags(UNAVAILABLE),
     row("thread.cpu.user", Double, SYSCALL, S(cpu), "Always 0: nobody measures shares of a CPU any more").flags(UNAVAILABLE),

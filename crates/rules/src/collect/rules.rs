@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use saker_alert::Priority;
 
 use crate::{
-    collect::{Collection, Replaced, no_such, refuse},
+    collect::{Collection, Replaced, may_change, may_define, no_such, refuse},
     diagnostic::{Code, Diagnostic},
     document::{
         Decoded,
@@ -54,7 +54,9 @@ impl Collection {
     }
 
     fn define_rule(&mut self, mut rule: Definition, warnings: &mut Vec<Diagnostic>) -> Decoded<()> {
-        if self.rules.get(&rule.name).is_some_and(|previous| previous.source != rule.source) {
+        may_define(&self.rules, "rule", &rule.name, &rule.place, |rule| &rule.place)?;
+        let previous = self.rules.get(rule.place.owner(), &rule.name);
+        if previous.is_some_and(|previous| previous.source != rule.source) {
             return Err(other_source(&rule.place));
         }
         let source_id = self.schema.find_source(&rule.source);
@@ -66,13 +68,14 @@ impl Collection {
         }
         let (name, place) = (rule.name.clone(), rule.place.clone());
         let rule = Rule::new(rule, source_id);
-        let before = self.rules.define(&name, rule, &mut self.clock, place.source());
+        let before = self.rules.define(&name, rule, &mut self.clock, &place);
         self.note(before.map(|rule| Replaced::new("rule", &name, &rule.place, &place)));
         Ok(())
     }
 
     fn enable_rule(&mut self, name: &str, enabled: bool, place: &Place) -> Decoded<()> {
-        let Some(rule) = self.rules.change(name, &self.clock, place.source()) else {
+        may_change(&self.rules, "rule", name, place, |rule| &rule.place)?;
+        let Some(rule) = self.rules.change(name, &self.clock, place) else {
             let message = "Rule has 'enabled' key but no rule by that name already exists";
             return Err(no_such(place, message, name, &self.rules));
         };
@@ -85,8 +88,9 @@ impl Collection {
             "Rule uses 'append' or 'override.<key>: append' but no rule by that name already exists";
         let rule = self
             .rules
-            .get(&update.name)
+            .visible(update.place.owner(), &update.name)
             .ok_or_else(|| no_such(&update.place, message, &update.name, &self.rules))?;
+        may_change(&self.rules, "rule", &update.name, &update.place, |rule| &rule.place)?;
         if update.is_empty() {
             let message = "Appended rule must have exceptions or condition property";
             return Err(refuse(&update.place, message));
@@ -96,7 +100,7 @@ impl Collection {
             exceptions::check_append(exception, &rule.exceptions, rule.source_id, &self.schema)?;
         }
         self.clock.tick();
-        if let Some(rule) = self.rules.change(&update.name, &self.clock, update.place.source()) {
+        if let Some(rule) = self.rules.change(&update.name, &self.clock, &update.place) {
             rule.append(update);
         }
         Ok(())
@@ -107,14 +111,15 @@ impl Collection {
             "An 'override.<key>: replace' to a rule was requested but no rule by that name already exists";
         let rule = self
             .rules
-            .get(&update.name)
+            .visible(update.place.owner(), &update.name)
             .ok_or_else(|| no_such(&update.place, message, &update.name, &self.rules))?;
+        may_change(&self.rules, "rule", &update.name, &update.place, |rule| &rule.place)?;
         check_source(rule, &update)?;
         for exception in update.exceptions.iter_mut().flatten() {
             exceptions::check(exception, rule.source_id, &self.schema)?;
         }
         self.clock.tick();
-        if let Some(rule) = self.rules.change(&update.name, &self.clock, update.place.source()) {
+        if let Some(rule) = self.rules.change(&update.name, &self.clock, &update.place) {
             rule.replace(update);
         }
         Ok(())

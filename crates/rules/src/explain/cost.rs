@@ -47,7 +47,7 @@ struct Row {
     applies: fn(&Check, &[FieldSpec]) -> bool,
 }
 
-static ROWS: [Row; 8] = [
+static ROWS: [Row; 9] = [
     Row {
         level: Level::High,
         reason: "a regular expression reads the whole value; startswith, endswith, contains and glob are cheaper",
@@ -59,6 +59,14 @@ static ROWS: [Row; 8] = [
                  put it behind the comparisons that fail most often",
         applies: |check, fields| {
             check.op != Op::Exists && fields.iter().any(|f| f.quantifier == Quantifier::Any)
+        },
+    },
+    Row {
+        level: Level::Costly,
+        reason: "the value is put together for each event that gets this far; the comparisons of other fields are \
+                 tried first",
+        applies: |_, fields| {
+            fields.iter().any(|f| f.has(field_flags::COSTLY) && f.quantifier == Quantifier::One)
         },
     },
     Row {

@@ -56,7 +56,7 @@ impl<'a> Sketch<'a> {
     pub(super) fn of(compiled: &'a CompiledRule, schema: &Schema) -> Self {
         let mut sketch = Self {
             name: &compiled.rule.name,
-            runs: compiled.rule.enabled,
+            runs: compiled.rule.enabled && !compiled.is_shadow(),
             source: compiled.source,
             types: compiled.condition.event_types(),
             conjuncts: BTreeSet::new(),
@@ -117,9 +117,8 @@ fn is_single_text(check: &Check, source: SourceId, schema: &Schema) -> bool {
     spec.is_some_and(|f| f.ty == FieldType::CharBuf && !f.list && f.quantifier == Quantifier::One)
 }
 
-/// The rules that share events with the one of this name; certain relations first, then in their order.
-pub(super) fn overlaps(name: &str, sketches: &[Sketch<'_>]) -> Vec<Overlap> {
-    let Some(at) = sketches.iter().position(|sketch| sketch.name == name) else { return Vec::new() };
+/// The rules that share events with the one at this position; certain relations first, then in their order.
+pub(super) fn overlaps(at: usize, sketches: &[Sketch<'_>]) -> Vec<Overlap> {
     let Some(this) = sketches.get(at).filter(|sketch| sketch.runs) else { return Vec::new() };
     let others = sketches
         .iter()

@@ -3,12 +3,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
     append_output::{AppendOutput, extra_fields, extra_text},
     ast::{Body, Expr},
-    collect::{Collection, Entry, Macro, Rule},
+    collect::{Collection, Entry, Macro, Rule, refuse},
     compile::{Condition, Parts, too_many_event_types},
     diagnostic::{Code, Diagnostic, TextError, TextWarning},
     document::Decoded,
@@ -80,17 +80,18 @@ struct Build<'a> {
 /// A list for which there is no room is kept, but incomplete: who names it is refused.
 fn lists(collection: &Collection, files: usize) -> Vec<CompiledList> {
     let mut budget = Budget::new(MAX_LIST_ITEMS, files);
-    let mut used = FxHashMap::default();
+    let mut used = FxHashSet::default();
     let mut lists = Vec::with_capacity(collection.lists.entries().len());
     for entry in collection.lists.entries() {
         let Some(list) = entry.current() else { continue };
         let room = budget.left(list.place.source());
         let mut items = Vec::with_capacity(list.items.len());
         for item in &list.items {
-            let inner = collection.lists.entry(item).filter(|inner| inner.index < entry.visibility);
+            let inner = collection.lists.entry(list.place.owner(), item);
+            let inner = inner.filter(|inner| inner.index < entry.visibility);
             match inner.and_then(Entry::current) {
                 Some(inner) => {
-                    used.insert(inner.name.clone(), true);
+                    used.insert((inner.place.owner().map(str::to_owned), inner.name.clone()));
                     items.extend(inner.items.iter().take(room).cloned());
                 }
                 None => items.push(item.clone()),
@@ -103,6 +104,7 @@ fn lists(collection: &Collection, files: usize) -> Vec<CompiledList> {
         budget.spend(list.place.source(), items.len());
         lists.push(CompiledList {
             name: list.name.clone(),
+            owner: list.place.owner().map(str::to_owned),
             raw: list.items.clone(),
             items,
             complete,
@@ -110,7 +112,7 @@ fn lists(collection: &Collection, files: usize) -> Vec<CompiledList> {
         });
     }
     for list in &mut lists {
-        list.used = used.contains_key(&list.name);
+        list.used = used.contains(&(list.owner.clone(), list.name.clone()));
     }
     lists
 }
@@ -154,7 +156,7 @@ impl Build<'_> {
                 self.newest(&entry.versions, |build, object| build.parsed(&object.condition, &object.place))?;
             let tree = newest.as_ref().map(|(_, parsed)| Arc::clone(&parsed.tree));
             if let Some(object) = entry.current() {
-                self.macros.push(&object.name, entry.index, tree);
+                self.macros.push(object.place.owner(), &object.name, entry.index, tree);
             }
             parsed.push(newest);
         }
@@ -179,7 +181,7 @@ impl Build<'_> {
                 self.log.fail(error)?;
                 let older = entry.versions.get(..version).unwrap_or_default();
                 if let Some(object) = entry.current() {
-                    self.macros.set(&object.name, None);
+                    self.macros.set(object.place.owner(), &object.name, None);
                 }
                 self.newest(older, |build, object| {
                     let parsed = build.parsed(&object.condition, &object.place)?;
@@ -191,14 +193,15 @@ impl Build<'_> {
             return Ok(None);
         };
         let body = Arc::new(body);
-        self.macros.set(&object.name, Some(Arc::clone(&body)));
+        self.macros.set(object.place.owner(), &object.name, Some(Arc::clone(&body)));
         Ok(Some(CompiledMacro { name: object.name.clone(), condition: object.condition.text.clone(), body }))
     }
 
     /// Puts the items of lists in the places of their names, list by list in the order of their definition.
-    fn expanded(&mut self, condition: Written) -> Decoded<Expanded> {
+    fn expanded(&mut self, condition: Written, owner: Option<&str>) -> Decoded<Expanded> {
         let mut expanded = Expanded::new(condition);
-        let mut named: BTreeSet<usize> = expanded.words().flat_map(|word| self.lists_of(word)).collect();
+        let mut named: BTreeSet<usize> =
+            expanded.words().flat_map(|word| self.lists_of(word, owner)).collect();
         while let Some(at) = named.pop_first() {
             let Some(list) = self.lists.get_mut(at) else { continue };
             if !list.complete && expanded.names(&list.name) {
@@ -211,19 +214,25 @@ impl Build<'_> {
                 Err(error) => return Err(expanded.diagnostic(Code::LoadErrCompileCondition, error)),
             }
             let items = self.lists.get(at).into_iter().flat_map(|list| &list.items);
-            let words = items.flat_map(|item| words(item)).flat_map(|word| self.lists_of(word));
+            let words = items.flat_map(|item| words(item)).flat_map(|word| self.lists_of(word, owner));
             named.extend(words.filter(|inner| *inner > at));
         }
         Ok(expanded)
     }
 
-    /// The lists whose names begin with a word.
-    fn lists_of(&self, word: &str) -> impl Iterator<Item = usize> + use<'_> {
-        self.by_word.get(word).into_iter().flatten().copied()
+    /// The lists whose names begin with a word, as far as the owner sees them.
+    fn lists_of<'s>(&'s self, word: &str, owner: Option<&'s str>) -> impl Iterator<Item = usize> + use<'s> {
+        self.by_word.get(word).into_iter().flatten().copied().filter(move |at| self.sees(owner, *at))
+    }
+
+    fn sees(&self, owner: Option<&str>, list: usize) -> bool {
+        let Some(list) = self.lists.get(list) else { return false };
+        let hidden = || owner.is_some() && self.collection.lists.get(owner, &list.name).is_some();
+        list.owner.as_deref() == owner || (list.owner.is_none() && !hidden())
     }
 
     fn parsed(&mut self, condition: &Written, place: &Place) -> Decoded<Parsed> {
-        let text = self.expanded(condition.clone())?;
+        let text = self.expanded(condition.clone(), place.owner())?;
         match parse(&text.text, MAX_DEPTH) {
             Ok(tree) => Ok(Parsed { text, tree: Arc::new(tree), file: Arc::clone(place.source()) }),
             Err(error) => Err(text.diagnostic(Code::LoadErrCompileCondition, error)),
@@ -231,7 +240,8 @@ impl Build<'_> {
     }
 
     fn resolved(&mut self, parsed: &Parsed, visibility: usize) -> Decoded<Body> {
-        let resolved = self.macros.resolve(&parsed.tree, visibility, self.nodes.left(&parsed.file));
+        let owner = parsed.file.binding.as_ref().and_then(|binding| binding.owner.as_deref());
+        let resolved = self.macros.resolve(&parsed.tree, owner, visibility, self.nodes.left(&parsed.file));
         let resolved = resolved.map_err(|error| parsed.text.diagnostic(Code::LoadErrValidate, error))?;
         self.nodes.spend(&parsed.file, resolved.own);
         Ok(resolved.body)
@@ -293,7 +303,8 @@ impl Build<'_> {
         source: SourceId,
     ) -> Decoded<Option<(Expr, Condition)>> {
         let parsed = self.parsed(condition, &rule.place)?;
-        let body = self.resolved(&parsed, usize::MAX)?;
+        let mut body = self.resolved(&parsed, usize::MAX)?;
+        body.tree = bound(body.tree, rule)?;
         self.log.warnings.extend(body.warnings.iter().map(|warning| parsed.warning(warning)));
         let condition = match self.compiled(&parsed, &body.tree, source) {
             Ok(condition) => condition,
@@ -351,7 +362,7 @@ impl Build<'_> {
 
     fn warn_unused(&mut self) {
         for object in self.collection.macros.entries().iter().filter_map(Entry::current) {
-            if self.macros.is_unused(&object.name) {
+            if self.macros.is_unused(object.place.owner(), &object.name) {
                 let message = "Macro not referred to by any other rule/macro";
                 self.log.warnings.push(object.place.diagnostic(Code::LoadUnusedMacro, message));
             }
@@ -367,6 +378,24 @@ impl Build<'_> {
 fn appended<'o>(options: &'o LoadOptions, rule: &'o Rule) -> impl Iterator<Item = &'o AppendOutput> {
     let entries = options.append_output.iter();
     entries.filter(|entry| entry.r#match.covers(&rule.name, &rule.source, &rule.tags))
+}
+
+/// The condition of a rule behind what its file's binding demands.
+fn bound(tree: Expr, rule: &Rule) -> Decoded<Expr> {
+    let Some(binding) = rule.place.binding() else { return Ok(tree) };
+    let Some(demand) = binding.conditions.get(&rule.source) else {
+        let message =
+            format!("what the file is bound to is not known of events of the source {}", rule.source);
+        let mut error = refuse(&rule.place, message);
+        error.help = format!("put rules of the source {} into a file without it", rule.source);
+        return Err(error);
+    };
+    if demand.is_empty() {
+        return Ok(tree);
+    }
+    let demand =
+        parse(demand, MAX_DEPTH).map_err(|e| refuse(&rule.place, format!("binding: {}", e.message)))?;
+    Ok(Expr::And(vec![demand, tree]))
 }
 
 /// A condition as a tree, with the way back to the file.

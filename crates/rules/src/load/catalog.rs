@@ -29,6 +29,7 @@ pub(crate) struct Catalog {
 #[derive(Debug)]
 pub(crate) struct CompiledList {
     pub(crate) name: String,
+    pub(crate) owner: Option<String>,
     /// As written.
     pub(crate) raw: Vec<String>,
     /// With the items of other lists.
@@ -67,6 +68,10 @@ impl CompiledRule {
         Candidate { name: &self.rule.name, tags: &self.rule.tags, enabled: self.rule.enabled }
     }
 
+    pub(crate) fn is_shadow(&self) -> bool {
+        self.rule.place.binding().is_some_and(|binding| binding.shadow)
+    }
+
     /// For the rule set: only rules that run get into it.
     fn info(&self) -> RuleInfo {
         RuleInfo {
@@ -76,6 +81,8 @@ impl CompiledRule {
             source: self.source,
             tags: self.rule.tags.iter().cloned().collect(),
             enabled: true,
+            file: Arc::from(self.rule.place.source().name.as_str()),
+            shadow: self.is_shadow(),
         }
     }
 }
@@ -113,10 +120,12 @@ impl Catalog {
         readers
     }
 
-    /// The rules at these positions, in this order.
+    /// The rules at these positions, in this order; those in shadow behind the others.
     pub(super) fn rule_set(&self, order: &[usize], schema: &Arc<Schema>) -> Arc<RuleSet> {
         let mut builder = RuleSetBuilder::new(Arc::clone(schema));
-        for rule in order.iter().filter_map(|i| self.rules.get(*i)) {
+        let rules = || order.iter().filter_map(|i| self.rules.get(*i));
+        let (spoken, shadow) = (rules().filter(|r| !r.is_shadow()), rules().filter(|r| r.is_shadow()));
+        for rule in spoken.chain(shadow) {
             builder.add(rule.info(), &rule.condition, rule.template.clone(), rule.extra.clone());
         }
         Arc::new(builder.build())

@@ -14,6 +14,8 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Set {
     texts: FxHashSet<Vec<u8>>,
+    /// A bit for each length that a text has; what has another length need not be hashed.
+    lengths: u64,
     numbers: FxHashSet<i128>,
     addresses: FxHashSet<IpAddr>,
     /// Networks, booleans and the like: compared one by one.
@@ -25,7 +27,10 @@ impl Set {
         let mut set = Self::default();
         for literal in literals {
             match literal {
-                Literal::Text(text) => drop(set.texts.insert(text)),
+                Literal::Text(text) => {
+                    set.lengths |= length_bit(&text);
+                    set.texts.insert(text);
+                }
                 Literal::Number(n) => drop(set.numbers.insert(n)),
                 Literal::Ip(address) => drop(set.addresses.insert(address)),
                 other => set.others.push(other),
@@ -44,10 +49,15 @@ impl Set {
         let hashed = match value {
             Value::Ip(address) => self.addresses.contains(address),
             other => {
-                bytes(other).is_some_and(|b| self.texts.contains(b))
+                bytes(other).is_some_and(|b| self.lengths & length_bit(b) != 0 && self.texts.contains(b))
                     || number(other).is_some_and(|n| self.numbers.contains(&n))
             }
         };
         hashed || self.others.iter().any(|l| ops::equal(value, l))
     }
+}
+
+/// Long texts share a bit.
+fn length_bit(text: &[u8]) -> u64 {
+    1_u64.checked_shl(u32::try_from(text.len()).unwrap_or(u32::MAX)).unwrap_or(1 << 63)
 }

@@ -91,7 +91,7 @@ fn arg_rule(name: &str, text: &str) -> ArgRule {
     }
 }
 
-fn field_flags(name: &str, text: &str) -> u8 {
+fn field_flags(name: &str, text: &str) -> u16 {
     let table = [
         ("EPF_FILTER_ONLY", field_flags::FILTER_ONLY),
         ("EPF_NO_RHS", field_flags::NO_RHS),

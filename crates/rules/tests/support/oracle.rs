@@ -52,7 +52,9 @@ impl Oracle<'_> {
     /// `in` on lists and `!=` on endpoints ask every value, all else asks for one.
     fn with_texts(&self, check: &Check, values: &[Value<'_>], texts: &[Vec<u8>]) -> bool {
         let mut seen = texts;
-        let mut every = false;
+        // The one transformer of the test that makes a list.
+        let mut every = check.op == Op::In
+            && matches!(check.left, Operand::Transform { selector: None, name: Transformer::GetOpt, .. });
         if let Operand::Field { name, .. } = &check.left {
             let field = self.schema.field(self.schema.find_field(self.source, name).unwrap()).unwrap();
             let endpoints = field.quantifier == Quantifier::Endpoints;
@@ -77,19 +79,100 @@ impl Oracle<'_> {
                 let id = self.schema.find_field(self.source, name).expect("a known field");
                 record.field(id, arg.as_ref().map(argument).as_ref())
             }
-            Operand::Transform { name, args, .. } => {
-                let [TransformArg::Operand(inner)] = args.as_slice() else { panic!("{args:?}") };
-                let Value::Text(inner) = self.value(inner, record)? else { panic!("{inner:?} is no text") };
-                Some(match name {
-                    Transformer::Val => Value::Text(inner),
-                    Transformer::ToLower => Value::owned(inner.to_ascii_lowercase()),
-                    Transformer::ToUpper => Value::owned(inner.to_ascii_uppercase()),
-                    Transformer::Len => Value::Uint(inner.len() as u64),
-                    other => panic!("{other:?}"),
-                })
+            Operand::Transform { name, args, selector, .. } => {
+                self.transformed(*name, args, selector.as_deref(), record)
             }
         }
     }
+
+    fn transformed(
+        &self,
+        name: Transformer,
+        args: &[TransformArg],
+        selector: Option<&str>,
+        record: &dyn Record,
+    ) -> Option<Value<'static>> {
+        let texts: Vec<Vec<Vec<u8>>> =
+            args.iter().map(|arg| self.texts(arg, record)).collect::<Option<_>>()?;
+        let first = texts[0].first().map(Vec::as_slice).unwrap_or_default();
+        Some(match name {
+            Transformer::Val => Value::owned(first),
+            Transformer::ToLower => Value::owned(first.to_ascii_lowercase()),
+            Transformer::ToUpper => Value::owned(first.to_ascii_uppercase()),
+            Transformer::Len => Value::Uint(first.len() as u64),
+            Transformer::Basename => Value::owned(first.split(|b| *b == b'/').next_back().unwrap()),
+            Transformer::B64 => Value::owned(base64(first)?),
+            Transformer::Concat => Value::owned(texts.concat().concat()),
+            Transformer::Join => Value::owned(texts[1].join(first)),
+            Transformer::GetOpt => {
+                let words = first.split(|b| *b == b' ').filter(|w| !w.is_empty()).collect();
+                let found = options(words, &texts[1][0]);
+                let Some(wanted) = selector.map(str::as_bytes) else {
+                    let flat =
+                        found.into_iter().flat_map(|(name, value)| [vec![name]].into_iter().chain(value));
+                    return Some(Value::List(flat.map(Value::owned).collect()));
+                };
+                let last = found.into_iter().filter(|(name, _)| [*name] == wanted).last()?;
+                Value::owned(last.1.unwrap_or_else(|| wanted.to_vec()))
+            }
+        })
+    }
+
+    /// The texts of an argument, numbers among them.
+    fn texts(&self, arg: &TransformArg, record: &dyn Record) -> Option<Vec<Vec<u8>>> {
+        match arg {
+            TransformArg::Text(text) => Some(vec![text.clone()]),
+            TransformArg::Number(number) => Some(vec![number.clone().into_bytes()]),
+            TransformArg::List(items) => {
+                let all: Option<Vec<_>> = items.iter().map(|item| self.texts(item, record)).collect();
+                all.map(|all| all.concat())
+            }
+            TransformArg::Operand(operand) => Some(match self.value(operand, record)? {
+                Value::List(values) => values.iter().map(|v| bytes(v).to_vec()).collect(),
+                Value::Int(number) => vec![number.to_string().into_bytes()],
+                value => vec![bytes(&value).to_vec()],
+            }),
+        }
+    }
+}
+
+/// Six bits a letter, eight a byte.
+fn base64(text: &[u8]) -> Option<Vec<u8>> {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let letters = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
+    let padded = letters.len() < text.len();
+    if letters.len() % 4 == 1 || padded && text.len() % 4 != 0 {
+        return None;
+    }
+    let six: Option<Vec<usize>> =
+        letters.iter().map(|letter| LETTERS.iter().position(|l| l == letter)).collect();
+    let bits: String = six?.iter().map(|six| format!("{six:06b}")).collect();
+    let bytes = (0..bits.len() / 8).map(|at| u8::from_str_radix(&bits[at * 8..at * 8 + 8], 2).unwrap());
+    Some(bytes.collect())
+}
+
+/// Options up to the first word that is none, each with its value if it takes one; `?` for one that is not known.
+fn options(words: Vec<&[u8]>, known: &[u8]) -> Vec<(u8, Option<Vec<u8>>)> {
+    let mut found = Vec::new();
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        if word.len() < 2 || word[0] != b'-' || word == b"--" {
+            break;
+        }
+        for (at, letter) in word.iter().enumerate().skip(1) {
+            match known.iter().position(|k| k == letter && *k != b':') {
+                None => found.push((b'?', None)),
+                Some(place) if known.get(place + 1) == Some(&b':') => {
+                    let rest = &word[at + 1..];
+                    let value = if rest.is_empty() { words.next().unwrap_or_default() } else { rest };
+                    found.push((*letter, Some(value.to_vec())));
+                    break;
+                }
+                Some(_) => found.push((*letter, None)),
+            }
+        }
+    }
+    found
 }
 
 fn bytes<'v>(value: &'v Value<'_>) -> &'v [u8] {
@@ -147,6 +230,9 @@ fn text(op: Op, value: &[u8], right: &[u8]) -> bool {
         Op::Glob => glob(value, right),
         Op::IGlob => glob(&value.to_ascii_lowercase(), &right.to_ascii_lowercase()),
         Op::PMatch => below(value, right),
+        Op::Regex => right.split(|b| *b == b'|').any(|branch| regex(value, branch)),
+        Op::BContains => has(value, &hexadecimal(right)),
+        Op::BStartsWith => value.starts_with(&hexadecimal(right)),
         op => ordered(op, value.cmp(right)),
     }
 }
@@ -160,6 +246,25 @@ fn glob(value: &[u8], pattern: &[u8]) -> bool {
             .split_first()
             .is_some_and(|(first, value)| (*byte == b'?' || byte == first) && glob(value, rest)),
     }
+}
+
+/// Letters and `.`, each with `*`, `+` or `?` behind it or not.
+fn regex(value: &[u8], pattern: &[u8]) -> bool {
+    let Some((letter, rest)) = pattern.split_first() else { return value.is_empty() };
+    let fits = |byte: &u8| letter == byte || *letter == b'.' && *byte != b'\n';
+    let run = value.iter().take_while(|byte| fits(byte)).count();
+    let (counts, rest) = match rest.split_first() {
+        Some((b'*', rest)) => (0..=run, rest),
+        Some((b'+', rest)) => (1..=run, rest),
+        Some((b'?', rest)) => (0..=run.min(1), rest),
+        _ => (1..=run.min(1), rest),
+    };
+    counts.into_iter().any(|count| regex(&value[count..], rest))
+}
+
+fn hexadecimal(digits: &[u8]) -> Vec<u8> {
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
 }
 
 /// The path is the directory or lies below it; each of its parts may be a pattern.

@@ -13,7 +13,7 @@ pub(crate) fn schema() -> Schema {
     let sources =
         vec![SourceSpec { name: "syscall", typed: true }, SourceSpec { name: "k8s_audit", typed: false }];
     let types = ["open", "openat", "close"].map(|name| EventTypeSpec { name, codes: 60 });
-    Schema::new(fields(), sources, types.into())
+    Schema::new(fields(), sources, types.into()).with_parameters(["name", "flags"])
 }
 
 fn plain(name: &'static str, ty: FieldType) -> FieldSpec {
@@ -41,12 +41,12 @@ fn fields() -> Vec<FieldSpec> {
         plain("evt.is_io", FieldType::Bool),
         plain("evt.reltime", FieldType::RelTime),
         FieldSpec {
-            arg: ArgRule::Required(ArgKind::IndexOrKey),
+            arg: ArgRule::Required(ArgKind::Parameter),
             flags: field_flags::DOTTED_ARG,
             ..plain("evt.arg", FieldType::CharBuf)
         },
         FieldSpec {
-            arg: ArgRule::Required(ArgKind::IndexOrKey),
+            arg: ArgRule::Required(ArgKind::Parameter),
             flags: field_flags::DOTTED_ARG | field_flags::NO_TRANSFORMER,
             ..plain("evt.rawarg", FieldType::Dynamic)
         },

@@ -32,5 +32,5 @@ pub use error::Refusal;
 pub use log_file::{LogFile, Start, follow};
 pub use receive::{Config, Intake, routes};
 pub use saker_events::audit::{AuditEvent, Decoded, Json, Limits, Reason, Rejection, decode, decode_from};
-pub use server::{Bounds, Connections, listen, serve};
+pub use server::{Bounds, Connections, Peer, listen, serve};
 pub use tls::{Tls, TlsError, TlsFiles};

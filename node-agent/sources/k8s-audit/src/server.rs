@@ -80,6 +80,10 @@ struct Shared<F> {
     counters: Arc<Counters>,
 }
 
+/// Where a request comes from, among its extensions.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub Option<SocketAddr>);
+
 /// Serves `routes` on `listener` until `shutdown` ends; then requests under way get [`Bounds::grace`].
 pub async fn serve<F>(
     listener: TcpListener,
@@ -133,12 +137,15 @@ where
 {
     /// Until the connection ends or must make room.
     async fn connection(self: Arc<Self>, stream: TcpStream, place: Place, graceful: Watcher) {
+        let peer = Peer(stream.peer_addr().ok());
         let talk = async {
-            let Some(tls) = &self.connections.tls else { return self.talk(stream, &place, graceful).await };
+            let Some(tls) = &self.connections.tls else {
+                return self.talk(stream, peer, &place, graceful).await;
+            };
             let Some(stream) = tls.accept(stream, &self.counters).await else { return };
             let certified = stream.get_ref().1.peer_certificates().is_some();
             place.guest.certified.store(certified, Relaxed);
-            self.talk(stream, &place, graceful).await;
+            self.talk(stream, peer, &place, graceful).await;
         };
         select! {
             () = talk => (),
@@ -146,13 +153,14 @@ where
         }
     }
 
-    async fn talk<S>(&self, stream: S, place: &Place, graceful: Watcher)
+    async fn talk<S>(&self, stream: S, peer: Peer, place: &Place, graceful: Watcher)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let routes = TowerToHyperService::new(warp::service(self.routes.clone()));
         let service = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(Arc::clone(&place.guest));
+            request.extensions_mut().insert(peer);
             let response = routes.call(request);
             async {
                 let response = response.await;
