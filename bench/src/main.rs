@@ -4,6 +4,7 @@
 mod agent;
 mod allocations;
 mod audit;
+mod clock;
 mod report;
 mod rules;
 mod workload;

@@ -95,6 +95,30 @@ fn less_urgent_rules_are_left_out() {
 }
 
 #[test]
+fn rules_are_selected_as_the_agent_does_it() {
+    let secret = event("a", "create", "secrets");
+    let selected = |yaml: &str| fired(&secret, &["--matching", "all", "--select", yaml]);
+    assert_eq!(selected("[]"), ["Anything created", "A secret created"]);
+    assert_eq!(selected("[{disable: {tag: k8s}}]"), ["A secret created"]);
+    assert_eq!(selected("[{disable: {rule: '*'}}, {enable: {tag: k8s}}]"), ["Anything created"]);
+    let out = saker(["replay", "--rules", "a", "--audit", "b", "--select", "{disable: k8s}"]).fails(2);
+    assert!(out.contains("not a list like"), "{out}");
+}
+
+#[test]
+fn iso_time_tells_the_date() {
+    let files = Files::new([("rules.yaml", RULES), ("events.json", &event("a", "create", "pods"))]);
+    let (rules, events) = (files.arg("rules.yaml"), files.arg("events.json"));
+    let ran = saker(["replay", "--json", "--iso-time", "--rules", &rules, "--audit", &events]);
+    let alert = &ran.json_lines()[0];
+    assert!(
+        alert["output"].as_str().unwrap().starts_with("2026-01-02T03:04:05.000001000+0000: Notice"),
+        "{alert}"
+    );
+    assert_eq!(alert["output_fields"]["evt.time.iso8601"], 1_767_323_045_000_001_000_u64);
+}
+
+#[test]
 fn later_rules_files_override() {
     let off = "- rule: Anything created\n  enabled: false\n  override: {enabled: replace}\n";
     let files = Files::new([

@@ -28,9 +28,10 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
-    /// Where an API server reaches the agent on its own node, for audit events.
-    #[arg(long, value_name = "URL", default_value = "https://127.0.0.1:8766/k8s-audit")]
-    pub audit_endpoint: String,
+    /// Where an API server reaches the agent on its own node, for audit events; the address of the Service saker-audit
+    /// if not given.
+    #[arg(long, value_name = "URL")]
+    pub audit_endpoint: Option<String>,
 
     /// Address for the admission webhook (HTTPS), for example 0.0.0.0:9443. Without it FalcoRules are checked after
     /// they were taken: their status says what is wrong.

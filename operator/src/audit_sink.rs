@@ -7,9 +7,10 @@ mod knowledge;
 mod order;
 mod status;
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
+use k8s_openapi::api::core::v1::Service;
 use kube::{
     Api,
     api::{Patch, PatchParams},
@@ -29,6 +30,9 @@ use knowledge::Knowledge;
 use order::Ordered;
 use status::Facts;
 
+/// The Service that leads an API server to the agent of its own node, and its port.
+const SERVICE: &str = "saker-audit";
+const PORT: u16 = 8766;
 /// The one AuditSink.
 const NAME: &str = "cluster";
 /// How often the nodes are looked at.
@@ -38,8 +42,24 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// What it works with beside the context.
 pub struct AuditSinks {
-    /// Where an API server reaches the agent beside it.
-    pub endpoint: String,
+    /// Where an API server reaches the agent beside it, if not by the Service.
+    pub endpoint: Option<String>,
+}
+
+impl AuditSinks {
+    /// The API server does not use the cluster's DNS, so the Service's address it is.
+    async fn endpoint(&self, context: &Context) -> anyhow::Result<String> {
+        if let Some(endpoint) = &self.endpoint {
+            return Ok(endpoint.clone());
+        }
+        let services: Api<Service> = Api::namespaced(context.client.clone(), &context.namespace);
+        let service = services.get(SERVICE).await;
+        let service =
+            service.with_context(|| format!("cannot read the Service {SERVICE}, which the chart makes"))?;
+        let address = service.spec.and_then(|spec| spec.cluster_ip).and_then(|ip| ip.parse().ok());
+        let address = address.with_context(|| format!("the Service {SERVICE} has no address"))?;
+        Ok(format!("https://{}/k8s-audit", SocketAddr::new(address, PORT)))
+    }
 }
 
 /// Keeps the order and the status up to date as long as this process is the one that writes.
@@ -71,7 +91,8 @@ async fn reconcile(
         return Ok(PAUSE);
     }
     let spec = sink.as_ref().map_or_else(|| gone(present.as_ref()), |sink| sink.spec.clone());
-    let issued = certificates::keep(&context.client, &context.namespace, &sinks.endpoint).await?;
+    let endpoint = sinks.endpoint(context).await?;
+    let issued = certificates::keep(&context.client, &context.namespace, &endpoint).await?;
     let nodes = nodes(context.agents.ask().await.context("cannot find the agents")?);
     knowledge.update(context, nodes.iter().filter_map(|node| node.server.policy.as_deref()));
     let revision = sink.as_ref().map(order::revision).unwrap_or_default();

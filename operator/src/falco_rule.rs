@@ -20,7 +20,6 @@ use tokio::sync::Mutex;
 pub use admit::{Admission, admit};
 pub use apply::Applied;
 pub use resource::Resource;
-pub(crate) use update_status::ON_ITS_WAY;
 pub use update_status::update_status;
 pub use validate::Compiler;
 

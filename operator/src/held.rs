@@ -1,7 +1,10 @@
 //! When a status is written. What somebody waits for is written at once. What only counts nodes waits until it lasts:
 //! 500 nodes that come one by one, or one that comes and goes, must not rewrite every object each time.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use saker_crds::{
     FalcoRuleStatus,
@@ -9,7 +12,7 @@ use saker_crds::{
 };
 use tokio::time::Instant;
 
-use crate::falco_rule::{ON_ITS_WAY, Resource};
+use crate::falco_rule::Resource;
 
 /// How long other nodes must be so before they are written.
 const LASTS: Duration = Duration::from_mins(1);
@@ -23,6 +26,8 @@ const STEADY: Duration = Duration::from_secs(5);
 pub struct Held {
     /// Statuses that are not what they should be.
     differs: BTreeMap<String, Differs>,
+    /// Statuses with a verdict, but not yet how far their rollout got.
+    fresh: BTreeSet<String>,
     /// Nodes that take a bundle over, since when.
     under_way: BTreeMap<String, Instant>,
     /// What was written and not seen by the watch yet, with its version.
@@ -52,6 +57,7 @@ impl Held {
             return false;
         }
         if is_news(old, new) {
+            self.fresh.insert(file.to_owned());
             return true;
         }
         let first = || Differs { since: now, nodes: new.nodes.clone(), steady: now };
@@ -60,7 +66,7 @@ impl Held {
             (differs.nodes, differs.steady) = (new.nodes.clone(), now);
         }
         let lasts = |since, limit| now.saturating_duration_since(since) >= limit;
-        lasts(differs.since, LASTS) || is_on_its_way(old) && lasts(differs.steady, STEADY)
+        lasts(differs.since, LASTS) || lasts(differs.steady, STEADY) && self.fresh.remove(file)
     }
 
     /// Whether something is over, or goes on for so long that it is worth a word.
@@ -85,13 +91,17 @@ impl Held {
     /// that are gone.
     pub(crate) fn catch_up(&mut self, resources: &mut [Resource]) {
         self.under_way.retain(|_, since| since.elapsed() < FORGOTTEN);
-        let (mut differs, mut written) =
-            (std::mem::take(&mut self.differs), std::mem::take(&mut self.written));
+        let (mut differs, mut written, mut fresh) = (
+            std::mem::take(&mut self.differs),
+            std::mem::take(&mut self.written),
+            std::mem::take(&mut self.fresh),
+        );
         for resource in resources {
             let file = resource.file();
             if let Some(since) = differs.remove(&file) {
                 self.differs.insert(file.clone(), since);
             }
+            self.fresh.extend(fresh.take(&file));
             let seen = resource.metadata().resource_version.as_deref().and_then(|v| v.parse::<u64>().ok());
             let ahead = written.remove(&file).filter(|(version, _)| seen.is_some_and(|seen| seen < *version));
             if let Some((version, status)) = ahead {
@@ -100,12 +110,6 @@ impl Held {
             }
         }
     }
-}
-
-/// Whether the nodes were only just told of this generation.
-fn is_on_its_way(old: Option<&FalcoRuleStatus>) -> bool {
-    let mut conditions = old.into_iter().flat_map(|old| &old.conditions);
-    conditions.any(|condition| condition.type_ == condition::LOADED && condition.reason == ON_ITS_WAY)
 }
 
 /// Whether a status says the same; the bundle changes with every rule of anybody, and alone is worth no write.
@@ -182,18 +186,19 @@ mod tests {
 
     #[test]
     fn a_rollout_that_gets_no_further_is_told_soon() {
-        let mut told = status("True", "False", 0);
-        told.conditions[1].reason = ON_ITS_WAY.to_owned();
+        let told = status("True", "False", 0);
         let (mut held, start) = (Held::default(), Instant::now());
+        assert!(held.is_due("f", None, &told, start), "the verdict");
         for second in 0..10_u16 {
             let now = start + Duration::from_secs(second.into());
             assert!(!held.is_due("f", Some(&told), &status("True", "False", i32::from(second) + 1), now));
         }
-        let stuck = status("True", "False", 499);
-        let last = start + Duration::from_secs(10);
+        let (stuck, last) = (status("True", "False", 499), start + Duration::from_secs(10));
         assert!(!held.is_due("f", Some(&told), &stuck, last));
         assert!(held.is_due("f", Some(&told), &stuck, last + STEADY));
-        assert!(!held.is_due("g", Some(&stuck), &told, last + STEADY), "that is no rollout");
+        held.wrote("f", None, None);
+        assert!(!held.is_due("f", Some(&stuck), &told, last + STEADY));
+        assert!(!held.is_due("f", Some(&stuck), &told, last + STEADY * 2), "that is no rollout any more");
     }
 
     #[test]

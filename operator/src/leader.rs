@@ -88,6 +88,7 @@ struct Candidate {
 /// The Lease as it was when it was first seen so.
 struct Seen {
     version: Option<String>,
+    holder: Option<String>,
     since: Instant,
 }
 
@@ -101,9 +102,11 @@ impl Candidate {
         let since = match seen {
             Some(before) if before.version == version => before.since,
             _ => {
-                let holder = holder(&present).unwrap_or("nobody");
-                tracing::info!(holder, "waiting for the Lease");
-                *seen = Some(Seen { version, since: Instant::now() });
+                let holder = holder(&present).map(str::to_owned);
+                if seen.as_ref().is_none_or(|before| before.holder != holder) {
+                    tracing::info!(holder = holder.as_deref().unwrap_or("nobody"), "waiting for the Lease");
+                }
+                *seen = Some(Seen { version, holder, since: Instant::now() });
                 Instant::now()
             }
         };
@@ -287,11 +290,11 @@ mod tests {
     async fn clocks_are_not_compared() {
         for skew in [jiff::SignedDuration::from_hours(24), jiff::SignedDuration::from_hours(-24)] {
             let server = Server::default();
-            drop(lead(&server.client(), "ns", "first".to_owned()).await);
+            drop(lead(&server.client(), "ns", "first".to_owned(), None).await);
             let renewed = Some(MicroTime(Timestamp::now() + skew));
             server.0.lock().unwrap().as_mut().unwrap().spec.as_mut().unwrap().renew_time = renewed;
             let start = Instant::now();
-            assert!(lead(&server.client(), "ns", "second".to_owned()).await.holds());
+            assert!(lead(&server.client(), "ns", "second".to_owned(), None).await.holds());
             assert!(
                 start.elapsed() > LASTS && start.elapsed() < LASTS * 2,
                 "{skew:?}: {:?}",

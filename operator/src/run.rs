@@ -252,11 +252,14 @@ async fn roll_out(context: &Context, changed: &Notify, ask: &mut Duration) -> Re
     let mut wake = Instant::now() + *ask;
     while Instant::now() < until {
         tokio::select! {
-            () = changed.notified() => if falco_rule::is_outdated(context, &applied) {
-                *ask = ASK_SOON;
-                tokio::time::sleep(DEBOUNCE).await;
-                return Ok(());
-            },
+            () = changed.notified() => {
+                context.unreadable.tell(&context.client).await;
+                if falco_rule::is_outdated(context, &applied) {
+                    *ask = ASK_SOON;
+                    tokio::time::sleep(DEBOUNCE).await;
+                    return Ok(());
+                }
+            }
             () = tokio::time::sleep_until(wake) => {
                 *ask = next_pause(falco_rule::update_status(context, &mut applied).await?, *ask);
                 wake = Instant::now() + *ask;

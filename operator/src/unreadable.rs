@@ -95,9 +95,9 @@ impl Unreadable {
         let (metadata, place) = (object.metadata.clone(), place::<K>(&object.metadata));
         let mut all = self.lock();
         // What was written about it comes back as a change.
-        let told =
-            all.get(&place).is_some_and(|found| found.told && version(&found.object) == version(&object));
-        if !told {
+        let known = all.get(&place).filter(|found| version(&found.object) == version(&object));
+        let told = known.is_some_and(|found| found.told);
+        if known.is_none() {
             tracing::warn!("{} {}/{} is left out: {}", place.0, place.1, place.2, object.error);
         }
         all.insert(place, Found { kind: ApiResource::erase::<K>(&()), object, told });

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use saker_rules::{schema::FieldArg, value::Value};
+use saker_rules::{schema::FieldArg, spare, value::Value};
 
 use crate::{
     descriptor::{FdType, Protocol},
@@ -155,7 +155,7 @@ fn shown_fd(kind: FdType, protocol: Protocol, name: &[u8]) -> Vec<u8> {
 }
 
 fn raw(param: &Param, bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut out = spare::text();
     param::raw(param, bytes, &mut out);
     out
 }
@@ -164,6 +164,11 @@ fn raw(param: &Param, bytes: &[u8]) -> Vec<u8> {
 fn plain_meaning(param: &Param, number: Number, record: &SyscallRecord) -> Option<Vec<u8>> {
     use ParamType as T;
     let bits = number.bits();
+    match param.ty {
+        T::Flags8 | T::Flags16 | T::Flags32 => return Some(flag_names(param.symbols(), bits, false)),
+        T::Mode => return Some(flag_names(param.symbols(), bits, true)),
+        _ => {}
+    }
     let id = u32::try_from(bits).unwrap_or(u32::MAX);
     let text = match param.ty {
         T::Uid | T::Gid if id == u32::MAX => "<NONE>".to_owned(),
@@ -174,8 +179,6 @@ fn plain_meaning(param: &Param, number: Number, record: &SyscallRecord) -> Optio
         T::Reltime => param::seconds(bits),
         T::Syscallid if bits == 0 => "unknown".to_owned(),
         T::Syscallid => table::syscall(u16::try_from(bits).ok()?)?.name.to_owned(),
-        T::Flags8 | T::Flags16 | T::Flags32 => flag_names(param.symbols(), bits, false),
-        T::Mode => flag_names(param.symbols(), bits, true),
         T::Enumflags8 | T::Enumflags16 | T::Enumflags32 => {
             let same = param.symbols().iter().filter(|s| s.value == bits);
             same.map(|s| s.name).collect::<Vec<_>>().join("|")
@@ -187,22 +190,25 @@ fn plain_meaning(param: &Param, number: Number, record: &SyscallRecord) -> Optio
 
 /// Names of the set bits in the order of the table; a symbol that equals the whole value ends the walk.
 /// Bits that no symbol names are left out.
-fn flag_names(symbols: &[Symbol], value: u64, mode: bool) -> String {
+fn flag_names(symbols: &[Symbol], value: u64, mode: bool) -> Vec<u8> {
     let mut left = value;
-    let mut names = Vec::new();
+    let mut names = spare::text();
     for symbol in symbols {
         let whole = symbol.value == value;
         let zero = symbol.value == 0 && value == 0;
         let bits = symbol.value != 0 && left != 0 && left & symbol.value == symbol.value;
         if zero || bits || (mode && whole) {
-            names.push(symbol.name);
+            if !names.is_empty() {
+                names.push(b'|');
+            }
+            names.extend_from_slice(symbol.name.as_bytes());
             left &= !symbol.value;
         }
         if whole {
             break;
         }
     }
-    names.join("|")
+    names
 }
 
 #[cfg(test)]
@@ -212,12 +218,12 @@ mod tests {
 
     #[test]
     fn flags_by_name() {
-        assert_eq!(flag_names(FILE_FLAGS, 1, false), "O_RDONLY");
-        assert_eq!(flag_names(FILE_FLAGS, 4097, false), "O_RDONLY|O_CLOEXEC");
-        assert_eq!(flag_names(FILE_FLAGS, 3, false), "O_RDWR");
-        assert_eq!(flag_names(FILE_FLAGS, 0, false), "O_NONE");
+        assert_eq!(flag_names(FILE_FLAGS, 1, false), b"O_RDONLY");
+        assert_eq!(flag_names(FILE_FLAGS, 4097, false), b"O_RDONLY|O_CLOEXEC");
+        assert_eq!(flag_names(FILE_FLAGS, 3, false), b"O_RDWR");
+        assert_eq!(flag_names(FILE_FLAGS, 0, false), b"O_NONE");
         let names = "O_DIRECTORY|O_NONBLOCK|O_RDONLY|O_CLOEXEC|O_TMPFILE";
-        assert_eq!(flag_names(FILE_FLAGS, 13377, false), names);
-        assert_eq!(flag_names(CHMOD_MODE, 0o700, true), "S_IXUSR|S_IWUSR|S_IRUSR");
+        assert_eq!(flag_names(FILE_FLAGS, 13377, false), names.as_bytes());
+        assert_eq!(flag_names(CHMOD_MODE, 0o700, true), b"S_IXUSR|S_IWUSR|S_IRUSR");
     }
 }

@@ -7,6 +7,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use saker_rules::{schema::ProcessState, spare};
+
 use crate::{
     container::Container,
     descriptor::{Descriptor, Used},
@@ -191,7 +193,11 @@ impl Process {
 
     /// `argv[0]`, a blank, and arguments; Falco writes the blank without arguments too.
     pub fn exeline(&self) -> Vec<u8> {
-        [&self.image.exe, self.args().as_slice()].join(&b' ')
+        let mut line = spare::text();
+        line.extend_from_slice(&self.image.exe);
+        line.push(b' ');
+        line.extend(joined(&self.image.args));
+        line
     }
 
     /// The value of an environment variable.
@@ -210,8 +216,14 @@ pub fn items(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The items of a NUL-separated list with a blank between them.
 pub fn join(list: &[u8]) -> Vec<u8> {
+    let mut text = spare::text();
+    text.extend(joined(list));
+    text
+}
+
+fn joined(list: &[u8]) -> impl Iterator<Item = u8> {
     let list = list.strip_suffix(b"\0").unwrap_or(list);
-    list.iter().map(|b| if *b == 0 { b' ' } else { *b }).collect()
+    list.iter().map(|b| if *b == 0 { b' ' } else { *b })
 }
 
 /// Looks processes up: what a record needs of the engine's table. What a table does not keep has the answer of an
@@ -223,6 +235,11 @@ pub trait Processes: fmt::Debug {
     /// The process or thread that has this id now.
     fn by_tid(&self, tid: i64) -> Option<&Process> {
         self.at(u32::try_from(tid).ok()?, u64::MAX)
+    }
+
+    /// The process as it is now, where changes are noticed: equal ones have the same program, ids, user and parents.
+    fn state(&self, _process: &Process) -> Option<ProcessState> {
+        None
     }
 
     /// Who started a process; alive or ended a short while ago.

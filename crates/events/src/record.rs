@@ -6,7 +6,7 @@ use std::{
 };
 
 use saker_rules::{
-    schema::{EventTypeId, FieldArg, FieldId, Record},
+    schema::{EventTypeId, FieldArg, FieldId, ProcessState, Record},
     value::Value,
 };
 
@@ -220,15 +220,8 @@ impl<'a> SyscallRecord<'a> {
 
     /// Flags of a call that opens a file; `creat` has none.
     pub fn open_flags(&self) -> Option<u64> {
-        let opens = matches!(
-            self.event.code,
-            code::SYSCALL_OPEN_X
-                | code::SYSCALL_OPENAT_2_X
-                | code::SYSCALL_OPENAT2_X
-                | code::SYSCALL_OPEN_BY_HANDLE_AT_X
-        );
-        let (at, param) = FLAGS.of(self.row).filter(|_| opens)?;
-        Some(param::number(param.ty, self.event.param(at)?)?.bits())
+        let at = flags_position(self.event.code)?;
+        Some(param::number(self.row.params.get(at)?.ty, self.event.param(at)?)?.bits())
     }
 
     /// Whether the call is `creat`.
@@ -309,7 +302,15 @@ impl<'a> SyscallRecord<'a> {
 }
 
 static RESOLVED: ParamPlace = ParamPlace::new("resolved");
-static FLAGS: ParamPlace = ParamPlace::new("flags");
+
+/// Where calls that open a file have their flags: nearly every rule about files asks.
+fn flags_position(event_code: u16) -> Option<usize> {
+    match event_code {
+        code::SYSCALL_OPEN_X | code::SYSCALL_OPEN_BY_HANDLE_AT_X => Some(2),
+        code::SYSCALL_OPENAT_2_X | code::SYSCALL_OPENAT2_X => Some(3),
+        _ => None,
+    }
+}
 
 /// The working directory of a thread whose process is not known.
 const NO_CWD: &[u8] = b"./";
@@ -328,9 +329,13 @@ impl Record for SyscallRecord<'_> {
     fn field<'a>(&'a self, field: FieldId, arg: Option<&FieldArg>) -> Option<Value<'a>> {
         match fields::by_id(field)?.get {
             Getter::Header(get) => get(self.header, arg),
-            Getter::Syscall(get) | Getter::Metadata(get) => get(self, arg),
+            Getter::Syscall(get) | Getter::Process(get) | Getter::Metadata(get) => get(self, arg),
             Getter::Audit(_) | Getter::Unavailable => None,
         }
+    }
+
+    fn process_state(&self) -> Option<ProcessState> {
+        self.processes.state(self.process?)
     }
 }
 
@@ -344,7 +349,20 @@ impl Record for AuditRecord {
         match fields::by_id(field)?.get {
             Getter::Header(get) => get(&self.header, arg),
             Getter::Audit(get) => get(self, arg),
-            Getter::Syscall(_) | Getter::Metadata(_) | Getter::Unavailable => None,
+            Getter::Syscall(_) | Getter::Process(_) | Getter::Metadata(_) | Getter::Unavailable => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_of_opens_stand_where_they_are_sought() {
+        let found = table::EVENTS.iter().filter_map(|row| Some((row, flags_position(row.code)?)));
+        let names: Vec<_> = found.map(|(row, at)| (row.name, row.params[at].name)).collect();
+        let opens = ["open", "openat", "openat2", "open_by_handle_at"];
+        assert_eq!(names, opens.map(|name| (name, "flags")));
     }
 }

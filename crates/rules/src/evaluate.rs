@@ -6,6 +6,7 @@ use crate::{
     event_types::EventTypeSet,
     ops::{self, Combine, Test},
     schema::Record,
+    spare,
     transform::Read,
     value::Value,
 };
@@ -69,6 +70,14 @@ impl Atom {
         right.saturating_add(read)
     }
 
+    /// How often it holds by experience, percent.
+    pub(crate) fn chance(&self) -> usize {
+        match &self.right {
+            Against::Test(test) => test.chance(),
+            Against::Side(..) => 50,
+        }
+    }
+
     pub(crate) fn holds(&self, cache: &mut Cache<'_>) -> bool {
         // Most comparisons are of a field with a constant.
         if let (Read::Field(slot), Against::Test(test)) = (&self.left, &self.right) {
@@ -107,7 +116,8 @@ pub(crate) struct Memory<'r> {
 
 impl Memory<'_> {
     /// Forgets the values and keeps the allocations; the values may then live for another time.
-    pub(crate) fn recycle<'n>(self) -> Memory<'n> {
+    pub(crate) fn recycle<'n>(mut self) -> Memory<'n> {
+        self.values.drain(..).flatten().for_each(spare::keep);
         let values = self.values.into_iter().map_while(|_| None).collect();
         Memory { places: self.places, values, generation: self.generation }
     }

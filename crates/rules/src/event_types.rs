@@ -173,10 +173,13 @@ impl Outcomes {
     }
 }
 
-/// The event types on which a comparison of `evt.type` holds; `None` for any other.
+/// The event types on which a comparison of `evt.type` holds, or of `evt.num` that is the same for every event; `None`
+/// for any other.
 pub(crate) fn decided(check: &Check, schema: &Schema) -> Option<EventTypeSet> {
     match &check.left {
-        Operand::Field { name, arg: None, .. } if name == TYPE_FIELD => types(check, schema),
+        Operand::Field { name, arg: None, .. } if name == TYPE_FIELD || name == NUMBER_FIELD => {
+            leaf(check, schema)
+        }
         _ => None,
     }
 }

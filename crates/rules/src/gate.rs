@@ -1,7 +1,11 @@
 //! What must be found in a field for a condition to hold: texts that it equals, begins with or contains. All rules'
 //! texts over one field are looked up at once.
 
-use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind, StartKind, automaton::OverlappingState};
+use aho_corasick::{
+    Anchored, Input, MatchKind,
+    automaton::{Automaton as _, OverlappingState},
+    nfa::contiguous::NFA,
+};
 use rustc_hash::FxHashMap;
 
 use crate::{
@@ -108,8 +112,8 @@ pub(crate) struct Lookup {
 #[derive(Debug)]
 enum Finder {
     Equal(FxHashMap<Box<[u8]>, usize>),
-    Prefix(AhoCorasick),
-    Inside(AhoCorasick),
+    Prefix(NFA),
+    Inside(NFA),
 }
 
 impl Lookup {
@@ -127,14 +131,11 @@ impl Lookup {
             }
             gates.get_mut(at).into_iter().for_each(|gates| gates.push(*gate));
         }
-        let automaton = |start| {
-            let mut builder = AhoCorasick::builder();
-            builder.match_kind(MatchKind::Standard).start_kind(start).build(&patterns).ok()
-        };
+        let automaton = || NFA::builder().match_kind(MatchKind::Standard).build(&patterns).ok();
         let finder = match kind {
             Kind::Equal => Finder::Equal(known),
-            Kind::Prefix => Finder::Prefix(automaton(StartKind::Anchored)?),
-            Kind::Inside => Finder::Inside(automaton(StartKind::Unanchored)?),
+            Kind::Prefix => Finder::Prefix(automaton()?),
+            Kind::Inside => Finder::Inside(automaton()?),
         };
         Some(Self { slot, finder, gates })
     }
@@ -159,7 +160,7 @@ impl Lookup {
             Finder::Inside(automaton) => (automaton, Anchored::No),
         };
         let (input, mut state) = (Input::new(text).anchored(anchored), OverlappingState::start());
-        while automaton.try_find_overlapping(input.clone(), &mut state).is_ok() {
+        while automaton.try_find_overlapping(&input, &mut state).is_ok() {
             let Some(found) = state.get_match() else { return };
             // An anchored search also tells of texts that end within a prefix that it follows.
             if anchored == Anchored::No || found.start() == 0 {

@@ -17,6 +17,9 @@ const MAX_LEVELS: usize = 8;
 /// Rules that need at least as many of the same field's texts are looked up at once.
 const MIN_LOOKUP: usize = 3;
 
+/// The same for a field that is put together for each event.
+const MIN_COSTLY_LOOKUP: usize = 8;
+
 /// Bytes of all texts of the gates of a source at most; without room for them, rules are evaluated one by one.
 const MAX_GATE_BYTES: usize = 1 << 20;
 
@@ -134,7 +137,7 @@ impl<'p> Trees<'p> {
         for (rule, root) in rules {
             let mut needs = Vec::new();
             if constants.needs(*root, &mut needs) {
-                needs.sort_by_key(|node| (self.program.cost(*node), *node));
+                needs.sort_by_key(|node| (self.program.rank(*node, false), *node));
                 needs.dedup();
                 entries.push(Entry { rule: *rule, needs });
             }
@@ -199,22 +202,24 @@ impl<'p> Trees<'p> {
         self.known.entry(node).or_insert_with(|| Gate::of(program, node, &mut 0)).as_ref()
     }
 
-    /// How much it helps to decide about so many rules at once.
+    /// How much it helps to decide about so many rules at once. What is costly is asked rule by rule, behind all else.
     fn score(&self, group: Group, size: usize) -> usize {
         let weight = match group {
             Group::Texts(..) if size < MIN_LOOKUP || self.room == 0 => 0,
-            Group::Texts(_, slot) if self.program.is_costly(slot) => 2,
-            Group::Texts(Kind::Equal, _) => 32,
-            Group::Texts(Kind::Prefix, _) => 28,
-            Group::Texts(Kind::Inside, _) => 24,
+            Group::Texts(_, slot) if self.program.is_costly(slot) => usize::from(size >= MIN_COSTLY_LOOKUP),
+            Group::Texts(Kind::Equal, _) => 3200,
+            Group::Texts(Kind::Prefix, _) => 2800,
+            Group::Texts(Kind::Inside, _) => 2400,
             Group::Node(_) if size < 2 => 0,
-            Group::Node(node) => match (self.program.step(node), self.program.cost(node)) {
-                (Some(Step::Not(_)) | None, _) => 1,
-                (_, 0..=1) => 16,
-                (_, 2..=8) => 12,
-                (_, 9..=64) => 6,
-                _ => 2,
-            },
+            Group::Node(node) => {
+                let fails = 100_usize.saturating_sub(self.program.chance(node));
+                fails.saturating_mul(match self.program.cost(node) {
+                    0..=5 => 16,
+                    6..=12 => 12,
+                    13..=64 => 6,
+                    _ => 0,
+                })
+            }
         };
         size.saturating_mul(weight)
     }

@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use record::MapRecord;
 use saker_rules::{
+    ast::Op,
     compile::{Condition, too_many_event_types},
     diagnostic::TextError,
     limits::MAX_DEPTH,
@@ -105,6 +106,41 @@ fn conditions_compile() {
     for case in refused {
         let error = compile(&case.condition, &schema, "syscall").expect_err(&case.condition);
         check_error(&case.condition, &error, &case.error, case.help.as_deref());
+    }
+}
+
+#[derive(Deserialize)]
+struct Operators {
+    fields: Vec<String>,
+    literal: String,
+    operators: Vec<String>,
+}
+
+/// A comparison by this operator, and the same with modifiers where the grammar has them.
+fn comparisons(field: &str, op: Op, literal: &str) -> Vec<String> {
+    let name = op.name();
+    match op {
+        Op::Exists => vec![format!("{field} {name}")],
+        _ if op.takes_list() => vec![format!("{field} {name} ({literal})")],
+        _ if op.is_order() => vec![format!("{field} {name} 1")],
+        _ => ["", "oneof ", "anyof ", "allof "]
+            .map(|m| if m.is_empty() { literal.to_owned() } else { format!("{m}({literal})") })
+            .map(|right| format!("{field} {name} {right}"))
+            .into(),
+    }
+}
+
+#[test]
+fn operators_fit_types() {
+    let schema = small::schema();
+    for case in cases::<Vec<Operators>>("operators.yaml") {
+        for (field, op) in case.fields.iter().flat_map(|field| Op::ALL.map(|op| (field, op))) {
+            let wanted = case.operators.iter().any(|name| name == op.name());
+            for text in comparisons(field, op, &case.literal) {
+                let compiled = compile(&text, &schema, "syscall");
+                assert_eq!(compiled.is_ok(), wanted, "{text}: {compiled:?}");
+            }
+        }
     }
 }
 

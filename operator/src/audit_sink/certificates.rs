@@ -58,11 +58,24 @@ pub(super) async fn keep(client: &Client, namespace: &str, endpoint: &str) -> an
     let authority =
         Authority::read(&authority).context("the Secret of the authority is damaged: empty it")?;
     let same_authority = |parts: &Parts| parts.text("ca.crt") == Some(authority.certificate.clone());
+    let names = names(endpoint);
+    let same =
+        |parts: &Parts| same_authority(parts) && parts.text("names").as_deref() == Some(&names.join(","));
+    secrets.keep(SERVER, same, || authority.server(&names, now)).await?;
     let same = |parts: &Parts| same_authority(parts) && parts.text("endpoint").as_deref() == Some(endpoint);
-    secrets.keep(SERVER, same, || authority.server(endpoint, now)).await?;
     let client = secrets.keep(CLIENT, same, || authority.client(endpoint, now)).await?;
     let kubeconfig = client.text(KUBECONFIG).context("the Secret of the kubeconfig is damaged: empty it")?;
     Ok(Issued { kubeconfig, until: client.until().unwrap_or(now) })
+}
+
+/// What the agents are called: where the endpoint is, and each by itself.
+fn names(endpoint: &str) -> Vec<String> {
+    let host = reqwest::Url::parse(endpoint).ok().and_then(|url| url.host_str().map(str::to_owned));
+    // Brackets belong to addresses in URLs alone.
+    let host = host.map(|host| host.trim_matches(['[', ']']).to_owned());
+    let own = ["127.0.0.1", "localhost"].map(str::to_owned);
+    let other = host.filter(|host| !own.contains(host));
+    own.into_iter().chain(other).collect()
 }
 
 fn is_good(until: Timestamp, now: Timestamp) -> bool {
@@ -148,19 +161,12 @@ impl Authority {
         Ok(params)
     }
 
-    /// For the agents, each of which is reached from its own node, at the endpoint or at the loopback address.
-    fn server(&self, endpoint: &str, now: Timestamp) -> anyhow::Result<Parts> {
-        let url = reqwest::Url::parse(endpoint).with_context(|| format!("--audit-endpoint {endpoint}"))?;
-        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        let mut names: Vec<_> = ["127.0.0.1", "::1", "localhost"].map(str::to_owned).into();
-        if !names.iter().any(|name| name == host) {
-            names.push(host.to_owned());
-        }
+    /// For the agents.
+    fn server(&self, names: &[String], now: Timestamp) -> anyhow::Result<Parts> {
         let until = now + (SERVER_DAYS * 24).hours();
-        let (certificate, key) = self.sign(&names, ExtendedKeyUsagePurpose::ServerAuth, now, until)?;
+        let (certificate, key) = self.sign(names, ExtendedKeyUsagePurpose::ServerAuth, now, until)?;
         let ca = self.certificate.clone();
-        let parts =
-            [("ca.crt", ca), ("tls.crt", certificate), ("tls.key", key), ("endpoint", endpoint.to_owned())];
+        let parts = [("ca.crt", ca), ("tls.crt", certificate), ("tls.key", key), ("names", names.join(","))];
         Ok(Parts::of(parts, until))
     }
 
@@ -205,7 +211,7 @@ mod tests {
         let now = Timestamp::now();
         let made = Authority::make(now).unwrap();
         let authority = Authority::read(&made).unwrap();
-        let server = authority.server("https://10.96.0.9:8766/k8s-audit", now).unwrap();
+        let server = authority.server(&names("https://10.96.0.7:8766/k8s-audit"), now).unwrap();
         let client = authority.client("https://127.0.0.1:8766/k8s-audit", now).unwrap();
         for parts in [&server, &client] {
             assert_eq!(parts.text("ca.crt"), made.text("ca.crt"));
@@ -222,6 +228,12 @@ mod tests {
         assert!(Authority::read(&Parts::default()).is_none());
         let broken = Parts::of([("ca.crt", "a".to_owned()), ("ca.key", "b".to_owned())], Timestamp::now());
         assert!(Authority::read(&broken).is_none());
+    }
+
+    #[test]
+    fn the_agents_are_called_what_the_endpoint_says() {
+        assert_eq!(names("https://127.0.0.1:8766/k8s-audit"), ["127.0.0.1", "localhost"]);
+        assert_eq!(names("https://[fd00::7]:8766/k8s-audit"), ["127.0.0.1", "localhost", "fd00::7"]);
     }
 
     #[test]

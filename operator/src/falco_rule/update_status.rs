@@ -26,7 +26,6 @@ use crate::{
     rollout::{Rollout, cut},
     tally::Tally,
 };
-pub(crate) use status::ON_ITS_WAY;
 use status::{status, with_hits};
 
 /// Statuses on their way at once.

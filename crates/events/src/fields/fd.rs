@@ -1,7 +1,10 @@
 //! `fd.*`: the file descriptor that the event makes or uses.
 
-use super::prelude::*;
 use std::net::{IpAddr, SocketAddr};
+
+use saker_rules::spare;
+
+use super::prelude::*;
 
 use crate::{
     descriptor::{End, Layer, Socket},
@@ -64,7 +67,9 @@ fn known<'r, 'e>(r: &'r SyscallRecord<'e>) -> Option<&'r Fd<'e>> {
 }
 
 fn both<'a>(r: &'a SyscallRecord<'_>, ends: fn(&Socket) -> [Value<'a>; 2]) -> Option<Value<'a>> {
-    Some(Value::List(ends(r.socket()?).into()))
+    let mut list = spare::list();
+    list.extend(ends(r.socket()?));
+    Some(Value::List(list))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "getters give an Option")]

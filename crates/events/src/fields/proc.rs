@@ -1,5 +1,7 @@
 //! `proc.*`: the process that made the event, and its parents.
 
+use saker_rules::spare;
+
 use super::prelude::*;
 use crate::{
     descriptor::Descriptor,
@@ -8,42 +10,42 @@ use crate::{
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[FieldRow] = &[
-    row("proc.exe", CharBuf, SYSCALL, S(|r, _| exe(r.process()?)), "First word of the command line, `argv[0]`, as the caller chose it"),
-    row("proc.pexe", CharBuf, SYSCALL, S(|r, _| exe(r.parent()?)), "`proc.exe` of the parent"),
-    row("proc.aexe", CharBuf, SYSCALL, S(|r, arg| ancestors(r, arg, exe)), "`proc.exe` of an ancestor, or of any").takes(Index).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER | COSTLY),
-    row("proc.exepath", CharBuf, SYSCALL, S(|r, _| exepath(r.process()?)), "Path of the executable as the kernel knows it"),
-    row("proc.pexepath", CharBuf, SYSCALL, S(|r, _| exepath(r.parent()?)), "`proc.exepath` of the parent"),
-    row("proc.aexepath", CharBuf, SYSCALL, S(|r, arg| ancestors(r, arg, exepath)), "`proc.exepath` of an ancestor, or of any").takes(Index).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER | COSTLY),
-    row("proc.name", CharBuf, SYSCALL, S(|r, _| name(r.process()?)), "The task's name, at most 15 bytes; the process can change it"),
-    row("proc.pname", CharBuf, SYSCALL, S(|r, _| name(r.parent()?)), "`proc.name` of the parent"),
-    row("proc.aname", CharBuf, SYSCALL, S(|r, arg| ancestors(r, arg, name)), "`proc.name` of an ancestor, or of any").takes(Index).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER | COSTLY),
-    row("proc.args", CharBuf, SYSCALL, S(args), "The command line without its first word, or one word of it, counted from 0 and empty beyond the last").takes(Index).flags(COSTLY),
-    row("proc.aargs", CharBuf, SYSCALL, S(|r, arg| ancestors(r, arg, |p| owned(p.args()))), "`proc.args` of an ancestor, or of any").takes(Index).quantifier(Any).flags(COSTLY),
-    row("proc.cmdline", CharBuf, SYSCALL, S(|r, _| cmdline(r.process()?)), "`proc.name` and `proc.args`").flags(COSTLY),
-    row("proc.pcmdline", CharBuf, SYSCALL, S(|r, _| cmdline(r.parent()?)), "`proc.cmdline` of the parent").flags(COSTLY),
-    row("proc.acmdline", CharBuf, SYSCALL, S(|r, arg| ancestors(r, arg, cmdline)), "`proc.cmdline` of an ancestor, or of any").takes(Index).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER | COSTLY),
-    row("proc.cmdnargs", Uint64, SYSCALL, S(|r, _| size(items(&r.process()?.image.args).count())), "Number of arguments"),
-    row("proc.cmdlenargs", Uint64, SYSCALL, S(|r, _| size(items(&r.process()?.image.args).map(<[u8]>::len).sum())), "Bytes of all arguments together"),
-    row("proc.exeline", CharBuf, SYSCALL, S(|r, _| owned(r.process()?.exeline())), "`proc.exe` and `proc.args`").flags(COSTLY),
-    row("proc.env", CharBuf, SYSCALL, S(env), "The environment, or one variable of it").takes(Key).flags(COSTLY),
-    row("proc.aenv", CharBuf, SYSCALL, S(aenv), "The environment of an ancestor or of any; by name, the nearest ancestor's value").takes(IndexOrKey).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER | COSTLY),
+    row("proc.exe", CharBuf, SYSCALL, P(|r, _| exe(r.process()?)), "First word of the command line, `argv[0]`, as the caller chose it"),
+    row("proc.pexe", CharBuf, SYSCALL, P(|r, _| exe(r.parent()?)), "`proc.exe` of the parent"),
+    row("proc.aexe", CharBuf, SYSCALL, P(|r, arg| ancestors(r, arg, exe)), "`proc.exe` of an ancestor, or of any").takes(Index).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER | COSTLY),
+    row("proc.exepath", CharBuf, SYSCALL, P(|r, _| exepath(r.process()?)), "Path of the executable as the kernel knows it"),
+    row("proc.pexepath", CharBuf, SYSCALL, P(|r, _| exepath(r.parent()?)), "`proc.exepath` of the parent"),
+    row("proc.aexepath", CharBuf, SYSCALL, P(|r, arg| ancestors(r, arg, exepath)), "`proc.exepath` of an ancestor, or of any").takes(Index).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER | COSTLY),
+    row("proc.name", CharBuf, SYSCALL, P(|r, _| name(r.process()?)), "The task's name, at most 15 bytes; the process can change it"),
+    row("proc.pname", CharBuf, SYSCALL, P(|r, _| name(r.parent()?)), "`proc.name` of the parent"),
+    row("proc.aname", CharBuf, SYSCALL, P(|r, arg| ancestors(r, arg, name)), "`proc.name` of an ancestor, or of any").takes(Index).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER | COSTLY),
+    row("proc.args", CharBuf, SYSCALL, P(args), "The command line without its first word, or one word of it, counted from 0 and empty beyond the last").takes(Index).flags(COSTLY),
+    row("proc.aargs", CharBuf, SYSCALL, P(|r, arg| ancestors(r, arg, |p| owned(p.args()))), "`proc.args` of an ancestor, or of any").takes(Index).quantifier(Any).flags(COSTLY),
+    row("proc.cmdline", CharBuf, SYSCALL, P(|r, _| cmdline(r.process()?)), "`proc.name` and `proc.args`").flags(COSTLY),
+    row("proc.pcmdline", CharBuf, SYSCALL, P(|r, _| cmdline(r.parent()?)), "`proc.cmdline` of the parent").flags(COSTLY),
+    row("proc.acmdline", CharBuf, SYSCALL, P(|r, arg| ancestors(r, arg, cmdline)), "`proc.cmdline` of an ancestor, or of any").takes(Index).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER | COSTLY),
+    row("proc.cmdnargs", Uint64, SYSCALL, P(|r, _| size(items(&r.process()?.image.args).count())), "Number of arguments"),
+    row("proc.cmdlenargs", Uint64, SYSCALL, P(|r, _| size(items(&r.process()?.image.args).map(<[u8]>::len).sum())), "Bytes of all arguments together"),
+    row("proc.exeline", CharBuf, SYSCALL, P(|r, _| owned(r.process()?.exeline())), "`proc.exe` and `proc.args`").flags(COSTLY),
+    row("proc.env", CharBuf, SYSCALL, P(env), "The environment, or one variable of it").takes(Key).flags(COSTLY),
+    row("proc.aenv", CharBuf, SYSCALL, P(aenv), "The environment of an ancestor or of any; by name, the nearest ancestor's value").takes(IndexOrKey).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER | COSTLY),
     row("proc.cwd", CharBuf, SYSCALL, S(|r, _| r.process().and_then(|_| text(r.cwd()))), "Working directory, with a slash at its end"),
-    row("proc.loginshellid", Int64, SYSCALL, S(login_shell), "Process id of the oldest shell among the process and its ancestors").flags(COSTLY),
-    row("proc.tty", Uint32, SYSCALL, S(|r, _| uint(r.process()?.tty.into())), "Controlling terminal; 0 without one"),
-    row("proc.pid", Int64, SYSCALL, S(|r, _| int(r.process()?.pid)), "Process id"),
-    row("proc.ppid", Int64, SYSCALL, S(|r, _| id(r.main()?.ptid)), "Process id of the parent"),
-    row("proc.apid", Int64, SYSCALL, S(|r, arg| ancestors(r, arg, |p| id(p.pid))), "Process id of an ancestor, or of any").takes(Index).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER | COSTLY),
-    row("proc.vpid", Int64, SYSCALL, S(|r, _| id(r.process()?.vpid)), "Process id inside its pid namespace"),
-    row("proc.pvpid", Int64, SYSCALL, S(|r, _| id(r.parent()?.vpid)), "`proc.vpid` of the parent"),
-    row("proc.sid", Int64, SYSCALL, S(|r, _| int(r.process()?.sid)), "Session id"),
+    row("proc.loginshellid", Int64, SYSCALL, P(login_shell), "Process id of the oldest shell among the process and its ancestors").flags(COSTLY),
+    row("proc.tty", Uint32, SYSCALL, P(|r, _| uint(r.process()?.tty.into())), "Controlling terminal; 0 without one"),
+    row("proc.pid", Int64, SYSCALL, P(|r, _| int(r.process()?.pid)), "Process id"),
+    row("proc.ppid", Int64, SYSCALL, P(|r, _| id(r.main()?.ptid)), "Process id of the parent"),
+    row("proc.apid", Int64, SYSCALL, P(|r, arg| ancestors(r, arg, |p| id(p.pid))), "Process id of an ancestor, or of any").takes(Index).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER | COSTLY),
+    row("proc.vpid", Int64, SYSCALL, P(|r, _| id(r.process()?.vpid)), "Process id inside its pid namespace"),
+    row("proc.pvpid", Int64, SYSCALL, P(|r, _| id(r.parent()?.vpid)), "`proc.vpid` of the parent"),
+    row("proc.sid", Int64, SYSCALL, P(|r, _| int(r.process()?.sid)), "Session id"),
     row("proc.sname", CharBuf, SYSCALL, S(|r, _| leader(r, session, name)), "Name of the session's leader, or of the oldest ancestor in the session").flags(COSTLY),
     row("proc.sid.exe", CharBuf, SYSCALL, S(|r, _| leader(r, session, exe)), "`proc.exe` of the session's leader").flags(COSTLY),
     row("proc.sid.exepath", CharBuf, SYSCALL, S(|r, _| leader(r, session, exepath)), "`proc.exepath` of the session's leader").flags(COSTLY),
-    row("proc.vpgid", Int64, SYSCALL, S(|r, _| int(r.process()?.vpgid)), "Process group id inside its pid namespace"),
+    row("proc.vpgid", Int64, SYSCALL, P(|r, _| int(r.process()?.vpgid)), "Process group id inside its pid namespace"),
     row("proc.vpgid.name", CharBuf, SYSCALL, S(|r, _| leader(r, virtual_group, name)), "Name of the process group's leader, by the id inside the pid namespace").flags(COSTLY),
     row("proc.vpgid.exe", CharBuf, SYSCALL, S(|r, _| leader(r, virtual_group, exe)), "`proc.exe` of the process group's leader, by the id inside the pid namespace").flags(COSTLY),
     row("proc.vpgid.exepath", CharBuf, SYSCALL, S(|r, _| leader(r, virtual_group, exepath)), "`proc.exepath` of the process group's leader, by the id inside the pid namespace").flags(COSTLY),
-    row("proc.pgid", Int64, SYSCALL, S(|r, _| int(r.process()?.pgid)), "Process group id"),
+    row("proc.pgid", Int64, SYSCALL, P(|r, _| int(r.process()?.pgid)), "Process group id"),
     row("proc.pgid.name", CharBuf, SYSCALL, S(|r, _| leader(r, group, name)), "Name of the process group's leader").flags(COSTLY),
     row("proc.pgid.exe", CharBuf, SYSCALL, S(|r, _| leader(r, group, exe)), "`proc.exe` of the process group's leader").flags(COSTLY),
     row("proc.pgid.exepath", CharBuf, SYSCALL, S(|r, _| leader(r, group, exepath)), "`proc.exepath` of the process group's leader").flags(COSTLY),
@@ -51,16 +53,16 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("proc.ppid.duration", RelTime, SYSCALL, S(parent_age), "Nanoseconds since the parent was started"),
     row("proc.pid.ts", RelTime, SYSCALL, S(|r, _| nonzero(r.process()?.started)), "When the process was started, nanoseconds since the Unix epoch"),
     row("proc.ppid.ts", RelTime, SYSCALL, S(|r, _| uint(r.parent()?.started)), "When the parent was started, nanoseconds since the Unix epoch"),
-    row("proc.is_exe_writable", Bool, SYSCALL, S(|r, _| exe_flag(r, 1)), "Whether its user may write its executable"),
-    row("proc.is_exe_upper_layer", Bool, SYSCALL, S(|r, _| exe_flag(r, 2)), "Whether its executable is in the writable layer of an overlay, so was not in the image"),
-    row("proc.is_exe_lower_layer", Bool, SYSCALL, S(|r, _| exe_flag(r, 8)), "Whether its executable is in a read-only layer of an overlay"),
-    row("proc.is_exe_from_memfd", Bool, SYSCALL, S(|r, _| exe_flag(r, 4)), "Whether its executable exists in memory only"),
-    row("proc.is_sid_leader", Bool, SYSCALL, S(|r, _| r.process().and_then(|p| boolean(p.sid == p.vpid))), "Whether it leads its session"),
-    row("proc.is_vpgid_leader", Bool, SYSCALL, S(|r, _| r.process().and_then(|p| boolean(p.vpgid == p.vpid))), "Whether it leads its process group, by the ids inside the pid namespace"),
-    row("proc.is_pgid_leader", Bool, SYSCALL, S(|r, _| r.process().and_then(|p| boolean(p.pgid == p.pid))), "Whether it leads its process group"),
-    row("proc.exe_ino", Int64, SYSCALL, S(|r, _| nonzero(r.process()?.image.ino).map(signed)), "Inode of its executable"),
-    row("proc.exe_ino.ctime", AbsTime, SYSCALL, S(|r, _| nonzero(r.process()?.image.ctime)), "When the executable's inode changed, nanoseconds since the Unix epoch"),
-    row("proc.exe_ino.mtime", AbsTime, SYSCALL, S(|r, _| nonzero(r.process()?.image.mtime)), "When the executable's content changed, nanoseconds since the Unix epoch"),
+    row("proc.is_exe_writable", Bool, SYSCALL, P(|r, _| exe_flag(r, 1)), "Whether its user may write its executable"),
+    row("proc.is_exe_upper_layer", Bool, SYSCALL, P(|r, _| exe_flag(r, 2)), "Whether its executable is in the writable layer of an overlay, so was not in the image"),
+    row("proc.is_exe_lower_layer", Bool, SYSCALL, P(|r, _| exe_flag(r, 8)), "Whether its executable is in a read-only layer of an overlay"),
+    row("proc.is_exe_from_memfd", Bool, SYSCALL, P(|r, _| exe_flag(r, 4)), "Whether its executable exists in memory only"),
+    row("proc.is_sid_leader", Bool, SYSCALL, P(|r, _| r.process().and_then(|p| boolean(p.sid == p.vpid))), "Whether it leads its session"),
+    row("proc.is_vpgid_leader", Bool, SYSCALL, P(|r, _| r.process().and_then(|p| boolean(p.vpgid == p.vpid))), "Whether it leads its process group, by the ids inside the pid namespace"),
+    row("proc.is_pgid_leader", Bool, SYSCALL, P(|r, _| r.process().and_then(|p| boolean(p.pgid == p.pid))), "Whether it leads its process group"),
+    row("proc.exe_ino", Int64, SYSCALL, P(|r, _| nonzero(r.process()?.image.ino).map(signed)), "Inode of its executable"),
+    row("proc.exe_ino.ctime", AbsTime, SYSCALL, P(|r, _| nonzero(r.process()?.image.ctime)), "When the executable's inode changed, nanoseconds since the Unix epoch"),
+    row("proc.exe_ino.mtime", AbsTime, SYSCALL, P(|r, _| nonzero(r.process()?.image.mtime)), "When the executable's content changed, nanoseconds since the Unix epoch"),
     row("proc.exe_ino.ctime_duration_proc_start", AbsTime, SYSCALL, S(|r, _| since_ctime(r, |p| p.started)), "Nanoseconds from the change of the executable's inode to the start of the process"),
     row("proc.exe_ino.ctime_duration_pidns_start", AbsTime, SYSCALL, S(|r, _| before_ctime(r, |p| p.pidns_start)), "Nanoseconds from the start of the pid namespace to the change of the executable's inode"),
     row("proc.pidns_init_start_ts", Uint64, SYSCALL, S(|r, _| nonzero(r.process().filter(|p| p.in_pid_namespace())?.pidns_start)), "When its pid namespace was started, if it is not the machine's own, nanoseconds since the Unix epoch"),
@@ -128,8 +130,9 @@ fn ancestors<'a>(
 }
 
 fn list<'a>(values: impl Iterator<Item = Value<'a>>) -> Option<Value<'a>> {
-    let values: Vec<_> = values.collect();
-    (!values.is_empty()).then_some(Value::List(values))
+    let mut list = spare::list();
+    list.extend(values);
+    (!list.is_empty()).then_some(Value::List(list))
 }
 
 fn args<'a>(r: &'a SyscallRecord<'_>, arg: Option<&FieldArg>) -> Option<Value<'a>> {

@@ -119,6 +119,21 @@ impl Test {
         }
     }
 
+    /// How often it holds by experience, percent.
+    pub(crate) fn chance(&self) -> usize {
+        match self {
+            Self::Exists => 90,
+            Self::Equal(Literal::Bool(_)) | Self::Order(..) => 50,
+            Self::Equal(_) => 5,
+            Self::Differ(Literal::Bool(_)) => 50,
+            Self::Differ(_) => 95,
+            Self::Modified(Modifier::AnyOf, tests) => {
+                tests.iter().map(Self::chance).fold(0, usize::saturating_add).min(90)
+            }
+            _ => 10,
+        }
+    }
+
     /// Whether the test holds for a field's value.
     pub(crate) fn holds(&self, value: &Value<'_>, combine: Combine) -> bool {
         if let Self::Modified(modifier, tests) = self {

@@ -14,9 +14,6 @@ use crate::{
     rollout::Rollout,
 };
 
-/// The reason of the condition Loaded as long as nodes have no answer to a bundle.
-pub(crate) const ON_ITS_WAY: &str = "Waiting";
-
 /// The status of one resource; equal to what it has when nothing but figures changed.
 pub(super) fn status(verdict: &Verdict, rollout: &Rollout) -> FalcoRuleStatus {
     let Verdict { resource, rules, outcome, .. } = verdict;
@@ -102,7 +99,7 @@ fn loaded(nodes: &Nodes) -> Said {
             ("False", "NoAgents", "no node with an agent was found, of those that it is for".to_owned())
         }
         Nodes { desired, loaded, .. } if desired == loaded => ("True", "Loaded", message),
-        Nodes { failing, .. } if failing.is_empty() => ("False", ON_ITS_WAY, message),
+        Nodes { failing, .. } if failing.is_empty() => ("False", "Waiting", message),
         Nodes { .. } => ("False", "NodesFailing", format!("{message}; status.nodes.failing says why")),
     }
 }
