@@ -111,7 +111,10 @@ fn iso_time_tells_the_date() {
     let (rules, events) = (files.arg("rules.yaml"), files.arg("events.json"));
     let ran = saker(["replay", "--json", "--iso-time", "--rules", &rules, "--audit", &events]);
     let alert = &ran.json_lines()[0];
-    assert!(alert["output"].as_str().unwrap().starts_with("2026-01-02T03:04:05.000001000+0000: Notice"), "{alert}");
+    assert!(
+        alert["output"].as_str().unwrap().starts_with("2026-01-02T03:04:05.000001000+0000: Notice"),
+        "{alert}"
+    );
     assert_eq!(alert["output_fields"]["evt.time.iso8601"], 1_767_323_045_000_001_000_u64);
 }
 

@@ -30,7 +30,8 @@ fn an_audit_sink_says_what_to_do_does_it_and_takes_it_back() {
     let node = Node::start(&cluster).expect("a node");
     let before = node.manifest();
     let sink = Sink::start(&cluster, &node).expect("programs");
-    let other = cluster.apply("apiVersion: saker.dev/v1alpha1\nkind: AuditSink\nmetadata: {name: second}\nspec: {}\n");
+    let other = cluster
+        .apply("apiVersion: saker.dev/v1alpha1\nkind: AuditSink\nmetadata: {name: second}\nspec: {}\n");
     assert!(other.expect_err("there is one").to_string().contains("name it cluster"));
 
     sink.apply("{}").expect("an AuditSink");

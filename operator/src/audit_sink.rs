@@ -54,7 +54,8 @@ impl AuditSinks {
         }
         let services: Api<Service> = Api::namespaced(context.client.clone(), &context.namespace);
         let service = services.get(SERVICE).await;
-        let service = service.with_context(|| format!("cannot read the Service {SERVICE}, which the chart makes"))?;
+        let service =
+            service.with_context(|| format!("cannot read the Service {SERVICE}, which the chart makes"))?;
         let address = service.spec.and_then(|spec| spec.cluster_ip).and_then(|ip| ip.parse().ok());
         let address = address.with_context(|| format!("the Service {SERVICE} has no address"))?;
         Ok(format!("https://{}/k8s-audit", SocketAddr::new(address, PORT)))

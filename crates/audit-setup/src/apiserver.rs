@@ -166,10 +166,17 @@ mod tests {
 
     #[test]
     fn a_server_is_told_from_an_agent() {
-        let rank = |words: &[&str]| super::rank(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        let rank =
+            |words: &[&str]| super::rank(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
         assert_eq!(rank(&["/usr/local/bin/kube-apiserver", "--v=2"]), Some(0));
-        assert_eq!((rank(&["/usr/local/bin/k3s server"]), rank(&["k3s", "server", "--disable"])), (Some(1), Some(1)));
-        assert_eq!((rank(&["/usr/local/bin/k3s agent"]), rank(&["k3s", "kubectl"]), rank(&["k3s"])), (None, None, None));
+        assert_eq!(
+            (rank(&["/usr/local/bin/k3s server"]), rank(&["k3s", "server", "--disable"])),
+            (Some(1), Some(1))
+        );
+        assert_eq!(
+            (rank(&["/usr/local/bin/k3s agent"]), rank(&["k3s", "kubectl"]), rank(&["k3s"])),
+            (None, None, None)
+        );
         assert_eq!((rank(&["rke2 server"]), rank(&["server"]), rank(&[])), (Some(2), None, None));
     }
 

@@ -62,7 +62,8 @@ impl Machine {
         let present = plan::present(root, distribution, &processes, manifest.as_deref()).ok()?;
         let webhook = webhook(&present, distribution);
         let process = own(&processes, distribution);
-        let restart_required = webhook == Webhook::Saker && !process.is_some_and(|p| has_read(root, p, distribution));
+        let restart_required =
+            webhook == Webhook::Saker && !process.is_some_and(|p| has_read(root, p, distribution));
         let policy = flag(&present, POLICY_FLAG).and_then(|path| policy(root, &processes, path));
         let log = log(root, &present, distribution);
         Some(Self { distribution, webhook, restart_required, policy, log })

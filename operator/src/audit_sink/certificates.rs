@@ -59,7 +59,8 @@ pub(super) async fn keep(client: &Client, namespace: &str, endpoint: &str) -> an
         Authority::read(&authority).context("the Secret of the authority is damaged: empty it")?;
     let same_authority = |parts: &Parts| parts.text("ca.crt") == Some(authority.certificate.clone());
     let names = names(endpoint);
-    let same = |parts: &Parts| same_authority(parts) && parts.text("names").as_deref() == Some(&names.join(","));
+    let same =
+        |parts: &Parts| same_authority(parts) && parts.text("names").as_deref() == Some(&names.join(","));
     secrets.keep(SERVER, same, || authority.server(&names, now)).await?;
     let same = |parts: &Parts| same_authority(parts) && parts.text("endpoint").as_deref() == Some(endpoint);
     let client = secrets.keep(CLIENT, same, || authority.client(endpoint, now)).await?;
