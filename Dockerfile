@@ -1,4 +1,5 @@
-# One image with the three programs: static binaries, their list of parts (SBOM) and the CA certificates, nothing else.
+# One image with the three programs (one static file with three names), the list of their parts (SBOM) and the CA
+# certificates, nothing else.
 #
 #   docker buildx build --platform linux/amd64,linux/arm64 -t registry.example.com/saker .
 #   make image        (without a Docker engine, from what is built here)
@@ -12,8 +13,7 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     target=$(rustc -vV | sed -n 's/^host: //p') \
     && tools/static.sh "$target" \
-    && install -D -t /out "target/$target/release/saker-agent" "target/$target/release/saker-operator" \
-        "target/$target/release/saker" \
+    && cp -r "target/$target/programs" /out \
     && tools/sbom.sh "$target" >/out/sbom.cdx.json
 
 FROM scratch

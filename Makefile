@@ -18,7 +18,7 @@ run: build ## start the agent with the default rules on this kernel, audit endpo
 	exec $(RELEASE)/saker-agent
 
 build: deps ## build the release binaries into target/release
-	cargo build --release --bins
+	cargo build --release --workspace --exclude saker-image --bins
 
 test: deps ## run every test that this machine can run (live kernel tests need root and BTF)
 	tools/test.sh --workspace

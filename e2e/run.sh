@@ -32,7 +32,7 @@ processes() {
 
 # What `make install` puts in place, without systemd.
 host() {
-  make --no-print-directory install RELEASE="$target/$(rustc -vV | sed -n 's/^host: //p')/release" DESTDIR="$work/host" &&
+  make --no-print-directory install RELEASE="$target/$(rustc -vV | sed -n 's/^host: //p')/programs" DESTDIR="$work/host" &&
     grep -q '^ExecStart=/usr/local/bin/saker-agent$' "$work/host/lib/systemd/system/saker-agent.service" &&
     "$work/host/usr/local/bin/saker-agent" --version &&
     "$work/host/usr/local/bin/saker" doctor

@@ -10,12 +10,11 @@ out=$(realpath -m "${1:?where to write the archive}")
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 name=${2:-localhost/saker:$version}
 target=${TARGET:-$(rustc -vV | sed -n 's/^host: //p')}
-built=${CARGO_TARGET_DIR:-target}/$target/release
 
 tools/static.sh "$target"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-install -D -t "$work/out" "$built/saker-agent" "$built/saker-operator" "$built/saker"
+cp -r "${CARGO_TARGET_DIR:-target}/$target/programs" "$work/out"
 tools/sbom.sh "$target" >"$work/out/sbom.cdx.json"
 install -D -m 0644 -t "$work/etc/ssl/certs" /etc/ssl/certs/ca-certificates.crt
 

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo tree --locked --target "${1:?a target}" --edges normal,build --prefix none --format '{p}|{l}' \
-  -p saker-agent -p saker-operator -p saker-cli | sed 's/ (\*)$//' | sort -u | awk -F'|' -v target="$1" '
+  -p saker-image | sed 's/ (\*)$//' | sort -u | awk -F'|' -v target="$1" '
   BEGIN {
     while ((getline line < "Cargo.lock") > 0) {
       split(line, part, "\"")

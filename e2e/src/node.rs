@@ -105,12 +105,19 @@ impl Node {
 
     /// Where its audit events are to go.
     fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}/k8s-audit", self.audit_port)
+        format!("https://127.0.0.1:{}/k8s-audit", self.audit_port)
     }
 
-    /// Runs `saker audit setup` for this node, with the endpoint that its agent has.
+    /// Runs `saker audit setup` for this node, with the endpoint that its agent has and a certificate to show there.
     pub fn setup(&self, args: &[&str]) -> anyhow::Result<String> {
-        self.setup_for(&self.endpoint(), args)
+        let [certificate, key] = self.certificate("kube-apiserver-audit")?;
+        let ca = self.pki("ca.crt");
+        let shown = ["--ca", &ca, "--client-certificate", &certificate, "--client-key", &key];
+        self.setup_for(&self.endpoint(), &[&shown, args].concat())
+    }
+
+    fn pki(&self, name: &str) -> String {
+        self.root().join("etc/kubernetes/pki").join(name).display().to_string()
     }
 
     /// The same with another endpoint.
@@ -129,10 +136,14 @@ impl Node {
         let config = self.root().join("saker.yaml");
         let text = format!(
             "json_output: true\nrule_matching: all\nrules_files: {:?}\nstate_dir: {}\nwebserver: {{listen_address: \
-             127.0.0.1, listen_port: {}}}\n",
+             127.0.0.1, listen_port: {}, ssl_enabled: true, ssl_certificate: {}, ssl_private_key: {}}}\nk8s_audit: \
+             {{client_ca: {}}}\n",
             rules_files(),
             self.root().join("state").display(),
-            self.audit_port
+            self.audit_port,
+            self.pki("apiserver.crt"),
+            self.pki("apiserver.key"),
+            self.pki("ca.crt"),
         );
         write(&config, &text)?;
         let config = config.display().to_string();
@@ -169,27 +180,53 @@ impl Node {
         if !path.exists() {
             let admin = fs::read_to_string(self.root().join("admin.kubeconfig"))?;
             let line = admin.lines().find(|line| line.starts_with("users:")).context("no users")?;
-            let own = format!("users: [{{name: admin, user: {}}}]", self.certificate(user)?);
+            let [certificate, key] = self.certificate(user)?;
+            let user = format!("{{client-certificate: {certificate}, client-key: {key}}}");
+            let own = format!("users: [{{name: admin, user: {user}}}]");
             write(&path, &admin.replace(line, &own))?;
         }
         Ok(path)
     }
 
-    /// Has a certificate signed for a user.
-    fn certificate(&self, user: &str) -> anyhow::Result<String> {
+    /// Has a certificate signed for a user; it and its key, always the same.
+    fn certificate(&self, user: &str) -> anyhow::Result<[String; 2]> {
         let file = |ending: &str| self.root().join(format!("{user}.{ending}")).display().to_string();
         let (key, request, certificate) = (file("key"), file("csr"), file("crt"));
+        if Path::new(&certificate).exists() {
+            return Ok([certificate, key]);
+        }
         let subject = format!("/CN={user}");
         let ca = |name: &str| self.cluster.file(name).display().to_string();
         let new = [
-            "req", "-new", "-nodes", "-newkey", "rsa:2048", "-keyout", &key, "-out", &request, "-subj",
+            "req",
+            "-new",
+            "-nodes",
+            "-newkey",
+            "rsa:2048",
+            "-keyout",
+            &key,
+            "-out",
+            &request,
+            "-subj",
             &subject,
+            "-addext",
+            "extendedKeyUsage=clientAuth",
         ];
         run(Command::new("openssl").args(new), "")?;
         let (ca_crt, ca_key) = (ca("ca.crt"), ca("ca.key"));
         let sign = ["x509", "-req", "-in", &request, "-CA", &ca_crt, "-CAkey", &ca_key, "-CAcreateserial"];
-        run(Command::new("openssl").args(sign).args(["-days", "2", "-out", &certificate]), "")?;
-        Ok(format!("{{client-certificate: {certificate}, client-key: {key}}}"))
+        run(
+            Command::new("openssl").args(sign).args([
+                "-days",
+                "2",
+                "-copy_extensions",
+                "copy",
+                "-out",
+                &certificate,
+            ]),
+            "",
+        )?;
+        Ok([certificate, key])
     }
 }
 

@@ -123,9 +123,9 @@ fn a_node_is_set_up_its_actions_are_seen_and_the_setup_is_taken_back() {
 /// Objects made before, while and after the agent is away.
 const OBJECTS: usize = 120;
 
-/// The agent is away under load for `SAKER_E2E_OUTAGE` seconds: nothing is lost, and nothing is told twice.
+/// The agent is away under load for a minute (`SAKER_E2E_OUTAGE` seconds): nothing is lost, and nothing is told twice.
 fn outage(node: &Node, agent: &mut Process) {
-    let seconds = std::env::var("SAKER_E2E_OUTAGE").ok().and_then(|text| text.parse().ok()).unwrap_or(6);
+    let seconds = std::env::var("SAKER_E2E_OUTAGE").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
     let (away, start) = (Duration::from_secs(seconds), Instant::now());
     let mut made = 0;
     let mut make = |upto: usize| {

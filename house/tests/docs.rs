@@ -24,15 +24,13 @@ fn is_test(name: &str) -> bool {
     name == "node" || saker_house::root().join(name).is_file()
 }
 
-/// Where metrics are defined, and where they are spoken of.
-const DEFINED: [&str; 3] =
-    ["node-agent/src/metrics.rs", "node-agent/src/containers.rs", "operator/src/metrics.rs"];
+/// Where metrics are spoken of.
 const SPOKEN_OF: [&str; 3] =
     ["docs/metrics.md", "charts/saker/alerts.yaml", "charts/saker/dashboards/saker.json"];
 
 #[test]
 fn metrics_are_documented_and_exist() {
-    let defined: BTreeSet<_> = DEFINED.into_iter().flat_map(quoted).collect();
+    let defined = defined();
     assert!(defined.len() > 40, "{defined:?}");
     let documented = words(SPOKEN_OF[0]);
     for name in &defined {
@@ -48,7 +46,7 @@ fn metrics_are_documented_and_exist() {
 /// What the queries of Falco's own dashboard read that Saker has, too.
 #[test]
 fn the_dashboard_of_falco_finds_its_metrics() {
-    let defined: BTreeSet<_> = DEFINED.into_iter().flat_map(quoted).collect();
+    let defined = defined();
     let wanted = [
         "falcosecurity_falco_rules_matches_total",
         "falcosecurity_falco_version_info",
@@ -76,13 +74,20 @@ fn is_metric(word: &str) -> bool {
         .any(|prefix| word.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty()))
 }
 
-/// Names in quotes, without those of the tests.
-fn quoted(file: &str) -> Vec<String> {
-    let text = read(file);
-    let code = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
-    let parts: Vec<_> = code.split('"').map(str::to_owned).collect();
-    let plain = |part: &String| part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    parts.into_iter().filter(|part| is_metric(part) && plain(part) && part != "saker_version").collect()
+/// Names in quotes in the programs that serve metrics, without those of their tests.
+fn defined() -> BTreeSet<String> {
+    let folders = ["node-agent/src", "operator/src"].map(|folder| saker_house::root().join(folder));
+    let sources = saker_house::sources(&[".rs"]).into_iter();
+    let sources = sources.filter(|path| folders.iter().any(|folder| path.starts_with(folder)));
+    sources.flat_map(|path| quoted(&fs::read_to_string(path).expect("a readable source"))).collect()
+}
+
+fn quoted(text: &str) -> Vec<String> {
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let plain = |part: &str| part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let names = code.split('"').filter(|part| is_metric(part) && plain(part));
+    // A key of /versions.
+    names.filter(|name| *name != "saker_version").map(str::to_owned).collect()
 }
 
 fn words(file: &str) -> BTreeSet<String> {

@@ -53,6 +53,7 @@ const OURS: &[(&str, &[&str])] = &[
             "saker-source-syscall",
         ],
     ),
+    ("saker-image", &["saker-agent", "saker-cli", "saker-operator"]),
     ("saker-house", &[]),
     ("saker-e2e", &[]),
     ("saker-bench", &["saker-engine", "saker-events", "saker-rules"]),

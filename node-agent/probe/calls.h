@@ -3,6 +3,7 @@
 // space fills the table (src/recipe.rs), so that a call costs a row and no program.
 #pragma once
 #include "facts.h"
+#include "names.h"
 #include "open.h"
 
 // Where the value of a parameter comes from.
@@ -213,7 +214,7 @@ __noinline int put_memory_of(u32 program)
 	if (!s || !w)
 		return 0;
 	switch (w->param.put) {
-	case PUT_TEXT: put_user_text(s, (void *)w->value); break;
+	case PUT_TEXT: put_path_text(s, (void *)w->value); break;
 	case PUT_BYTES: put_data(s, (void *)w->value, data_length(s, &w->param)); break;
 	case PUT_VECTOR: put_data(s, (void *)from_struct(s, w->value, 0), from_struct(s, w->value, 8)); break;
 	case PUT_SIZE: put_vector_size(s, w); break;
@@ -262,7 +263,7 @@ __noinline int put_socket_of(u32 program)
 	struct work *w = work_of(program);
 	if (!s || !w)
 		return 0;
-	struct sock *sk = (s64)w->value < 0 ? 0 : socket_of(task, w->value);
+	struct sock *sk = w->param.from == FROM_RESULT ? socket_of(task, w->value) : call_socket(s, task, w->value);
 	if (w->param.put == PUT_QUEUE)
 		put_queue(s, sk, w->param.with);
 	else
@@ -273,7 +274,7 @@ __noinline int put_socket_of(u32 program)
 static __always_inline bool is_relative(struct scratch *s, u32 arg)
 {
 	u8 first = 0;
-	bpf_probe_read_user(&first, 1, (void *)argument_at(s, arg));
+	read_given(s, &first, 1, (void *)argument_at(s, arg));
 	return first && first != '/';
 }
 
@@ -365,6 +366,19 @@ static __always_inline void put_param(struct scratch *s, struct work *w)
 	}
 }
 
+static __always_inline bool is_param(struct param *param)
+{
+	return param->put != PUT_PEER && param->put != PUT_MESSAGE_PEER;
+}
+
+// The second half of a record has what only the end of the request tells.
+static __always_inline bool is_told_before(struct scratch *s, struct param *param)
+{
+	bool tuple = param->put == PUT_TUPLE_OUT || param->put == PUT_TUPLE_IN;
+	bool returned = param->from == FROM_RESULT || (param->put == PUT_BYTES && param->with >= ARGS);
+	return s->half == RECORD_LAST_HALF && !returned && !(tuple && s->call.file);
+}
+
 // One parameter of the record that `program` builds.
 __noinline int make_param(u32 program)
 {
@@ -372,6 +386,11 @@ __noinline int make_param(u32 program)
 	struct work *w = work_of(program);
 	if (!s || !w)
 		return 0;
+	if (is_told_before(s, &w->param)) {
+		if (is_param(&w->param))
+			put_empty(s);
+		return 0;
+	}
 	w->value = param_value(s, &w->param);
 	put_param(s, w);
 	return 0;

@@ -32,13 +32,24 @@ struct address {
 		at += sizeof(type);                   \
 	} while (0)
 
-static __always_inline struct sock *socket_of(struct task_struct *task, u32 fd)
+static __always_inline struct sock *file_socket(struct file *file)
 {
-	struct file *file = file_of(task, fd);
 	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return 0;
 	struct socket *socket = BPF_CORE_READ(file, private_data);
 	return BPF_CORE_READ(socket, sk);
+}
+
+static __always_inline struct sock *socket_of(struct task_struct *task, u32 fd)
+{
+	return file_socket(file_of(task, fd));
+}
+
+// The socket that the call is about.
+static __always_inline struct sock *call_socket(struct scratch *s, struct task_struct *task, u32 fd)
+{
+	struct file *file = (void *)s->call.file;
+	return file ? file_socket(file) : socket_of(task, fd);
 }
 
 static __always_inline u64 append_ip4_tuple(struct scratch *s, u64 at, struct sock *sk)
@@ -125,7 +136,7 @@ static __always_inline u64 append_address(struct scratch *s, u64 at, struct addr
 }
 
 // The address as the caller gave it.
-static __always_inline void put_address(struct scratch *s, const void *user, u64 len)
+static __always_inline void put_address(struct scratch *s, const void *given, u64 len)
 {
 	struct address a = {};
 	u64 at = record_at(s), from = at;
@@ -134,25 +145,36 @@ static __always_inline void put_address(struct scratch *s, const void *user, u64
 	OPAQUE(len);
 	if (len > sizeof(a) - 1)
 		len = sizeof(a) - 1;
-	if (bpf_probe_read_user(&a, len, user))
+	if (read_given(s, &a, len, given))
 		return put_empty(s);
 	at = append_address(s, at, &a, len);
 	put_length(s, at - from);
 }
 
+// As a request of io_uring, at its end: only what that tells.
+static __always_inline void put_connect_arguments(struct scratch *s)
+{
+	struct call_context *c = &s->call;
+	if (s->half == RECORD_LAST_HALF) {
+		put_empty(s);
+		return put_empty(s);
+	}
+	put_s64(s, (s32)c->args[0]);
+	put_address(s, (void *)c->args[1], (u32)c->args[2]);
+}
+
 // res, tuple, fd, addr, proto.
 static __always_inline void connect_exit(struct scratch *s, struct task_struct *task, s64 result)
 {
-	struct call_context *c = &s->call;
-	struct sock *sk = socket_of(task, c->args[0]);
+	struct sock *sk = call_socket(s, task, s->call.args[0]);
+	bool begun = s->half != RECORD_FIRST_HALF && (result == 0 || result == -EINPROGRESS);
 	record_begin(s, EVENT_CONNECT, CONNECT_PARAMS, task);
 	put_s64(s, result);
-	if (result == 0 || result == -EINPROGRESS)
+	if (begun)
 		put_tuple(s, sk);
 	else
 		put_empty(s);
-	put_s64(s, (s32)c->args[0]);
-	put_address(s, (void *)c->args[1], (u32)c->args[2]);
+	put_connect_arguments(s);
 	put_u32(s, BPF_CORE_READ(sk, sk_protocol));
 	send_bulk(s, CLASS_CONNECT);
 }

@@ -4,6 +4,7 @@
 #pragma once
 #include "cgroup.h"
 #include "file.h"
+#include "names.h"
 #include "process.h"
 #include "registers.h"
 #include "ring.h"
@@ -138,7 +139,7 @@ static __always_inline void exec_failed(struct scratch *s, struct text *t, struc
 	put_requested_command_line(s, at ? c->args[2] : c->args[1], c->compat);
 	put_exec_params(s, t, task, 0);
 	if (!at)
-		put_user_text(s, (void *)c->args[0]);
+		put_path_text(s, (void *)c->args[0]);
 	put_exec_extensions(s, task);
 	send_bulk(s, CLASS_EXEC_FAILED);
 }

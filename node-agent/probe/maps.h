@@ -11,13 +11,28 @@ enum class { CLASS_FORK, CLASS_EXEC, CLASS_EXIT, CLASS_EXEC_FAILED, CLASS_OPEN, 
 
 // Every program has scratch buffers of its own: a program never runs twice at once on one CPU, so nothing
 // can overwrite a record while it is built.
-enum program { PROGRAM_FORK, PROGRAM_EXEC, PROGRAM_EXIT, PROGRAM_SYS_EXIT, PROGRAM_SCAN, PROGRAMS };
+enum program {
+	PROGRAM_FORK,
+	PROGRAM_EXEC,
+	PROGRAM_EXIT,
+	PROGRAM_SYS_EXIT,
+	PROGRAM_SCAN,
+	PROGRAM_URING_SUBMIT,
+	PROGRAM_URING_COMPLETE,
+	PROGRAM_NAMES,
+	PROGRAMS,
+};
 
 // Numbers of x86_64, used for every machine; calls that it lacks are numbered from the end.
 enum call {
 	CALL_NONE = -1,
 	CALL_OPEN = 2,
+	CALL_SOCKET = 41,
 	CALL_CONNECT = 42,
+	CALL_SENDTO = 44,
+	CALL_RECVFROM = 45,
+	CALL_SENDMSG = 46,
+	CALL_RECVMSG = 47,
 	CALL_CLONE = 56,
 	CALL_FORK = 57,
 	CALL_VFORK = 58,
@@ -25,6 +40,12 @@ enum call {
 	CALL_CREAT = 85,
 	CALL_MARKER = 146, // sched_get_priority_max, by the agent itself
 	CALL_OPENAT = 257,
+	CALL_MKDIRAT = 258,
+	CALL_UNLINKAT = 263,
+	CALL_LINKAT = 265,
+	CALL_SYMLINKAT = 266,
+	CALL_ACCEPT4 = 288,
+	CALL_RENAMEAT2 = 316,
 	CALL_EXECVEAT = 322,
 	CALL_CLONE3 = 435,
 	CALL_OPENAT2 = 437,
@@ -40,7 +61,9 @@ struct call_context {
 	s32 call;
 	u32 number; // the machine's own
 	u32 compat; // a 32-bit caller
-	u32 unused;
+	u32 kernel; // addresses are of the kernel's own copies
+	u64 file;    // what the descriptor stands for, if that is known already
+	u64 request; // of io_uring
 };
 
 #define TEXT_MAX 4096
@@ -57,7 +80,7 @@ struct scratch {
 	u32 truncated; // something did not fit
 	u32 program;   // whose it is
 	u32 rejected;  // by the filter, which only marks
-	u32 unused;
+	u32 half;      // which half of a record in two parts, as flags
 	struct call_context call;
 	u8 bytes[RECORD_BYTES];
 };

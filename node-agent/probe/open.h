@@ -64,8 +64,9 @@ struct open_call {
 };
 
 // Returns 0 if they could not be read.
-static __always_inline bool open_arguments(struct open_call *o, struct call_context *c)
+static __always_inline bool open_arguments(struct open_call *o, struct scratch *s)
 {
+	struct call_context *c = &s->call;
 	long error = 0;
 	bool at = c->call == CALL_OPENAT || c->call == CALL_OPENAT2;
 	o->dirfd = at ? (s32)c->args[0] : AT_FDCWD;
@@ -77,7 +78,7 @@ static __always_inline bool open_arguments(struct open_call *o, struct call_cont
 		o->flags = 01101; // O_CREAT | O_WRONLY | O_TRUNC
 	}
 	if (c->call == CALL_OPENAT2)
-		error = bpf_probe_read_user(o, 3 * sizeof(u64), (void *)c->args[2]);
+		error = read_given(s, o, 3 * sizeof(u64), (void *)c->args[2]);
 	o->flags = (u32)o->flags;
 	return !error;
 }
@@ -85,7 +86,7 @@ static __always_inline bool open_arguments(struct open_call *o, struct call_cont
 // How the file was opened is in the caller's memory for openat2, and may have changed; the file knows it.
 static __always_inline void open_result(struct open_call *o, struct task_struct *task, struct call_context *c, s64 result)
 {
-	struct file *file = result >= 0 ? file_of(task, result) : 0;
+	struct file *file = c->file ? (void *)c->file : result >= 0 ? file_of(task, result) : 0;
 	o->file = file;
 	if (file && c->call == CALL_OPENAT2)
 		o->flags = (o->flags & ~(u64)O_ACCMODE) | (BPF_CORE_READ(file, f_flags) & O_ACCMODE);
@@ -137,7 +138,7 @@ static __always_inline void put_open_extensions(struct scratch *s, struct text *
 static __always_inline u8 put_name(struct scratch *s, struct open_call *o)
 {
 	u32 at = s->at;
-	put_user_text(s, o->name);
+	put_given_text(s, o->name);
 	return s->at > at ? s->bytes[at & 0xff] : 0;
 }
 
@@ -149,7 +150,7 @@ static __always_inline void open_exit(struct scratch *s, struct text *t, struct 
 	u16 code = two ? EVENT_OPENAT2 : at ? EVENT_OPENAT : EVENT_OPEN;
 	struct open_call o = {};
 	record_begin(s, code, two ? 10 : at ? 9 : 8, task);
-	open_arguments(&o, c);
+	open_arguments(&o, s);
 	open_result(&o, task, c, result);
 	put_s64(s, result);
 	if (at)
@@ -170,7 +171,7 @@ static __always_inline void creat_exit(struct scratch *s, struct text *t, struct
 	struct call_context *c = &s->call;
 	struct open_call o = {};
 	record_begin(s, EVENT_CREAT, 8, task);
-	open_arguments(&o, c);
+	open_arguments(&o, s);
 	open_result(&o, task, c, result);
 	put_s64(s, result);
 	u8 first = put_name(s, &o);
@@ -189,7 +190,7 @@ static __always_inline bool open_rejected(struct scratch *s, struct text *t, str
 	s->rejected = 0;
 	if (!mode)
 		return 0;
-	if (!open_arguments(&o, &s->call))
+	if (!open_arguments(&o, s))
 		return 0;
 	if (s->call.call == CALL_OPENAT2)
 		open_result(&o, task, &s->call, result);

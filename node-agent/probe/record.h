@@ -12,7 +12,17 @@ struct prefix {
 	u8 flags;
 } __attribute__((packed));
 
-enum { RECORD_STATE_ONLY = 1, RECORD_TRUNCATED = 2, RECORD_REJECTED = 4, RECORD_MARKER = 8 };
+enum {
+	RECORD_STATE_ONLY = 1,
+	RECORD_TRUNCATED = 2,
+	RECORD_REJECTED = 4,
+	RECORD_MARKER = 8,
+	// Of a request that is made now and ends later: user space joins both by their last parameter, which is one more
+	// than the event has. What the second half knows is what counts.
+	RECORD_FIRST_HALF = 16,
+	RECORD_LAST_HALF = 32,
+	RECORD_MAY_BE_ALONE = 64, // if it succeeds, no second half comes
+};
 
 struct header {
 	u64 ts;
@@ -46,6 +56,8 @@ static __always_inline struct scratch *scratch_of(u32 program)
 // Starts a record of `nparams` parameters about `task`.
 static __always_inline void record_begin(struct scratch *s, u16 code, u32 nparams, struct task_struct *task)
 {
+	if (s->half)
+		nparams++;
 	s->at = LENGTHS_AT + 2 * nparams;
 	s->index = 0;
 	s->truncated = 0;
@@ -149,9 +161,28 @@ static __always_inline void put_user_text(struct scratch *s, const void *from)
 	put_text_length(s, bpf_probe_read_user_str(s->bytes + at, TEXT_MAX, from));
 }
 
+// A text that the call names: in user memory, or the kernel's copy of it.
+static __always_inline void put_given_text(struct scratch *s, const void *from)
+{
+	if (s->call.kernel)
+		put_text(s, from);
+	else
+		put_user_text(s, from);
+}
+
+// Memory that the call names.
+static __always_inline long read_given(struct scratch *s, void *to, u64 size, const void *from)
+{
+	return s->call.kernel ? bpf_probe_read_kernel(to, size, from) : bpf_probe_read_user(to, size, from);
+}
+
 // Sets the length and flags that are known at the end. Returns the record's size, at most RECORD_BYTES.
 static __always_inline u64 record_end(struct scratch *s)
 {
+	if (s->half) {
+		put_u64(s, s->call.request);
+		record_prefix(s)->flags |= s->half;
+	}
 	u64 size = s->at;
 	if (s->truncated)
 		record_prefix(s)->flags |= RECORD_TRUNCATED;

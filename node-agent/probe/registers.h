@@ -96,3 +96,14 @@ static __always_inline void call_arguments(struct call_context *c, struct pt_reg
 	if (c->call == CALL_SOCKETCALL)
 		socketcall(c);
 }
+
+static __always_inline bool is_wanted(s32 call)
+{
+	u32 zero = 0;
+	struct wanted *w = bpf_map_lookup_elem(&syscalls, &zero);
+	u64 word = (u32)call / 64;
+	OPAQUE(word);
+	if (!w || word >= CALLS / 64)
+		return 0;
+	return (w->bits[word] >> ((u32)call % 64)) & 1;
+}

@@ -4,5 +4,6 @@
 #include "fork.h"
 #include "scan.h"
 #include "sys_exit.h"
+#include "uring.h"
 
 char LICENSE[] SEC("license") = "GPL";

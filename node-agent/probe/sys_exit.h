@@ -6,17 +6,6 @@
 #include "exec.h"
 #include "open.h"
 
-static __always_inline bool is_wanted(s32 call)
-{
-	u32 zero = 0;
-	struct wanted *w = bpf_map_lookup_elem(&syscalls, &zero);
-	u64 word = (u32)call / 64;
-	OPAQUE(word);
-	if (!w || word >= CALLS / 64)
-		return 0;
-	return (w->bits[word] >> ((u32)call % 64)) & 1;
-}
-
 static __always_inline void call_exit(struct scratch *s, struct text *t, struct task_struct *task, s64 result)
 {
 	switch (s->call.call) {

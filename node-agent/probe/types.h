@@ -21,6 +21,7 @@ typedef _Bool bool;
 enum {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_RB_NO_WAKEUP = 1,
 	BPF_RB_FORCE_WAKEUP = 2,
@@ -327,6 +328,107 @@ struct unix_sock {
 
 struct socket {
 	struct sock *sk;
+};
+
+// What a path call was given, in the kernel's own memory.
+struct filename {
+	const char *name, *uptr;
+	const char iname[1];
+};
+
+struct kmem_cache {
+	const char *name;
+};
+
+struct io_cqe {
+	s32 res;
+	s32 fd; // until the request ends
+};
+
+struct io_rsrc_node {
+	unsigned long file_ptr; // its lowest bits are flags
+};
+
+struct io_rsrc_data {
+	u32 nr;
+	struct io_rsrc_node **nodes;
+};
+
+struct io_file_table {
+	struct io_rsrc_data data;
+};
+
+struct io_ring_ctx {
+	struct io_file_table file_table;
+};
+
+// A request of io_uring: what only its kind knows is laid over the beginning, see the structures behind it.
+struct io_kiocb {
+	struct file *file;
+	u8 opcode;
+	u64 flags;
+	struct io_cqe cqe;
+	struct io_ring_ctx *ctx;
+	void *async_data;
+};
+
+struct open_how {
+	u64 flags, mode, resolve;
+};
+
+struct io_open {
+	int dfd;
+	u32 file_slot;
+	struct filename *filename;
+	struct open_how how;
+};
+
+struct io_unlink {
+	int dfd, flags;
+	struct filename *filename;
+};
+
+struct io_mkdir {
+	int dfd;
+	u16 mode;
+	struct filename *filename;
+};
+
+struct io_rename {
+	int old_dfd, new_dfd, flags;
+	struct filename *oldpath, *newpath;
+};
+
+// Also of a symbolic link.
+struct io_link {
+	int old_dfd, new_dfd, flags;
+	struct filename *oldpath, *newpath;
+};
+
+struct io_sr_msg {
+	void *buf;
+	int len;
+	u32 msg_flags;
+};
+
+struct io_connect {
+	int addr_len;
+};
+
+struct io_accept {
+	int flags;
+};
+
+struct io_socket {
+	int domain, type, protocol;
+};
+
+struct sockaddr_storage {
+	u16 family;
+};
+
+struct io_async_msghdr {
+	struct sockaddr_storage addr;
 };
 
 struct bpf_iter_meta {

@@ -59,6 +59,13 @@ const FILTERED: Spec = (
     "Syscall events that no rule can match, left out in the kernel",
     MetricType::COUNTER,
 );
+const HOOK: Spec = (
+    "saker_probe_hook",
+    "Whether the probe listens at this place of the kernel: only where the rules need it",
+    MetricType::GAUGE,
+);
+const SYSCALL: Spec =
+    ("saker_probe_syscall", "The system calls that the probe reports to the rules", MetricType::GAUGE);
 const LOADED: Spec = ("saker_rules_loaded", "Rules by state", MetricType::GAUGE);
 const BUNDLE: Spec = ("saker_bundle_info", "The cluster's rules in force", MetricType::GAUGE);
 const SOURCE_UP: Spec = ("saker_source_up", "Whether a wanted source runs", MetricType::GAUGE);
@@ -149,6 +156,16 @@ pub fn buffer_drops(class: &str, lost: u64) -> (Spec, Vec<(String, String)>, u64
 /// The counter of events of one class that the kernel left out.
 pub fn filtered(class: &str, count: u64) -> (Spec, Vec<(String, String)>, u64) {
     (FILTERED, vec![("class".to_owned(), class.to_owned())], count)
+}
+
+/// Whether a hook is in use.
+pub fn hook(name: &str, attached: bool) -> (Spec, Vec<(String, String)>, u64) {
+    (HOOK, vec![("hook".to_owned(), name.to_owned())], attached.into())
+}
+
+/// That a system call is reported.
+pub fn syscall(name: &str) -> (Spec, Vec<(String, String)>, u64) {
+    (SYSCALL, vec![("syscall".to_owned(), name.to_owned())], 1)
 }
 
 /// The counters of the audit source.

@@ -13,7 +13,9 @@ use std::{
 
 use saker_engine::{SyscallEngine, internal};
 use saker_events::Event;
-use saker_source_syscall::{ClassCounters, Counters, FilterMode, Heard, Item, Lane, Probe, ProbeError};
+use saker_source_syscall::{
+    ClassCounters, Counters, FilterMode, Heard, Hook, HookState, Item, Lane, Probe, ProbeError, SyscallSet,
+};
 
 use crate::{
     capture::Capture,
@@ -43,6 +45,8 @@ pub struct Control {
     /// What was wanted is reported.
     followed: Condvar,
     counters: Mutex<Option<Counters>>,
+    /// Where the probe listens, and what it reports.
+    probe: Mutex<(Vec<Hook>, SyscallSet)>,
 }
 
 impl Control {
@@ -78,7 +82,9 @@ impl Control {
         };
         let lost = by_class(|row| row.ring_full).map(|(class, sum)| metrics::buffer_drops(class, sum));
         let filtered = by_class(|row| row.filtered).map(|(class, sum)| metrics::filtered(class, sum));
-        lost.chain(filtered).collect()
+        let (hooks, syscalls) = &*lock(&self.probe);
+        let hooks = hooks.iter().map(|hook| metrics::hook(hook.name, hook.state == HookState::Attached));
+        lost.chain(filtered).chain(hooks).chain(syscalls.names().map(metrics::syscall)).collect()
     }
 }
 
@@ -170,6 +176,7 @@ impl Worker {
 
     fn look_around(&mut self) {
         self.follow_wanted();
+        *lock(&self.handler.control.probe) = (self.probe.hooks().to_vec(), self.reported.syscalls);
         match self.probe.counters() {
             Ok(counters) => {
                 self.handler.status.syscall.set_filtered(counters.total(|row| row.filtered));

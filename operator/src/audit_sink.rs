@@ -99,7 +99,7 @@ async fn reconcile(
     let wanted = order::wanted(&spec, revision, present.as_ref(), knowledge.policy(), &issued.kubeconfig);
     let wanted = wanted.with_turn(&nodes, present.as_ref());
     if present.as_ref() != Some(&wanted) {
-        order::write(&context.client, &context.namespace, &wanted).await?;
+        order::write(context, &wanted).await?;
     }
     if let Some(sink) = &sink {
         let facts = Facts {

@@ -27,3 +27,13 @@ mod tally;
 pub mod tenancy;
 mod token;
 pub mod unreadable;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// The program.
+#[tokio::main]
+pub async fn main() -> ExitCode {
+    run::main(args::Args::parse()).await
+}

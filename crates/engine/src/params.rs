@@ -42,17 +42,20 @@ impl<'a> Params<'a> {
     }
 
     /// A number by its position, for events that are many.
+    #[inline]
     pub(crate) fn at(&self, index: usize) -> Option<u64> {
         let ty = self.row.params.get(index)?.ty;
         Some(param::number(ty, self.event.param(index)?)?.bits())
     }
 
     /// A number with a sign by its position.
+    #[inline]
     pub(crate) fn signed_at(&self, index: usize) -> Option<i64> {
         self.at(index).map(u64::cast_signed)
     }
 
     /// A text by its position.
+    #[inline]
     pub(crate) fn text_at(&self, index: usize) -> &'a [u8] {
         self.event.param(index).map(param::text).unwrap_or_default()
     }

@@ -14,6 +14,7 @@ use saker_events::{
     container::Lookup,
     process::{Image, Process, ProcessKey, Processes},
 };
+use saker_rules::schema::ProcessState;
 use smallvec::SmallVec;
 
 use crate::containers::{self, Containers};
@@ -54,6 +55,8 @@ pub struct ProcessTable {
     capacity: usize,
     /// Counts events.
     clock: u64,
+    /// Counts changes of processes, and of who is known.
+    changes: u64,
     /// When the machine started, nanoseconds since the Unix epoch.
     boot_time: u64,
     counters: Counters,
@@ -69,6 +72,7 @@ impl ProcessTable {
             len: 0,
             capacity,
             clock: 0,
+            changes: 0,
             boot_time,
             counters: Counters::default(),
             containers: Containers::new(None),
@@ -133,7 +137,13 @@ impl ProcessTable {
         self.entry_mut(key)
     }
 
+    /// Something of a process changed that its children may see too.
+    pub(crate) fn note_change(&mut self) {
+        self.changes = self.changes.saturating_add(1);
+    }
+
     fn insert(&mut self, entry: Entry) {
+        self.note_change();
         let same_pid = self.by_pid.entry(entry.process.key.pid).or_default();
         let at = same_pid.partition_point(|e| e.process.key < entry.process.key);
         same_pid.insert(at, Box::new(entry));
@@ -177,6 +187,8 @@ impl ProcessTable {
 
     /// Marks a process as ended. Its environment is of no use to its children and often large.
     fn end(&mut self, key: ProcessKey) {
+        // Its environment goes: whoever asks for it sees another.
+        self.note_change();
         let Some(entry) = self.entry_mut(key).filter(|e| !e.ended) else { return };
         entry.ended = true;
         if let Some(image) = Arc::get_mut(&mut entry.process.image) {
@@ -197,6 +209,7 @@ impl ProcessTable {
     }
 
     fn remove(&mut self, key: ProcessKey) {
+        self.note_change();
         if let Some(same_pid) = self.by_pid.get_mut(&key.pid) {
             same_pid.retain(|e| e.process.key != key);
             if same_pid.is_empty() {
@@ -211,6 +224,11 @@ impl Processes for ProcessTable {
     fn at(&self, pid: u32, time: u64) -> Option<&Process> {
         let same_pid = self.by_pid.get(&pid)?;
         same_pid.iter().rev().map(|e| &e.process).find(|p| p.key.start <= time)
+    }
+
+    fn state(&self, process: &Process) -> Option<ProcessState> {
+        let ProcessKey { pid, start } = self.entry(process.key)?.process.key;
+        Some(ProcessState { who: start, version: pid.into(), changes: self.changes })
     }
 }
 

@@ -113,6 +113,7 @@ impl SyscallEngine {
 
     /// Replaces the names of users and groups.
     pub fn set_users(&mut self, users: Arc<Users>) {
+        self.processes.note_change();
         self.users = users;
     }
 
@@ -146,7 +147,7 @@ impl CaptureEngine {
     /// Takes note of what the capture says next; on events rules are evaluated.
     pub fn entry(&mut self, entry: Entry, sink: &mut dyn FnMut(Alert)) {
         match entry {
-            Entry::Section => (self.threads, self.opening) = (ThreadTable::default(), true),
+            Entry::Section => (self.threads, self.opening) = (self.threads.next(), true),
             Entry::Machine(machine) => {
                 let name = String::from_utf8_lossy(&machine.hostname);
                 self.evaluator.header.machine = Some(name.as_ref().into());

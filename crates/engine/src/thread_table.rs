@@ -30,6 +30,8 @@ use saker_events::{
     users::{NOBODY, Users},
 };
 
+use saker_rules::schema::ProcessState;
+
 use self::{containers::Containers, fds::Fds, files::Opening, kinship::Group, threads::Threads};
 use crate::params::Params;
 
@@ -72,6 +74,8 @@ struct Thread {
     last_code: u16,
     /// When an event of it came last, by the table's clock.
     used: u64,
+    /// Another one whenever its process changes; no other thread has it.
+    version: u64,
     /// What its last event said if that was the start of a call that opens or connects.
     opening: Opening,
 }
@@ -88,6 +92,7 @@ impl Thread {
             last_fd: -1,
             last_code: u16::MAX,
             used: 0,
+            version: 0,
             opening: Opening::default(),
         })
     }
@@ -133,6 +138,10 @@ pub struct ThreadTable {
     boot_time: u64,
     /// Counts events.
     clock: u64,
+    /// Counts changes of single threads.
+    versions: u64,
+    /// Counts changes that other threads see: who is whose parent, what a parent runs, who is called what.
+    changes: u64,
     /// When a thread ended, with who had started it.
     ends: FxHashMap<i64, (i64, u64)>,
     ended: Ended,
@@ -159,6 +168,8 @@ impl Default for ThreadTable {
             containers: Containers::default(),
             boot_time: 0,
             clock: 0,
+            versions: 0,
+            changes: 0,
             ends: FxHashMap::default(),
             ended: Ended::default(),
             listed: Listed::default(),
@@ -172,6 +183,12 @@ impl Default for ThreadTable {
 }
 
 impl ThreadTable {
+    /// The table of another capture, empty: what it says of its threads is never taken for what this one said.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        Self { changes: self.changes.saturating_add(1), ..Self::default() }
+    }
+
     /// Users and groups as the thread of the event at hand sees them.
     pub fn users(&self) -> &Users {
         if self.users_of_containers.is_empty() {
@@ -265,8 +282,22 @@ impl ThreadTable {
         self.threads.get(&tid).map(|t| &t.process)
     }
 
+    /// A thread that is about to change.
     fn process_mut(&mut self, tid: i64) -> Option<&mut Process> {
-        self.threads.get_mut(&tid).map(|t| &mut t.process)
+        let version = self.next_version();
+        let thread = self.threads.get_mut(&tid)?;
+        thread.version = version;
+        Some(&mut thread.process)
+    }
+
+    fn next_version(&mut self) -> u64 {
+        self.versions = self.versions.saturating_add(1);
+        self.versions
+    }
+
+    /// Something changed that more than one thread sees.
+    fn note_change(&mut self) {
+        self.changes = self.changes.saturating_add(1);
     }
 
     /// The id of the first thread of a thread's process.
@@ -294,6 +325,12 @@ impl Processes for ThreadTable {
 
     fn by_tid(&self, tid: i64) -> Option<&Process> {
         self.process(tid)
+    }
+
+    fn state(&self, process: &Process) -> Option<ProcessState> {
+        // Of a thread that nobody introduced the parent may come later.
+        let version = self.threads.get(&process.tid).filter(|thread| thread.is_valid())?.version;
+        Some(ProcessState { who: process.tid.cast_unsigned(), version, changes: self.changes })
     }
 
     fn parent(&self, process: &Process) -> Option<&Process> {

@@ -157,7 +157,33 @@ fn family(births: &[(usize, u32, bool)]) -> Vec<Sent> {
     stream
 }
 
+/// What rules see of a process and of those above it.
+fn seen(table: &ProcessTable, pid: u32) -> Vec<(i64, i64, Vec<u8>, Vec<u8>)> {
+    let all = lineage(table.at(pid, u64::MAX), table);
+    all.map(|p| (p.pid, p.ptid, p.comm.to_vec(), p.image.exepath.to_vec())).collect()
+}
+
 proptest! {
+    /// What rules remember of a process is true as long as they may, in and out of order.
+    #[test]
+    fn the_same_state_is_seen_the_same((ordered, shuffled) in streams()) {
+        for stream in [ordered, shuffled] {
+            let mut table = ProcessTable::new(8, BOOT);
+            let mut known = Vec::new();
+            for sent in stream {
+                feed(&mut table, &[sent]);
+                for pid in 1..12 {
+                    let Some(state) = table.at(pid, u64::MAX).and_then(|p| table.state(p)) else { continue };
+                    let seen = seen(&table, pid);
+                    match known.iter().find(|(other, _)| *other == state) {
+                        Some((_, before)) => prop_assert_eq!(before, &seen),
+                        None => known.push((state, seen)),
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn order_does_not_change_who_started_whom((ordered, shuffled) in streams()) {
         let (a, b) = (table(&ordered), table(&shuffled));

@@ -14,7 +14,7 @@ use saker_events::{
     write,
 };
 use saker_rules::{
-    schema::{FieldArg, FieldId, Record},
+    schema::{FieldArg, FieldId, Record, field_flags},
     value::Value,
 };
 use serde::Deserialize;
@@ -174,7 +174,37 @@ fn any_event() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(code, tid, params)| write::event(TS, tid, code, &params))
 }
 
+/// Every field that is flagged as one of the process alone, of a thread.
+fn of_process(table: &ThreadTable, tid: i64) -> Vec<Option<Json>> {
+    let bytes = write::event(TS, tid, code::SYSCALL_GETCWD_X, &[]);
+    let (header, event) = (Header::default(), Event::parse(&bytes).expect("an event"));
+    let record = SyscallRecord::new(&header, event, table.by_tid(tid), table, table.users()).expect("a row");
+    let index = FieldArg { text: "2".to_owned(), index: Some(2) };
+    let schema = schema();
+    let flagged = schema.fields().iter().zip(0..).filter(|(spec, _)| spec.has(field_flags::OF_PROCESS));
+    let ids = flagged.map(|(_, id)| FieldId(id));
+    ids.flat_map(|id| [record.field(id, None).map(json), record.field(id, Some(&index)).map(json)]).collect()
+}
+
 proptest! {
+    /// What rules remember of a process is true as long as they may.
+    #[test]
+    fn the_same_state_has_the_same_fields(events in prop::collection::vec(any_event(), 1..120)) {
+        let mut table = ThreadTable::default();
+        let mut known = Vec::new();
+        for bytes in &events {
+            table.event(&Event::parse(bytes).expect("an event"));
+            for tid in 0..6 {
+                let Some(state) = table.by_tid(tid).and_then(|process| table.state(process)) else { continue };
+                let fields = of_process(&table, tid);
+                match known.iter().find(|(other, _)| *other == state) {
+                    Some((_, before)) => prop_assert!(before == &fields, "{state:?}"),
+                    None => known.push((state, fields)),
+                }
+            }
+        }
+    }
+
     #[test]
     fn any_events_end_and_leave_a_sound_table(events in prop::collection::vec(any_event(), 1..120)) {
         let mut table = ThreadTable::default();

@@ -10,7 +10,7 @@ use crate::{
     param::Tuple,
     path,
     record::SyscallRecord,
-    table::{CREAT_FLAGS, EventRow, FILE_FLAGS, ParamType, code, event_flags, symbol_value},
+    table::{CREAT_FLAGS, EventRow, FILE_FLAGS, ParamPlace, ParamType, code, event_flags, symbol_value},
 };
 
 /// The descriptor that an event makes or uses.
@@ -298,16 +298,20 @@ fn path_given<'a>(record: &SyscallRecord<'a>) -> Option<&'a [u8]> {
     opens.then(|| text_of(&record.event, record.row, "name"))
 }
 
+static FLAGS: ParamPlace = ParamPlace::new("flags");
+static CREAT_FLAGS_AT: ParamPlace = ParamPlace::new("creat_flags");
+
 /// The layer of an overlay that holds the file that an event opened; the flags of `creat` are a table of their own.
-pub fn layer(event: &Event, row: &EventRow) -> Option<Layer> {
+pub fn layer(event: &Event, row: &'static EventRow) -> Option<Layer> {
     const UPPER: u64 = symbol_value(FILE_FLAGS, "FD_UPPER_LAYER");
     const LOWER: u64 = symbol_value(FILE_FLAGS, "FD_LOWER_LAYER");
     const UPPER_CREAT: u64 = symbol_value(CREAT_FLAGS, "FD_UPPER_LAYER_CREAT");
     const LOWER_CREAT: u64 = symbol_value(CREAT_FLAGS, "FD_LOWER_LAYER_CREAT");
     let creat = event.code == code::SYSCALL_CREAT_X;
-    let (name, upper, lower) =
-        if creat { ("creat_flags", UPPER_CREAT, LOWER_CREAT) } else { ("flags", UPPER, LOWER) };
-    match number_of(event, row, name).unwrap_or(0) {
+    let (place, upper, lower) =
+        if creat { (&CREAT_FLAGS_AT, UPPER_CREAT, LOWER_CREAT) } else { (&FLAGS, UPPER, LOWER) };
+    let (at, param) = place.of(row)?;
+    match param::number(param.ty, event.param(at)?)?.bits() {
         flags if flags & upper != 0 => Some(Layer::Upper),
         flags if flags & lower != 0 => Some(Layer::Lower),
         _ => None,

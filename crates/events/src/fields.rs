@@ -22,7 +22,7 @@ mod util;
 use std::sync::OnceLock;
 
 use saker_rules::{
-    schema::{ArgKind, ArgRule, FieldArg, FieldId, FieldSpec, Quantifier, SourceMask},
+    schema::{ArgKind, ArgRule, FieldArg, FieldId, FieldSpec, Quantifier, SourceMask, field_flags},
     value::{FieldType, Value},
 };
 
@@ -80,6 +80,8 @@ pub enum Getter {
     Header(for<'a> fn(&'a Header, Option<&FieldArg>) -> Option<Value<'a>>),
     /// From a syscall event and the process that made it.
     Syscall(SyscallGetter),
+    /// From the process that made a syscall event, its parents and its user, whatever the event is.
+    Process(SyscallGetter),
     /// From the runtime of the container that the process is in.
     Metadata(SyscallGetter),
     /// From a Kubernetes audit event.
@@ -106,7 +108,8 @@ pub const fn row(
     description: &'static str,
 ) -> FieldRow {
     let flags = match get {
-        Getter::Unavailable => saker_rules::schema::field_flags::UNAVAILABLE,
+        Getter::Unavailable => field_flags::UNAVAILABLE,
+        Getter::Process(_) => field_flags::OF_PROCESS,
         _ => 0,
     };
     let spec = FieldSpec {
@@ -144,7 +147,7 @@ impl FieldRow {
         self
     }
 
-    /// Adds [`saker_rules::schema::field_flags`].
+    /// Adds [`field_flags`].
     #[must_use]
     pub const fn flags(mut self, flags: u16) -> Self {
         self.spec.flags |= flags;

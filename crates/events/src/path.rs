@@ -24,10 +24,11 @@ pub fn join<'a>(base: &[u8], path: &'a [u8]) -> Cow<'a, [u8]> {
     Cow::Owned(out)
 }
 
-/// Nothing in the path would change.
+/// Nothing in the path would change. All pairs are looked at, many at once.
 fn is_plain(path: &[u8]) -> bool {
-    let changes = |pair: &[u8]| pair == b"//" || pair == b"/.";
-    !path.ends_with(b"/") && !path.windows(2).any(changes)
+    let next = path.get(1..).unwrap_or_default();
+    let changes = |(a, b): (&u8, &u8)| (*a == b'/') & ((*b == b'/') | (*b == b'.'));
+    !path.ends_with(b"/") && !path.iter().zip(next).fold(false, |any, pair| any | changes(pair))
 }
 
 fn append(out: &mut Vec<u8>, path: &[u8]) {

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use saker_rules::spare;
+use saker_rules::{schema::ProcessState, spare};
 
 use crate::{
     container::Container,
@@ -235,6 +235,11 @@ pub trait Processes: fmt::Debug {
     /// The process or thread that has this id now.
     fn by_tid(&self, tid: i64) -> Option<&Process> {
         self.at(u32::try_from(tid).ok()?, u64::MAX)
+    }
+
+    /// The process as it is now, where changes are noticed: equal ones have the same program, ids, user and parents.
+    fn state(&self, _process: &Process) -> Option<ProcessState> {
+        None
     }
 
     /// Who started a process; alive or ended a short while ago.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use saker_rules::{
-    schema::{EventTypeId, FieldArg, FieldId, Record},
+    schema::{EventTypeId, FieldArg, FieldId, ProcessState, Record},
     value::Value,
 };
 
@@ -329,9 +329,13 @@ impl Record for SyscallRecord<'_> {
     fn field<'a>(&'a self, field: FieldId, arg: Option<&FieldArg>) -> Option<Value<'a>> {
         match fields::by_id(field)?.get {
             Getter::Header(get) => get(self.header, arg),
-            Getter::Syscall(get) | Getter::Metadata(get) => get(self, arg),
+            Getter::Syscall(get) | Getter::Process(get) | Getter::Metadata(get) => get(self, arg),
             Getter::Audit(_) | Getter::Unavailable => None,
         }
+    }
+
+    fn process_state(&self) -> Option<ProcessState> {
+        self.processes.state(self.process?)
     }
 }
 
@@ -345,7 +349,7 @@ impl Record for AuditRecord {
         match fields::by_id(field)?.get {
             Getter::Header(get) => get(&self.header, arg),
             Getter::Audit(get) => get(self, arg),
-            Getter::Syscall(_) | Getter::Metadata(_) | Getter::Unavailable => None,
+            Getter::Syscall(_) | Getter::Process(_) | Getter::Metadata(_) | Getter::Unavailable => None,
         }
     }
 }

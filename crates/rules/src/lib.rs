@@ -44,6 +44,7 @@ pub mod parse;
 mod place;
 mod print;
 mod program;
+mod remember;
 pub mod render;
 pub mod report;
 pub mod requirements;

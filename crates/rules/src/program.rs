@@ -1,18 +1,28 @@
 //! The conditions of one source as nodes: equal comparisons and combinations of all rules are one node, which is
 //! evaluated at most once for each event.
 
-use std::sync::Arc;
+use std::{
+    borrow::{Borrow, Cow},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::{
+    ast::Modifier,
     check::FieldRef,
     compile::{Condition, Node},
-    evaluate::{Atom, Cache, Memory},
+    evaluate::{Against, Atom, Cache, Memory},
     event_types::EventTypeSet,
     gate::Lookup,
+    ops::Test,
+    remember::Remembered,
     schema::{EventTypeId, Record, Schema, field_flags},
+    transform::Read,
 };
 
 /// What reading a field takes, in comparisons of a number.
@@ -27,7 +37,13 @@ pub(crate) struct Program {
     pub(crate) fields: Vec<FieldRef>,
     /// Which of the fields are put together for each event.
     costly: Vec<bool>,
+    /// Which of them depend on the process alone.
+    of_process: Vec<bool>,
     pub(crate) nodes: Vec<Shared>,
+    /// Nodes that depend on the process alone.
+    process_nodes: usize,
+    /// No other program has it.
+    id: u64,
 }
 
 /// A node.
@@ -42,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) typed: bool,
     /// More than one node or rule needs it: its result is kept for the event.
     kept: bool,
+    /// Its number among those that depend on the process alone, if it is one.
+    of_process: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -91,7 +109,9 @@ impl ProgramBuilder {
     }
 
     /// The program.
-    pub(crate) fn build(self) -> Program {
+    pub(crate) fn build(mut self) -> Program {
+        static PROGRAMS: AtomicU64 = AtomicU64::new(1);
+        self.program.id = PROGRAMS.fetch_add(1, Ordering::Relaxed);
         self.program
     }
 
@@ -102,6 +122,8 @@ impl ProgramBuilder {
             let costly = self.schema.field(field.0).is_some_and(|f| f.has(field_flags::COSTLY));
             self.program.fields.push(field.clone());
             self.program.costly.push(costly);
+            let of_process = self.schema.field(field.0).is_some_and(|f| f.has(field_flags::OF_PROCESS));
+            self.program.of_process.push(of_process);
         }
         slot
     }
@@ -124,7 +146,7 @@ impl ProgramBuilder {
                 self.node(Key::And(members.clone()), || Step::And(members))
             }
             Node::Or(members) => {
-                let members = self.insert_all(members, slots, true);
+                let members = self.insert_all(&any_of_each_field(members), slots, true);
                 self.node(Key::Or(members.clone()), || Step::Or(members))
             }
             Node::Not(inner) => {
@@ -137,10 +159,10 @@ impl ProgramBuilder {
 
     /// What decides soonest comes first: no member changes what another gives. `decides` is the result of a member that
     /// makes the others needless.
-    fn insert_all(&mut self, nodes: &[Node], slots: &[usize], decides: bool) -> Vec<usize> {
+    fn insert_all<N: Borrow<Node>>(&mut self, nodes: &[N], slots: &[usize], decides: bool) -> Vec<usize> {
         let mut places = Vec::with_capacity(nodes.len());
         for node in nodes {
-            places.push(self.insert(node, slots));
+            places.push(self.insert(node.borrow(), slots));
         }
         places.sort_by_key(|node| (self.program.rank(*node, decides), *node));
         places
@@ -153,12 +175,59 @@ impl ProgramBuilder {
             let step = step();
             let (cost, chance) = self.program.estimate(&step);
             let typed = self.program.is_typed(&step);
-            self.program.nodes.push(Shared { step, cost, chance, typed, kept: false });
+            let of_process = self.program.is_of_process(&step).then_some(self.program.process_nodes);
+            let more = usize::from(of_process.is_some());
+            self.program.process_nodes = self.program.process_nodes.saturating_add(more);
+            self.program.nodes.push(Shared { step, cost, chance, typed, kept: false, of_process });
         } else if let Some(node) = self.program.nodes.get_mut(at) {
             node.kept = true;
         }
         at
     }
+}
+
+/// The members of an `or`, in which comparisons of one field with constants are one comparison with any of them: the
+/// field is looked at once.
+fn any_of_each_field<'n>(members: &'n [Node]) -> Vec<Cow<'n, Node>> {
+    let mut groups: Vec<Vec<&'n Node>> = Vec::new();
+    let mut known: FxHashMap<usize, usize> = FxHashMap::default();
+    for member in members {
+        let next = groups.len();
+        let at = field_of(member).map_or(next, |slot| *known.entry(slot).or_insert(next));
+        match groups.get_mut(at) {
+            Some(group) => group.push(member),
+            None => groups.push(vec![member]),
+        }
+    }
+    let member = |group: &Vec<&'n Node>| match group.as_slice() {
+        [one] => Some(Cow::Borrowed(*one)),
+        several => any_of(several),
+    };
+    groups.iter().filter_map(member).collect()
+}
+
+/// The field of a comparison with a constant.
+fn field_of(node: &Node) -> Option<usize> {
+    let Node::Atom(atom) = node else { return None };
+    match (&atom.1.left, &atom.1.right, &atom.1.types) {
+        (Read::Field(slot), Against::Test(_), None) => Some(*slot),
+        _ => None,
+    }
+}
+
+fn any_of<'n>(comparisons: &[&Node]) -> Option<Cow<'n, Node>> {
+    let (mut texts, mut tests, mut sample) = (Vec::new(), Vec::new(), None);
+    for node in comparisons {
+        let Node::Atom(atom) = node else { continue };
+        let Against::Test(test) = &atom.1.right else { continue };
+        texts.push(atom.0.as_str());
+        tests.push(test.clone());
+        sample = Some(&atom.1);
+    }
+    tests.sort_by_key(Test::cost);
+    let any = Against::Test(Test::Modified(Modifier::AnyOf, tests));
+    let atom = Atom::new(sample?.left.clone(), sample?.combine, any);
+    Some(Cow::Owned(Node::Atom(Box::new((texts.join(" or "), atom)))))
 }
 
 impl Program {
@@ -184,6 +253,16 @@ impl Program {
             Step::And(members) | Step::Or(members) => members.iter().any(typed),
             Step::Not(inner) => typed(inner),
             Step::Atom(atom) => atom.types.is_some(),
+        }
+    }
+
+    fn is_of_process(&self, step: &Step) -> bool {
+        let known = |node: &usize| self.nodes.get(*node).is_some_and(|n| n.of_process.is_some());
+        let slot = |slot: &usize| self.of_process.get(*slot).copied().unwrap_or(false);
+        match step {
+            Step::And(members) | Step::Or(members) => members.iter().all(known),
+            Step::Not(inner) => known(inner),
+            Step::Atom(atom) => atom.types.is_none() && atom.slots.iter().all(slot),
         }
     }
 
@@ -243,6 +322,7 @@ pub(crate) struct Results {
     /// For each gate the event that opened it last.
     opened: Vec<u32>,
     generation: u32,
+    remembered: Remembered,
 }
 
 /// The evaluation of one event.
@@ -252,6 +332,8 @@ pub(crate) struct Run<'r, 's> {
     ty: EventTypeId,
     pub(crate) cache: Cache<'r>,
     results: &'s mut Results,
+    /// Where the process's results are remembered.
+    process: Option<usize>,
 }
 
 impl<'r, 's> Run<'r, 's> {
@@ -271,7 +353,9 @@ impl<'r, 's> Run<'r, 's> {
             results.opened = vec![0; gates.max(results.opened.len())];
             results.generation = 1;
         }
-        Self { program, ty: record.event_type(), cache, results }
+        let state = record.process_state();
+        let process = state.map(|state| results.remembered.place(program.id, program.process_nodes, state));
+        Self { program, ty: record.event_type(), cache, results, process }
     }
 
     /// The gates that this event opens now and did not open before.
@@ -293,7 +377,10 @@ impl<'r, 's> Run<'r, 's> {
     }
 
     pub(crate) fn holds(&mut self, node: usize) -> bool {
-        let Some(Shared { step, kept, .. }) = self.program.nodes.get(node) else { return false };
+        let Some(Shared { step, kept, of_process, .. }) = self.program.nodes.get(node) else { return false };
+        if let (Some(number), Some(process)) = (of_process, self.process) {
+            return self.of_process(step, process, *number);
+        }
         if !kept {
             return self.evaluate(step);
         }
@@ -305,6 +392,16 @@ impl<'r, 's> Run<'r, 's> {
         if let Some(place) = self.results.known.get_mut(node) {
             *place = (generation, result);
         }
+        result
+    }
+
+    /// A node that gives the same until the process changes.
+    fn of_process(&mut self, step: &'r Step, process: usize, number: usize) -> bool {
+        if let Some(known) = self.results.remembered.get(process, number) {
+            return known;
+        }
+        let result = self.evaluate(step);
+        self.results.remembered.set(process, number, result);
         result
     }
 

@@ -74,6 +74,8 @@ pub mod field_flags {
     pub const UNAVAILABLE: u16 = 128;
     /// Its value is put together anew for each event that asks for it: conditions ask for it last.
     pub const COSTLY: u16 = 256;
+    /// Depends on nothing but the process that made the event: the same while [`super::Record::process_state`] is.
+    pub const OF_PROCESS: u16 = 512;
 }
 
 /// One row of the field table, as the rule language sees it.
@@ -215,4 +217,21 @@ pub trait Record {
     /// A field's value, or `None` if the event has none. For a quantified field without an argument
     /// the values come as [`Value::List`].
     fn field<'a>(&'a self, field: FieldId, arg: Option<&FieldArg>) -> Option<Value<'a>>;
+
+    /// The process that made the event, as far as fields flagged [`field_flags::OF_PROCESS`] tell; `None` if that is
+    /// not known.
+    fn process_state(&self) -> Option<ProcessState> {
+        None
+    }
+}
+
+/// Names a process as it is for a while. Equal ones give equal values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessState {
+    /// The process.
+    pub who: u64,
+    /// Another one whenever the process changes.
+    pub version: u64,
+    /// Another one whenever something changes that others see too: their parents, for instance.
+    pub changes: u64,
 }

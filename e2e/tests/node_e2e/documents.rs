@@ -16,6 +16,8 @@ pub fn run(cluster: &Cluster) {
     for block in &blocks {
         script(cluster, block);
     }
+    // What the documents make beside the release.
+    cluster.kubectl(&["delete", "namespace", "payments", "--ignore-not-found"]).expect("a namespace to remove");
     say(&format!("  {} blocks", blocks.len()));
 }
 

@@ -145,6 +145,49 @@ fn the_filter_costs_no_alert() {
     assert!(filtered.ends_with(", alerts that cost: 0") && !filtered.starts_with("0,"), "{summary}");
 }
 
+/// What `/metrics` says of a hook or a call, once it says so.
+#[track_caller]
+fn metric(agent: &Running, row: &str) {
+    let start = Instant::now();
+    loop {
+        let (_, text) = agent.get("/metrics");
+        if text.lines().any(|line| line == row) {
+            return;
+        }
+        assert!(start.elapsed() < crate::running::PATIENCE, "no {row} in:\n{text}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn only_what_the_rules_need_is_traced_and_shown() {
+    if !can_run_live("only_what_the_rules_need_is_traced_and_shown") {
+        return;
+    }
+    let agent = start(&["-o", "rules_files=[@/rules.d]"]);
+    metric(&agent, "saker_probe_hook{hook=\"sys_exit\"} 0");
+    metric(&agent, "saker_probe_hook{hook=\"sched_process_exec\"} 1");
+    let rule = |call: &str| {
+        let text =
+            format!("- {{rule: r, desc: d, condition: evt.type = {call}, output: o, priority: INFO}}\n");
+        fs::write(agent.path("rules.d/mine.yaml"), text).unwrap();
+    };
+    rule("unlink");
+    metric(&agent, "saker_probe_syscall{syscall=\"unlink\"} 1");
+    for hook in ["sys_exit", "kmem_cache_free"] {
+        metric(&agent, &format!("saker_probe_hook{{hook=\"{hook}\"}} 1"));
+    }
+    rule("connect");
+    metric(&agent, "saker_probe_syscall{syscall=\"connect\"} 1");
+    metric(&agent, "saker_probe_hook{hook=\"io_uring_complete\"} 1");
+    metric(&agent, "saker_probe_hook{hook=\"kmem_cache_free\"} 0");
+    assert!(!agent.get("/metrics").1.contains("syscall=\"unlink\""));
+    rule("execve");
+    for hook in ["io_uring_complete", "io_uring_submit_req"] {
+        metric(&agent, &format!("saker_probe_hook{{hook=\"{hook}\"}} 0"));
+    }
+}
+
 #[track_caller]
 fn until(agent: &Running, script: &str, text: &str) {
     let start = Instant::now();

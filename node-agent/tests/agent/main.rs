@@ -6,6 +6,7 @@ mod audit_abuse;
 mod capture;
 mod containers;
 mod cri;
+mod hostile;
 mod live;
 mod privileges;
 mod running;

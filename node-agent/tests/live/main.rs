@@ -13,8 +13,18 @@
 #[allow(dead_code, reason = "shared with the tests of the agent, which use more of it")]
 mod running;
 
+/// A system call by its own number.
+macro_rules! call {
+    ($number:ident $(, $argument:expr)*) => {
+        // SAFETY: the actions pass what the call takes, in memory that lives longer.
+        i32::try_from(unsafe { libc::syscall(libc::$number $(, $argument)*) }).unwrap_or(-1)
+    };
+}
+
 mod act;
 mod cases;
+#[path = "../../sources/syscall/tests/live/ring.rs"]
+mod ring;
 
 use std::{env, path::Path, process::ExitCode};
 

@@ -15,7 +15,7 @@ use saker_crds::{
 };
 
 use super::control_plane::Node;
-use crate::falco_rule::MANAGER;
+use crate::falco_rule::{Context, MANAGER};
 
 /// The ConfigMap.
 pub(super) const NAME: &str = "saker-audit-sink";
@@ -85,18 +85,22 @@ pub(super) async fn read(client: &Client, namespace: &str) -> anyhow::Result<Opt
 }
 
 /// Writes it.
-pub(super) async fn write(client: &Client, namespace: &str, ordered: &Ordered) -> anyhow::Result<()> {
+pub(super) async fn write(context: &Context, ordered: &Ordered) -> anyhow::Result<()> {
     let Ordered { order, policy } = ordered;
     let data = BTreeMap::from([
         (ORDER.to_owned(), serde_json::to_string(order)?),
         (POLICY.to_owned(), policy.clone()),
     ]);
     let map = ConfigMap {
-        metadata: ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() },
+        metadata: ObjectMeta {
+            name: Some(NAME.to_owned()),
+            owner_references: context.owner.clone().map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        },
         data: Some(data),
         ..ConfigMap::default()
     };
-    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &context.namespace);
     let params = PatchParams::apply(MANAGER).force();
     api.patch(NAME, &params, &Patch::Apply(&map)).await.context("cannot write the order to the nodes")?;
     let (turn, patch, tail) = (&order.turn, order.patch, order.tail);

@@ -68,6 +68,7 @@ impl ProcessTable {
         let place = self.place(params, before);
         let Some(entry) = self.entry_or(key, |table| table.child(params, key, ptid, place)) else { return };
         entry.process.ptid = ptid;
+        self.note_change();
     }
 
     fn started_by(&self, ptid: i64, child: ProcessKey) -> Option<&Process> {
@@ -111,6 +112,7 @@ impl ProcessTable {
         if process.ptid <= 0 {
             set(&mut process.ptid, params.signed("ptid"));
         }
+        self.note_change();
     }
 
     /// Where a record says that its process is, if that differs from what was known.
@@ -134,7 +136,7 @@ impl ProcessTable {
         let Some(entry) = self.key_of(params.event).and_then(|key| self.entry_mut(key)) else { return };
         let process = &mut entry.process;
         match params.event.code {
-            code::SYSCALL_CHDIR_X if success => set_cwd(process, params.text("path")),
+            code::SYSCALL_CHDIR_X if success => return set_cwd(process, params.text("path")),
             // A relative path tells where the process is now.
             code::SYSCALL_OPEN_X
             | code::SYSCALL_OPENAT_2_X
@@ -142,7 +144,7 @@ impl ProcessTable {
             | code::SYSCALL_CREAT_X
                 if starts_at_cwd(params.event, params.row) && params.text("dirpath").starts_with(b"/") =>
             {
-                set_cwd(process, params.text("dirpath"));
+                return set_cwd(process, params.text("dirpath"));
             }
             code::SYSCALL_SETUID_X if success => set(&mut process.uid, params.word("uid")),
             code::SYSCALL_SETREUID_X | code::SYSCALL_SETRESUID_X if success => {
@@ -153,8 +155,9 @@ impl ProcessTable {
                 set(&mut process.gid, params.word("egid"));
             }
             code::SYSCALL_SETSID_X => set(&mut process.sid, params.signed("res").filter(|sid| *sid > 0)),
-            _ => {}
+            _ => return,
         }
+        self.note_change();
     }
 }
 

@@ -38,6 +38,9 @@ impl CloneFlags {
 
 /// The exit of a call that makes a thread.
 pub(super) fn cloned(table: &mut ThreadTable, params: Params) {
+    if params.event.tid < 0 {
+        return;
+    }
     match params.signed_at(0) {
         Some(0) => child(table, params),
         Some(tid) if tid > 0 => parent(table, params, tid),

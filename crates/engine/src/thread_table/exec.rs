@@ -18,14 +18,19 @@ pub(super) fn ran(table: &mut ThreadTable, params: Params) {
     }
     let tid = params.event.tid;
     let exepath = exepath(table, params);
+    let version = table.next_version();
     let Some(thread) = table.threads.get_mut(&tid) else { return };
-    let valid = thread.is_valid();
+    thread.version = version;
+    let (valid, parent) = (thread.is_valid(), !thread.children.is_empty());
     set(&mut thread.process.pid, params.signed("pid"));
     if !valid {
         identify(thread, params);
     }
     update(&mut thread.process, params, exepath);
     thread.ended = false;
+    if parent || table.groups.get(&tid).is_none_or(|group| group.threads.len() != 1) {
+        table.note_change();
+    }
     table.match_container(tid, params.list("cgroups"));
     table.join_again(tid, valid);
     table.retain_fds(tid, |_, fd| !fd.close_on_exec);

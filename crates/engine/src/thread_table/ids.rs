@@ -119,18 +119,19 @@ pub(super) fn controlled(table: &mut ThreadTable, params: Params) {
 
 /// `brk`, `mmap` and `munmap`.
 pub(super) fn mapped(table: &mut ThreadTable, params: Params) {
-    let Some(process) = table.process_mut(params.event.tid) else { return };
-    set(&mut process.memory.size, params.at(1));
-    set(&mut process.memory.rss, params.at(2));
-    set(&mut process.memory.swap, params.at(3));
+    let Some(thread) = table.threads.get_mut(&params.event.tid) else { return };
+    let memory = &mut thread.process.memory;
+    set(&mut memory.size, params.at(1));
+    set(&mut memory.rss, params.at(2));
+    set(&mut memory.swap, params.at(3));
 }
 
 /// `switch`: page faults of the thread that stopped running, memory of its process.
 pub(super) fn switched(table: &mut ThreadTable, params: Params) {
     let tid = params.event.tid;
-    if let Some(process) = table.process_mut(tid) {
-        set(&mut process.memory.faults_major, params.at(1));
-        set(&mut process.memory.faults_minor, params.at(2));
+    if let Some(thread) = table.threads.get_mut(&tid) {
+        set(&mut thread.process.memory.faults_major, params.at(1));
+        set(&mut thread.process.memory.faults_minor, params.at(2));
     }
     if let Some(main) = table.main_mut(tid) {
         set(&mut main.process.memory.size, params.at(3));

@@ -22,9 +22,10 @@ impl ThreadTable {
         if self.threads.len() >= MAX_THREADS {
             self.evict();
         }
-        thread.used = self.clock;
+        (thread.used, thread.version) = (self.clock, self.next_version());
         self.fds = self.fds.saturating_add(thread.fds.len());
         self.threads.insert(tid, thread);
+        self.note_known(tid);
         self.join(tid);
     }
 
@@ -49,8 +50,9 @@ impl ThreadTable {
         } else {
             0
         };
-        if let Some(process) = self.process_mut(tid) {
-            process.ptid = ptid;
+        if self.process(tid).is_some_and(|process| process.ptid != ptid) {
+            self.note_change();
+            self.process_mut(tid).into_iter().for_each(|process| process.ptid = ptid);
         }
         self.prune_children(ptid);
     }
@@ -89,17 +91,36 @@ impl ThreadTable {
         }
     }
 
+    /// Makes children nobody's whose parent is forgotten.
+    fn orphan(&mut self, parent: i64, children: &[i64]) {
+        for child in children {
+            if self.process(*child).is_some_and(|process| process.ptid == parent) {
+                self.note_change();
+                self.process_mut(*child).into_iter().for_each(|process| process.ptid = 0);
+            }
+        }
+    }
+
     /// Takes a thread out of the table and of its process.
     pub(super) fn remove_now(&mut self, tid: i64) {
         let Some(thread) = self.threads.remove(&tid) else { return };
+        self.orphan(tid, &thread.children);
         self.fds = self.fds.saturating_sub(thread.fds.len());
-        let Some(group) = self.groups.get_mut(&thread.process.pid) else { return };
+        let Some(group) = self.groups.get_mut(&thread.process.pid) else { return self.note_known(tid) };
         if group.threads.contains(&tid) {
             group.alive = group.alive.saturating_sub(usize::from(!thread.ended));
             group.threads.retain(|t| *t != tid);
         }
         if group.threads.is_empty() {
             self.groups.remove(&thread.process.pid);
+        }
+        self.note_known(tid);
+    }
+
+    /// A thread is known or gone that others name: the first of their process, or 0, which is everybody's last parent.
+    fn note_known(&mut self, tid: i64) {
+        if tid == 0 || self.groups.contains_key(&tid) {
+            self.note_change();
         }
     }
 }

@@ -32,6 +32,7 @@ impl ThreadTable {
 
     /// Users and groups of the host.
     pub fn set_users(&mut self, list: UserList) {
+        self.note_change();
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         for user in list.users {
             let (name, home, shell) = (text(user.name), text(user.home), text(user.shell));
@@ -45,7 +46,7 @@ impl ThreadTable {
     /// The threads that ran. Who started whom counts when all of them are known.
     pub fn set_processes(&mut self, list: Vec<ListedProcess>) {
         let parents: Vec<(i64, i64)> = list.iter().map(|p| (p.tid, p.ptid)).collect();
-        for mut listed in list {
+        for mut listed in list.into_iter().filter(|listed| listed.tid >= 0) {
             let (tid, cgroups) = (listed.tid, std::mem::take(&mut listed.cgroups));
             self.charge(listed.args.len().saturating_add(listed.env.len()).saturating_add(cgroups.len()));
             self.insert(Thread::new(process(listed)));

@@ -41,6 +41,7 @@ pub(super) fn group_deleted(table: &mut ThreadTable, params: Params) {
 
 /// The users that an event is about.
 fn users<'a>(table: &'a mut ThreadTable, params: Params) -> Option<&'a mut Users> {
+    table.note_change();
     let container = String::from_utf8_lossy(params.text("container_id")).into_owned();
     if container.is_empty() {
         return Some(&mut table.users);

@@ -5,7 +5,7 @@ use crate::container::{Container, Metadata, Mount};
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[FieldRow] = &[
-    row("container.id", CharBuf, SYSCALL, S(|r, _| of(r, "host", |c| text(c.id()))), "First 12 characters of the container's id; `host` outside of containers").flags(SUGGESTED),
+    row("container.id", CharBuf, SYSCALL, P(|r, _| of(r, "host", |c| text(c.id()))), "First 12 characters of the container's id; `host` outside of containers").flags(SUGGESTED),
     row("container.full_id", CharBuf, SYSCALL, S(|r, _| of(r, "", |c| text(&c.full_id))), "The container's whole id"),
     row("container.name", CharBuf, SYSCALL, M(|r, _| told(r, "host", |m| some(&m.name))), "The container's name; `host` outside of containers").flags(SUGGESTED),
     row("container.image", CharBuf, SYSCALL, M(|r, _| told(r, "", |m| some(&m.image))), "Image with its tag"),

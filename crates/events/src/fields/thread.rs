@@ -8,9 +8,9 @@ use crate::{
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[FieldRow] = &[
-    row("thread.cap_permitted", CharBuf, SYSCALL, S(|r, _| capabilities(r.process()?.caps.permitted)), "Capabilities it may use").flags(COSTLY),
-    row("thread.cap_inheritable", CharBuf, SYSCALL, S(|r, _| capabilities(r.process()?.caps.inheritable)), "Capabilities that programs it runs may keep").flags(COSTLY),
-    row("thread.cap_effective", CharBuf, SYSCALL, S(|r, _| capabilities(r.process()?.caps.effective)), "Capabilities in force").flags(COSTLY),
+    row("thread.cap_permitted", CharBuf, SYSCALL, P(|r, _| capabilities(r.process()?.caps.permitted)), "Capabilities it may use").flags(COSTLY),
+    row("thread.cap_inheritable", CharBuf, SYSCALL, P(|r, _| capabilities(r.process()?.caps.inheritable)), "Capabilities that programs it runs may keep").flags(COSTLY),
+    row("thread.cap_effective", CharBuf, SYSCALL, P(|r, _| capabilities(r.process()?.caps.effective)), "Capabilities in force").flags(COSTLY),
     row("thread.pfmajor", Uint64, SYSCALL, S(|r, _| uint(r.process()?.memory.faults_major)), "Page faults that read a disk, at its last fork or exec"),
     row("thread.pfminor", Uint64, SYSCALL, S(|r, _| uint(r.process()?.memory.faults_minor)), "Page faults served from memory, at its last fork or exec"),
     row("thread.tid", Int64, SYSCALL, S(|r, _| int(r.event.tid)), "Thread id"),

@@ -127,6 +127,9 @@ impl Test {
             Self::Equal(_) => 5,
             Self::Differ(Literal::Bool(_)) => 50,
             Self::Differ(_) => 95,
+            Self::Modified(Modifier::AnyOf, tests) => {
+                tests.iter().map(Self::chance).fold(0, usize::saturating_add).min(90)
+            }
             _ => 10,
         }
     }

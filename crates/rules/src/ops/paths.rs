@@ -1,6 +1,7 @@
 //! `pmatch`: is one of many paths a prefix of the value, component by component.
 
 use rustc_hash::FxHashMap;
+use smallvec::{SmallVec, smallvec};
 
 use crate::ops::glob::Glob;
 
@@ -50,7 +51,7 @@ impl PathTrie {
 
     /// Follows every path that still fits; a node is visited once for each component at most.
     pub(crate) fn matches(&self, value: &[u8]) -> bool {
-        let mut current = vec![0_usize];
+        let mut current: SmallVec<[usize; 8]> = smallvec![0];
         let mut rest = components(value);
         loop {
             let nodes = || current.iter().filter_map(|n| self.nodes.get(*n));

@@ -5,6 +5,7 @@ use saker_events::Event;
 use crate::{
     clock::{self, Clock},
     counters::Counters,
+    halves::{Halves, Joined},
     liveness::{Heard, Liveness},
     record::{Lane, Record},
     sequence::Sequences,
@@ -39,6 +40,7 @@ pub(crate) struct Delivery {
     clock: Clock,
     sequences: Sequences,
     liveness: Liveness,
+    halves: Halves,
 }
 
 impl Delivery {
@@ -48,6 +50,7 @@ impl Delivery {
             clock: Clock::sample(),
             sequences: Sequences::default(),
             liveness: Liveness::default(),
+            halves: Halves::default(),
         }
     }
 
@@ -65,8 +68,20 @@ impl Delivery {
         if lost > 0 {
             on(Item::Gap { cpu: prefix.cpu, lane: prefix.lane, lost });
         }
+        if let Some(half) = prefix.half {
+            let joined = self.halves.take(&record, half);
+            return joined.iter().for_each(|joined| self.deliver_joined(joined, on));
+        }
         let event = self.stamp(record);
         on(if prefix.rejected { Item::Rejected(&event) } else { Item::Event(&event) });
+    }
+
+    fn deliver_joined(&mut self, joined: &Joined, on: &mut dyn FnMut(Item<'_>)) {
+        let bytes = joined.bytes();
+        if let Some(event) = joined.event(&bytes) {
+            let ts = self.clock.epoch(event.ts);
+            on(Item::Event(&self.number(event, ts)));
+        }
     }
 
     /// Gives the event its number and the time since the epoch.
@@ -92,6 +107,9 @@ impl Delivery {
     /// fell silent.
     pub(crate) fn tick(&mut self, counters: &Counters, sys_exit: bool, on: &mut dyn FnMut(Item<'_>)) {
         self.clock = Clock::sample();
+        for joined in self.halves.tick() {
+            self.deliver_joined(&joined, on);
+        }
         for heard in self.liveness.tick(counters.total(|row| row.ring_full), sys_exit) {
             on(Item::Heard(heard));
         }

@@ -38,6 +38,8 @@ mod clock;
 mod counters;
 mod delivery;
 mod filter;
+mod halves;
+mod late;
 mod liveness;
 mod object;
 pub mod preflight;

@@ -1,11 +1,11 @@
 //! The compiled probe and its loading.
 
-use std::thread;
+use std::{collections::BTreeMap, thread};
 
 use aya::{
     Btf, Ebpf, EbpfLoader, Pod, include_bytes_aligned,
     maps::{Array, MapError},
-    programs::{Program, ProgramError},
+    programs::{Program, ProgramError, tp_btf::BtfTracePointLinkId},
 };
 
 use crate::{
@@ -54,32 +54,40 @@ fn fill_map<T: Pod>(
     rows.into_iter().try_for_each(|(at, row)| map.set(at, row, 0)).map_err(refused)
 }
 
-/// Loads the programs for BTF tracepoints of the same names, and apart from them the iterator over processes. Side by
-/// side, because the kernel's verifier takes most of the time of a start.
+/// Loads the programs for BTF tracepoints of the same names, and apart from them the iterator over processes.
 pub(crate) fn load(
     ebpf: &mut Ebpf,
     btf: &Btf,
-    names: &[&'static str],
+    tracepoints: &[&'static str],
 ) -> (Result<(), ProbeError>, Result<(), ProbeError>) {
-    let mut tracepoints = Ok(());
-    let mut iterator = Err(ProbeError::Absent(ITERATOR));
+    let mut loaded = load_each(ebpf, btf, &[tracepoints, &[ITERATOR]].concat());
+    let iterator = loaded.remove(ITERATOR).unwrap_or(Err(ProbeError::Absent(ITERATOR)));
+    (loaded.into_values().collect(), iterator)
+}
+
+/// Loads the programs for BTF tracepoints of the same names.
+pub(crate) fn load_tracepoints(ebpf: &mut Ebpf, btf: &Btf, names: &[&'static str]) -> Result<(), ProbeError> {
+    load_each(ebpf, btf, names).into_values().collect()
+}
+
+/// Side by side, because the kernel's verifier takes most of the time of a start.
+fn load_each(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    names: &[&'static str],
+) -> BTreeMap<&'static str, Result<(), ProbeError>> {
+    let named = ebpf.programs_mut().filter_map(|(found, program)| {
+        let name = names.iter().find(|name| **name == found)?;
+        Some((*name, program))
+    });
     thread::scope(|scope| {
-        let named = ebpf.programs_mut().filter_map(|(found, program)| {
-            let name = names.iter().chain([&ITERATOR]).find(|name| **name == found)?;
-            Some((*name, program))
-        });
         let threads: Vec<_> =
             named.map(|(name, program)| (name, scope.spawn(move || load_one(program, btf, name)))).collect();
-        for (name, thread) in threads {
-            let result = thread.join().unwrap_or(Err(ProbeError::Absent(name)));
-            match result {
-                result if name == ITERATOR => iterator = result,
-                Err(error) => tracepoints = Err(error),
-                Ok(()) => {}
-            }
-        }
-    });
-    (tracepoints, iterator)
+        let results = threads
+            .into_iter()
+            .map(|(name, thread)| (name, thread.join().unwrap_or(Err(ProbeError::Absent(name)))));
+        results.collect()
+    })
 }
 
 fn load_one(program: &mut Program, btf: &Btf, name: &'static str) -> Result<(), ProbeError> {
@@ -92,12 +100,28 @@ fn load_one(program: &mut Program, btf: &Btf, name: &'static str) -> Result<(), 
 }
 
 /// The program of that name.
-pub(crate) fn tracepoint<'a>(
+fn tracepoint<'a>(
     ebpf: &'a mut Ebpf,
     name: &'static str,
 ) -> Result<&'a mut aya::programs::BtfTracePoint, ProbeError> {
     let program = ebpf.program_mut(name).ok_or(ProbeError::Absent(name))?;
     program.try_into().map_err(|error| ProbeError::Program { name, error: Box::new(error) })
+}
+
+/// Puts a loaded program into use.
+pub(crate) fn attach(ebpf: &mut Ebpf, name: &'static str) -> Result<BtfTracePointLinkId, ProbeError> {
+    let refused = |error| ProbeError::Program { name, error: Box::new(error) };
+    tracepoint(ebpf, name)?.attach().map_err(refused)
+}
+
+/// Takes a program out of use.
+pub(crate) fn detach(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    link: BtfTracePointLinkId,
+) -> Result<(), ProbeError> {
+    let refused = |error| ProbeError::Program { name, error: Box::new(error) };
+    tracepoint(ebpf, name)?.detach(link).map_err(refused)
 }
 
 /// The iterator over processes.

@@ -13,8 +13,15 @@ use aya::{
 use saker_events::Event;
 
 use crate::{
-    Counters, FilterMode, Item, PathFilter, SyscallSet, counters, delivery::Delivery, filter::Filter,
-    liveness::Liveness, object, preflight, procfs, rings::Rings, scan, syscalls::WORDS,
+    Counters, FilterMode, Item, PathFilter, SyscallSet, counters,
+    delivery::Delivery,
+    filter::Filter,
+    late::{self, Late},
+    liveness::Liveness,
+    object, preflight, procfs,
+    rings::Rings,
+    scan,
+    syscalls::WORDS,
 };
 
 /// Attached as long as the probe lives.
@@ -116,6 +123,7 @@ pub struct Probe {
     ebpf: Ebpf,
     hooks: Vec<Hook>,
     sys_exit: Option<BtfTracePointLinkId>,
+    late: [Late; 2],
     iterates: bool,
     wanted: Array<aya::maps::MapData, [u64; WORDS]>,
     counts: PerCpuArray<aya::maps::MapData, counters::Raw>,
@@ -150,7 +158,7 @@ impl Probe {
         let mut probe = Self::with_maps(ebpf)?;
         probe.set_syscalls(&settings.syscalls)?;
         for name in ALWAYS {
-            attach(&mut probe.ebpf, name)?;
+            object::attach(&mut probe.ebpf, name)?;
             probe.note(name, HookState::Attached);
         }
         probe.iterates = scan.is_ok();
@@ -170,6 +178,7 @@ impl Probe {
             ebpf,
             hooks: Vec::new(),
             sys_exit: None,
+            late: late::ALL,
             iterates: false,
             wanted,
             counts,
@@ -194,9 +203,20 @@ impl Probe {
             self.note(SYS_EXIT, HookState::Off("no system call is wanted".to_owned()));
         } else {
             if self.sys_exit.is_none() {
-                self.sys_exit = Some(attach(&mut self.ebpf, SYS_EXIT)?);
+                self.sys_exit = Some(object::attach(&mut self.ebpf, SYS_EXIT)?);
             }
             self.note(SYS_EXIT, HookState::Attached);
+        }
+        self.late.iter_mut().for_each(|late| late.want(syscalls));
+        self.follow_late(Late::is_quick)
+    }
+
+    /// Attaches and detaches hooks that can wait.
+    fn follow_late(&mut self, now: impl Fn(&Late) -> bool) -> Result<(), ProbeError> {
+        for late in self.late.iter_mut().filter(|late| now(late)) {
+            if let Some(state) = late.follow(&mut self.ebpf)? {
+                late.hooks().iter().for_each(|name| note(&mut self.hooks, name, state.clone()));
+            }
         }
         Ok(())
     }
@@ -213,13 +233,11 @@ impl Probe {
 
     fn detach_sys_exit(&mut self) -> Result<(), ProbeError> {
         let Some(link) = self.sys_exit.take() else { return Ok(()) };
-        let refused = |error| ProbeError::Program { name: SYS_EXIT, error: Box::new(error) };
-        object::tracepoint(&mut self.ebpf, SYS_EXIT)?.detach(link).map_err(refused)
+        object::detach(&mut self.ebpf, SYS_EXIT, link)
     }
 
     fn note(&mut self, name: &'static str, state: HookState) {
-        self.hooks.retain(|hook| hook.name != name);
-        self.hooks.push(Hook { name, state });
+        note(&mut self.hooks, name, state);
     }
 
     /// Hands over the processes that exist, each as an `execve` event that tells its state. Returns how many.
@@ -257,6 +275,9 @@ impl Probe {
             Ok(counters) => self.delivery.tick(&counters, self.sys_exit.is_some(), on),
             Err(error) => tracing::error!(%error, "cannot tell whether events were lost"),
         }
+        if let Err(error) = self.follow_late(|_| true) {
+            tracing::error!(%error, "some hooks could not be attached or detached");
+        }
         Liveness::act();
     }
 
@@ -267,9 +288,9 @@ impl Probe {
     }
 }
 
-fn attach(ebpf: &mut Ebpf, name: &'static str) -> Result<BtfTracePointLinkId, ProbeError> {
-    let refused = |error| ProbeError::Program { name, error: Box::new(error) };
-    object::tracepoint(ebpf, name)?.attach().map_err(refused)
+fn note(hooks: &mut Vec<Hook>, name: &'static str, state: HookState) {
+    hooks.retain(|hook| hook.name != name);
+    hooks.push(Hook { name, state });
 }
 
 pub(crate) fn map<T: TryFrom<Map, Error = MapError>>(

@@ -48,6 +48,20 @@ pub struct Prefix {
     pub rejected: bool,
     /// The agent did it to test the hook whose number stands in the place of the event's code.
     pub marker: bool,
+    /// Which half it is of an event that comes as two records.
+    pub half: Option<Half>,
+}
+
+/// A half of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Half {
+    /// What was asked for.
+    First {
+        /// If it succeeds, no second half comes.
+        alone: bool,
+    },
+    /// What came of it.
+    Last,
 }
 
 /// A decoded record.
@@ -87,7 +101,7 @@ impl<'a> Record<'a> {
 }
 
 impl Prefix {
-    fn parse(bytes: [u8; PREFIX_BYTES]) -> Result<Self, MalformedRecord> {
+    pub(crate) fn parse(bytes: [u8; PREFIX_BYTES]) -> Result<Self, MalformedRecord> {
         let [
             s0,
             s1,
@@ -132,7 +146,19 @@ impl Prefix {
             truncated: flags & 2 != 0,
             rejected: flags & 4 != 0,
             marker: flags & 8 != 0,
+            half: Half::of(flags),
         })
+    }
+}
+
+impl Half {
+    const fn of(flags: u8) -> Option<Self> {
+        match flags & 0x70 {
+            0x10 => Some(Self::First { alone: false }),
+            0x50 => Some(Self::First { alone: true }),
+            0x20 => Some(Self::Last),
+            _ => None,
+        }
     }
 }
 
@@ -174,6 +200,8 @@ mod tests {
     #[test]
     fn a_record_is_read() {
         let bytes = record(1, 6);
+        let half = |flags| Record::parse(&record(1, flags)).unwrap().prefix.half;
+        assert_eq!((half(0x50), half(0x20)), (Some(Half::First { alone: true }), Some(Half::Last)));
         let Record { prefix, event } = Record::parse(&bytes).unwrap();
         let origin = Origin { tgid: 42, start: 5_000 };
         let known = Prefix {
@@ -185,6 +213,7 @@ mod tests {
             truncated: true,
             rejected: true,
             marker: false,
+            half: None,
         };
         assert_eq!(prefix, known);
         assert_eq!((event.cpu, event.origin, event.ts, event.tid), (3, Some(origin), 900, 43));

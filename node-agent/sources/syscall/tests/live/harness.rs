@@ -5,7 +5,7 @@ use std::{
     ptr,
     sync::{
         Mutex,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -25,7 +25,7 @@ macro_rules! call {
 pub(crate) const CLONE: u16 = 223;
 pub(crate) const EXECVE: u16 = 293;
 pub(crate) const PROCEXIT: u16 = 186;
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An event with its parameters copied.
 #[derive(Debug, Clone)]
@@ -89,6 +89,14 @@ pub(crate) fn load(settings: &Settings) -> Option<Probe> {
     Some(Probe::load(settings).expect("root on a kernel with BTF can run the probe"))
 }
 
+/// The same with those hooks in place that are attached only after the start.
+pub(crate) fn ready(calls: &[&str]) -> Option<Probe> {
+    let mut probe = probe(calls)?;
+    let (stop, started) = (AtomicBool::new(false), Instant::now());
+    probe.run(&stop, &mut |_| stop.store(started.elapsed() > Duration::from_millis(1500), Ordering::Relaxed));
+    Some(probe)
+}
+
 /// Runs `act`, which returns the pid of a child that has ended. Returns the child's events, up to its exit.
 pub(crate) fn watch(probe: &mut Probe, act: impl FnOnce() -> i32 + Send) -> Vec<Seen> {
     let (stop, pid, seen) = (AtomicBool::new(false), AtomicI64::new(0), Mutex::new(Vec::new()));
@@ -126,15 +134,25 @@ pub(crate) fn only(calls: &[&str], code: u16, act: impl FnOnce() -> i32 + Send) 
 
 /// Forks; the child runs `act` and ends with its result. Returns the child's pid when it has ended.
 pub(crate) fn child(act: impl FnOnce() -> i32) -> i32 {
-    // SAFETY: the child runs `act` and ends; what the tests do there needs no lock that another thread may hold.
-    let pid = unsafe { libc::fork() };
+    child_status(act, &AtomicU8::new(0))
+}
+
+/// The same, with the code that it ended with.
+pub(crate) fn child_status(act: impl FnOnce() -> i32, code: &AtomicU8) -> i32 {
+    let (pid, mut status) = (fork(), 0_i32);
     if pid == 0 {
         let code = act();
         // Without running what belongs to the parent.
         call!(SYS_exit_group, code);
     }
-    assert_eq!(call!(SYS_wait4, pid, 0, 0, 0), pid);
+    assert_eq!(call!(SYS_wait4, pid, &raw mut status, 0, 0), pid);
+    code.store(libc::WEXITSTATUS(status).to_le_bytes()[0], Ordering::SeqCst);
     pid
+}
+
+pub(crate) fn fork() -> i32 {
+    // SAFETY: the child acts and ends; what the tests do there needs no lock that another thread may hold.
+    unsafe { libc::fork() }
 }
 
 /// A page that 32-bit calls can point to, beginning with these bytes.

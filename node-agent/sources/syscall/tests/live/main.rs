@@ -13,4 +13,7 @@ mod filter;
 mod loss;
 mod open;
 mod process;
+mod race;
+mod ring;
 mod scan;
+mod uring;

@@ -1,0 +1,186 @@
+//! Processes that are meant to confuse: what they do is told all the same, one line of valid JSON for each alert.
+
+use std::{
+    ffi::CString,
+    fs,
+    os::unix::ffi::OsStringExt,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::running::{PATIENCE, Running, can_run_live, start};
+
+/// An agent that tells of every exec and of opens below its directory, as JSON.
+fn agent(test: &str) -> Option<Running> {
+    if !can_run_live(test) {
+        return None;
+    }
+    let agent = start(&["-o", "rules_files=[@/rules.d]", "-o", "json_output=true"]);
+    let opened = format!("fd.name startswith {}", agent.dir.path().display());
+    let rules = format!(
+        "- {{rule: Opened, desc: d, condition: \"evt.type in (open, openat) and {opened}/x\", priority: INFO, \
+         output: \"%fd.name %proc.name %proc.pid\"}}\n\
+         - {{rule: Run, desc: d, condition: \"evt.type in (execve, execveat) and proc.args contains MARK\", \
+         priority: INFO, output: \"%proc.name %proc.args %proc.aname[20] %proc.pid %proc.ppid\"}}\n"
+    );
+    fs::write(agent.path("rules.d/mine.yaml"), rules).unwrap();
+    agent.log("rules loaded 2");
+    Some(agent)
+}
+
+/// The alert of this rule whose output field has this text.
+#[track_caller]
+fn alert(agent: &Running, rule: &str, field: &str, text: &str) -> Value {
+    let started = Instant::now();
+    loop {
+        for line in agent.stdout.all() {
+            let alert: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            let value = alert["output_fields"][field].as_str().unwrap_or_default();
+            if alert["rule"] == rule && value.contains(text) {
+                return alert;
+            }
+        }
+        assert!(started.elapsed() < PATIENCE, "no {rule} with {text:?} in {field}: {:?}", agent.stderr.all());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn open(path: &[u8]) {
+    let path = CString::new(path).unwrap();
+    // The agent does not tell of itself, and this test is another process.
+    drop(fs::File::open(std::ffi::OsString::from_vec(path.into_bytes())));
+}
+
+#[test]
+fn paths_of_any_bytes_and_any_length_are_told() {
+    let Some(agent) = agent("paths_of_any_bytes_and_any_length_are_told") else { return };
+    let folder = agent.dir.path().to_str().unwrap().to_owned();
+    for byte in 1..=255_u8 {
+        if byte != b'/' {
+            open(&[folder.as_bytes(), b"/x", format!("{byte:03}-").as_bytes(), &[byte], b"\n{\"\\"].concat());
+        }
+    }
+    for byte in [1, 10, 27, 34, 92, 127, 128, 255_u8] {
+        alert(&agent, "Opened", "fd.name", &format!("/x{byte:03}-"));
+    }
+    // As long as the kernel takes them: 4095 bytes and a NUL.
+    let long = format!("{folder}/x{}end", "/.".repeat(4095));
+    let long = [&long.as_bytes()[..4095 - 4], b"/end"].concat();
+    open(&long);
+    let name = alert(&agent, "Opened", "fd.name", "/x/end")["output_fields"]["fd.name"].clone();
+    assert!(name.as_str().unwrap().ends_with("/end"), "{name}");
+}
+
+#[test]
+fn names_and_arguments_with_control_characters_stay_on_one_line() {
+    let Some(agent) = agent("names_and_arguments_with_control_characters_stay_on_one_line") else { return };
+    let program = agent.path("a\u{1b}[2Jb");
+    fs::copy("/bin/true", &program).unwrap();
+    let bytes = |text: &[u8]| std::ffi::OsString::from_vec(text.to_vec());
+    Command::new(&program)
+        .arg("MARK one")
+        .arg(bytes(b"\x1b]0;t\x07\n\r{\"rule\":\"x\"}\xff\xfe"))
+        .status()
+        .unwrap();
+    let alert = alert(&agent, "Run", "proc.args", "MARK one");
+    assert!(alert["output_fields"]["proc.name"].as_str().unwrap().starts_with('a'), "{alert}");
+}
+
+#[test]
+fn two_mebibytes_of_arguments_are_told_as_far_as_they_fit() {
+    let Some(agent) = agent("two_mebibytes_of_arguments_are_told_as_far_as_they_fit") else { return };
+    let part = "y".repeat(100_000);
+    Command::new("/bin/true").arg("MARK two").args(vec![part; 18]).status().unwrap();
+    let alert = alert(&agent, "Run", "proc.args", "MARK two");
+    let length = alert["output_fields"]["proc.args"].as_str().unwrap().len();
+    assert!((4000..=8200).contains(&length), "{length}");
+}
+
+#[test]
+fn a_process_that_is_gone_at_once_and_a_deep_ancestry_are_told() {
+    let Some(agent) = agent("a_process_that_is_gone_at_once_and_a_deep_ancestry_are_told") else { return };
+    // Each shell runs the next one and waits for it.
+    let script = "n=$1; if [ $n -gt 0 ]; then sh $0 $((n-1)); true; else /bin/true MARK deep; fi";
+    let file = agent.path("deep.sh");
+    fs::write(&file, script).unwrap();
+    Command::new("sh").arg(&file).arg("60").status().unwrap();
+    let deep = alert(&agent, "Run", "proc.args", "MARK deep");
+    assert_eq!(deep["output_fields"]["proc.aname[20]"], "sh", "{deep}");
+    // The parent is gone before its child runs anything.
+    Command::new("sh").args(["-c", "(sleep 0.05; /bin/true MARK orphan) & exit"]).status().unwrap();
+    alert(&agent, "Run", "proc.args", "MARK orphan");
+}
+
+#[test]
+fn twenty_thousand_descriptors_and_a_pid_above_2_to_the_22_minus_one_million_are_told() {
+    let test = "twenty_thousand_descriptors_and_a_pid_above_2_to_the_22_minus_one_million_are_told";
+    let Some(agent) = agent(test) else { return };
+    let script = format!(
+        "import os,resource\nresource.setrlimit(resource.RLIMIT_NOFILE,(resource.getrlimit(resource.RLIMIT_NOFILE)[1],)*2)\n\
+         n=0\ntry:\n while n<20000:\n  os.open('/dev/null',0); n+=1\nexcept OSError: os.close(n+2)\n\
+         os.open('{}/x-many',os.O_CREAT)\n",
+        agent.dir.path().display()
+    );
+    if Command::new("python3").args(["-c", &script]).status().is_ok_and(|status| status.success()) {
+        alert(&agent, "Opened", "fd.name", "/x-many");
+    }
+    // A pid may be chosen for a process of a pid namespace's creator.
+    let chosen = "import ctypes,os,struct\nopen('/proc/sys/kernel/pid_max','w').write('4194304')\n\
+        tid=ctypes.c_int32(4100000)\n\
+        a=ctypes.create_string_buffer(struct.pack('<11Q',0,0,0,0,17,0,0,0,ctypes.addressof(tid),1,0))\n\
+        p=ctypes.CDLL(None).syscall(435,a,88)\n\
+        if p==0: os.execv('/bin/true',['true','MARK huge'])\n\
+        os.waitpid(p,0)\n";
+    let chosen = chosen.replace("\n        ", "\n");
+    Command::new("python3").args(["-c", &chosen]).status().unwrap();
+    let huge = alert(&agent, "Run", "proc.args", "MARK huge");
+    assert_eq!(huge["output_fields"]["proc.pid"], 4_100_000);
+}
+
+/// Whoever gets the number of an ended process is another process, with another parent.
+#[test]
+fn a_pid_that_is_used_again_is_another_process() {
+    let Some(agent) = agent("a_pid_that_is_used_again_is_another_process") else { return };
+    let script = "import ctypes,os,struct\n\
+        def at(pid,args):\n tid=ctypes.c_int32(pid)\n \
+        a=ctypes.create_string_buffer(struct.pack('<11Q',0,0,0,0,17,0,0,0,ctypes.addressof(tid),1,0))\n \
+        p=ctypes.CDLL(None).syscall(435,a,88)\n \
+        if p==0: os.execv('/bin/true',args)\n os.waitpid(p,0)\n\
+        at(31337,['true','MARK first'])\nat(31337,['true','MARK second'])\n";
+    let script = script.replace("\n        ", "\n");
+    Command::new("python3").args(["-c", &script]).status().unwrap();
+    let [first, second] = ["MARK first", "MARK second"].map(|mark| alert(&agent, "Run", "proc.args", mark));
+    assert_eq!(first["output_fields"]["proc.pid"], 31337);
+    assert_eq!(second["output_fields"]["proc.args"], "MARK second");
+    assert_eq!(first["output_fields"]["proc.ppid"], second["output_fields"]["proc.ppid"]);
+}
+
+/// `SAKER_FORKS` is how many; a million takes minutes.
+#[test]
+fn many_forks_do_not_fill_the_memory() {
+    let Some(agent) = agent("many_forks_do_not_fill_the_memory") else { return };
+    let forks: u32 = std::env::var("SAKER_FORKS").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000);
+    let script = format!(
+        "import os\nfor _ in range({forks}):\n p=os.fork()\n if p==0: os._exit(0)\n os.waitpid(p,0)\n"
+    );
+    Command::new("python3").args(["-c", &script]).status().unwrap();
+    Command::new("/bin/true").arg("MARK after").status().unwrap();
+    alert(&agent, "Run", "proc.args", "MARK after");
+    let kib = agent.memory("VmRSS:");
+    assert!(kib <= 128 << 10, "{kib} KiB after {forks} forks");
+}
+
+#[test]
+fn an_agent_that_was_frozen_goes_on_and_raises_no_false_alarm() {
+    let Some(agent) = agent("an_agent_that_was_frozen_goes_on_and_raises_no_false_alarm") else { return };
+    agent.signal("STOP");
+    Command::new("/bin/true").arg("MARK frozen").status().unwrap();
+    std::thread::sleep(Duration::from_secs(5));
+    agent.signal("CONT");
+    alert(&agent, "Run", "proc.args", "MARK frozen");
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(!agent.stderr.all().iter().any(|line| line.contains("does not report any more")));
+    assert_eq!(agent.get("/healthz").0, 200);
+}
