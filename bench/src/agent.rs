@@ -18,7 +18,8 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts the agent with its default rules and ours; `folder` must be empty and lives as long as the agent.
+    /// Starts the agent with upstream's stable rules, or where those are not at hand its default ones, and ours;
+    /// `folder` must be empty and lives as long as the agent.
     pub fn start(binary: &Path, folder: &Path) -> Result<Self> {
         let rules = folder.join("rules.yaml");
         let prefix = folder.join("shot-");
@@ -31,6 +32,7 @@ impl Agent {
             ),
         )?;
         let mut child = Command::new(binary)
+            .args(stable_rules().iter().flat_map(|rules| ["-o", rules.as_str()]))
             .args(["-o", &format!("rules_files[]={}", rules.display()), "-o", "webserver.enabled=false"])
             .args(["-o", "log_level=error"])
             .stdin(Stdio::null())
@@ -151,6 +153,12 @@ impl Agent {
         ensure!(!failed, "cannot read the agent's clock: {}", io::Error::last_os_error());
         Ok(Duration::new(time.tv_sec.try_into()?, time.tv_nsec.try_into()?))
     }
+}
+
+/// The option that puts upstream's stable rules in the place of the default ones.
+fn stable_rules() -> Option<String> {
+    let rules = PathBuf::from(std::env::var_os("SAKER_FIXTURES")?).join("rules/falco_rules.yaml");
+    rules.is_file().then(|| format!("rules_files=[{}]", rules.display()))
 }
 
 fn signal(child: &Child, signal: i32) -> Result<()> {

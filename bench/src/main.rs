@@ -1,10 +1,10 @@
-//! `saker-bench agent PROGRAM` measures the agent, `saker-bench audit PROGRAM` its audit endpoint and `saker-bench rules
-//! FOLDER` the rules alone; all print Markdown tables.
+//! Prints the tables of docs/performance.md; FOLDER has upstream's rules, `../captures` beside it what is replayed.
 
 mod agent;
 mod allocations;
 mod audit;
 mod clock;
+mod replay;
 mod report;
 mod rules;
 mod workload;

@@ -24,7 +24,7 @@ use saker_rules::{
     ruleset::{Matching, RuleSet, Scratch},
 };
 
-use crate::{allocations, clock, report::row};
+use crate::{allocations, clock, replay, report::row};
 
 const ROUNDS: usize = 9;
 /// Passes over all events in a round.
@@ -51,15 +51,22 @@ const EVENTS: [(&str, &str); 8] = [
     ("openat", r#"{"fd": -2, "dirfd": -100, "name": "/etc/app/missing.conf", "flags": 1}"#),
 ];
 
+fn read(folder: &Path, name: &str) -> Result<SourceFile> {
+    let path = folder.join(name);
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    Ok(SourceFile::new(name, text))
+}
+
+/// The first of upstream's files, as rules.
+pub fn upstream(folder: &Path, files: usize) -> Result<Arc<RuleSet>> {
+    let files: Vec<_> = UPSTREAM.iter().take(files).map(|name| read(folder, name)).collect::<Result<_>>()?;
+    compile(&files)
+}
+
 /// Prints the rows of rules; `folder` has upstream's rules files.
 pub fn print(folder: &Path) -> Result<()> {
     println!("| figure | median | min | max |\n|---|---|---|---|");
-    let read = |name: &str| -> Result<SourceFile> {
-        let path = folder.join(name);
-        let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        Ok(SourceFile::new(name, text))
-    };
-    let upstream: Vec<_> = UPSTREAM.iter().map(|name| read(name)).collect::<Result<_>>()?;
+    let upstream: Vec<_> = UPSTREAM.iter().map(|name| read(folder, name)).collect::<Result<_>>()?;
     let (stable, syscalls) = (&upstream[..1], &upstream[..3]);
     time_load("load of upstream's four files, ms", &upstream)?;
     time_load("load of 10 000 rules, ms", &[generated(10_000)])?;
@@ -74,7 +81,8 @@ pub fn print(folder: &Path) -> Result<()> {
         events.evaluate(name, &rules)?;
         events.engine(name, &rules)?;
     }
-    Ok(())
+    let capture = folder.join("../captures/busy.scap");
+    if capture.exists() { replay::rows(folder, &capture) } else { Ok(()) }
 }
 
 /// Rules as people write them, with literals of their own.

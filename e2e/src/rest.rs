@@ -12,6 +12,8 @@ use crate::Cluster;
 
 /// Requests on their way at once.
 const CONCURRENCY: usize = 16;
+/// What the tests need of our resources.
+const KINDS: [&str; 2] = ["/apis/saker.dev/v1alpha1/falcorules", "/apis/saker.dev/v1alpha1/sakernodes"];
 /// For one answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -33,7 +35,13 @@ impl Rest {
         let pem = |name: &str| fs::read(cluster.file(name));
         let both = [pem("admin.key")?, pem("admin.crt")?].concat();
         let builder = builder(cluster)?.identity(Identity::from_pem(&both)?);
-        Ok(Self { runtime: Arc::new(Runtime::new()?), server: server(cluster)?, http: builder.build()? })
+        let rest =
+            Self { runtime: Arc::new(Runtime::new()?), server: server(cluster)?, http: builder.build()? };
+        // A CRD is established a moment before its objects are served.
+        let served =
+            crate::within(crate::PATIENCE, || KINDS.iter().all(|kind| rest.list(kind).is_ok()).then_some(()));
+        served.context("the API server does not serve our resources")?;
+        Ok(rest)
     }
 
     /// One request; fails if it is refused.
@@ -43,12 +51,13 @@ impl Rest {
 
     /// Many requests; an object that is there already, or gone already, is fine.
     pub fn send_all(&self, requests: Vec<Request>) -> anyhow::Result<()> {
-        let answers = stream::iter(requests)
-            .map(|(method, path, object)| async move { self.ask(method, &path, &object).await });
-        let failed = |answer: anyhow::Result<Value>| std::future::ready(answer.err().filter(|e| !is_done(e)));
-        let mut failures = self
-            .runtime
-            .block_on(answers.buffer_unordered(CONCURRENCY).filter_map(failed).collect::<Vec<_>>());
+        let answers = stream::iter(requests).map(|(method, path, object)| async move {
+            let answer = self.ask(method.clone(), &path, &object).await;
+            answer.err().filter(|e| !is_done(&method, e))
+        });
+        let mut failures = self.runtime.block_on(
+            answers.buffer_unordered(CONCURRENCY).filter_map(std::future::ready).collect::<Vec<_>>(),
+        );
         failures.pop().map_or(Ok(()), Err)
     }
 
@@ -79,9 +88,9 @@ impl Rest {
     }
 }
 
-fn is_done(error: &anyhow::Error) -> bool {
+fn is_done(method: &Method, error: &anyhow::Error) -> bool {
     let text = error.to_string();
-    text.contains(": 409 ") || text.contains(": 404 ")
+    *method == Method::POST && text.contains(": 409 ") || *method == Method::DELETE && text.contains(": 404 ")
 }
 
 /// A client that trusts the control plane.

@@ -56,7 +56,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("saker-image", &["saker-agent", "saker-cli", "saker-operator"]),
     ("saker-house", &[]),
     ("saker-e2e", &[]),
-    ("saker-bench", &["saker-engine", "saker-events", "saker-rules"]),
+    ("saker-bench", &["saker-capture", "saker-engine", "saker-events", "saker-rules"]),
 ];
 
 /// Crates of others that only some of ours may use directly.

@@ -14,7 +14,7 @@ use crate::metrics::{Extra, Spec};
 const KNOWN: Spec = ("saker_processes", "Processes known, living and ended", MetricType::GAUGE);
 const TABLE: Spec = (
     "saker_process_table_total",
-    "Processes forgotten to make room (ended), evicted to make room (living and quiet), events by unknown processes, \
+    "Processes forgotten (ended) or evicted (living and quiet for longest) to make room, events by unknown processes, \
      ends that were never reported",
     MetricType::COUNTER,
 );

@@ -140,6 +140,17 @@ async fn the_hash_of_the_operators_token_comes_with_the_manifest() {
 }
 
 #[tokio::test]
+async fn a_disk_that_takes_nothing_keeps_no_rules_from_running() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = ApiServer::default();
+    api.put(&bundle(), |_| ());
+    let file = folder.path().join("file");
+    std::fs::write(&file, "a file where the folder should be").unwrap();
+    let mut updates = follow(api.start(folder.path()).await, Cache::new(&file), None).await.unwrap();
+    assert!(matches!(next(&mut updates).await, Update::Bundle(b) if b.hash == bundle().hash));
+}
+
+#[tokio::test]
 async fn a_tampered_shard_is_refused_until_it_is_repaired() {
     let folder = tempfile::tempdir().unwrap();
     let api = ApiServer::default();

@@ -10,23 +10,25 @@ use std::{
 
 use serde_json::Value;
 
-use crate::running::{PATIENCE, Running, can_run_live, start};
+use crate::running::{PATIENCE, Running, can_run_live, start_in};
 
 /// An agent that tells of every exec and of opens below its directory, as JSON.
 fn agent(test: &str) -> Option<Running> {
     if !can_run_live(test) {
         return None;
     }
-    let agent = start(&["-o", "rules_files=[@/rules.d]", "-o", "json_output=true"]);
-    let opened = format!("fd.name startswith {}", agent.dir.path().display());
+    let dir = tempfile::TempDir::new().unwrap();
+    let opened = format!("fd.name startswith {}/x", dir.path().display());
     let rules = format!(
-        "- {{rule: Opened, desc: d, condition: \"evt.type in (open, openat) and {opened}/x\", priority: INFO, \
+        "- {{rule: Opened, desc: d, condition: \"evt.type in (open, openat) and {opened}\", priority: INFO, \
          output: \"%fd.name %proc.name %proc.pid\"}}\n\
          - {{rule: Run, desc: d, condition: \"evt.type in (execve, execveat) and proc.args contains MARK\", \
          priority: INFO, output: \"%proc.name %proc.args %proc.aname[20] %proc.pid %proc.ppid\"}}\n"
     );
-    fs::write(agent.path("rules.d/mine.yaml"), rules).unwrap();
-    agent.log("rules loaded 2");
+    fs::create_dir(dir.path().join("rules.d")).unwrap();
+    fs::write(dir.path().join("rules.d/mine.yaml"), rules).unwrap();
+    let agent = start_in(dir, &["-o", "rules_files=[@/rules.d]", "-o", "json_output=true"]);
+    agent.log("processes were there before");
     Some(agent)
 }
 

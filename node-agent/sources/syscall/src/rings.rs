@@ -16,8 +16,11 @@ use crate::{
 const WAITING_BYTES: usize = 16 << 20;
 /// Records between two looks at the clock.
 const BATCH: usize = 1024;
-/// Pauses of [`NAP`] without any record before the consumer really sleeps.
+/// Pauses of [`NAP`] without any record before the consumer really sleeps, after a burst: who makes records then need not
+/// wake it for each.
 const NAPS: u32 = 4;
+/// Records since the last sleep that are a burst.
+const BURST: u32 = 32;
 const NAP: Duration = Duration::from_millis(1);
 /// The longest sleep, in milliseconds; also how late a stop may be noticed.
 const SLEEP: i32 = 100;
@@ -28,6 +31,8 @@ pub(crate) struct Rings {
     /// Tells the probe to wake us.
     sleeper: Array<MapData, u32>,
     idle: u32,
+    /// Rounds with records since the last sleep.
+    records: u32,
 }
 
 struct Rare {
@@ -61,7 +66,7 @@ impl Rare {
 impl Rings {
     pub(crate) fn new(rare: RingBuf<MapData>, bulk: RingBuf<MapData>, sleeper: Array<MapData, u32>) -> Self {
         let rare = Rare { ring: rare, waiting: VecDeque::new(), bytes: 0 };
-        Self { rare, bulk, sleeper, idle: 0 }
+        Self { rare, bulk, sleeper, idle: 0, records: 0 }
     }
 
     /// Delivers what is there, up to a batch. Returns whether there was anything.
@@ -70,6 +75,7 @@ impl Rings {
             if !drain_next(&mut self.rare, &mut self.bulk, delivery, on) {
                 return round > 0;
             }
+            self.records = self.records.saturating_add(1);
         }
         true
     }
@@ -78,10 +84,11 @@ impl Rings {
     pub(crate) fn rest(&mut self, worked: bool) {
         if worked {
             self.idle = 0;
-        } else if self.idle < NAPS {
+        } else if self.records >= BURST && self.idle < NAPS {
             self.idle = self.idle.saturating_add(1);
             thread::sleep(NAP);
         } else {
+            self.records = 0;
             self.sleep();
         }
     }

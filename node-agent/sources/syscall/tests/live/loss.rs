@@ -53,6 +53,41 @@ fn drain(probe: &mut Probe, time: Duration) -> (u64, u64) {
     (delivered, lost)
 }
 
+/// Opens far more than the ring holds between any two of the forks.
+#[test]
+fn a_flood_of_opens_costs_no_fork_and_no_exit() {
+    const FORKS: usize = 50;
+    let ring_bytes = RingBytes { bulk: 4096, ..RingBytes::default() };
+    let Some(mut probe) = load(&Settings { syscalls: syscalls(&["openat"]), ring_bytes }) else { return };
+    open_often(1000);
+    let flood = child(|| {
+        for _ in 0..FORKS {
+            open_often(200);
+        }
+        0
+    });
+    probe.set_syscalls(&syscalls(&[])).expect("no more opens");
+    let (stop, started) = (AtomicBool::new(false), Instant::now());
+    let (mut lost, mut processes) = ([0; 2], [0; 2]);
+    probe.run(&stop, &mut |item| match item {
+        Item::Event(event) => {
+            // The parent of an ended process is not told; of a new one it is.
+            processes[0] += usize::from(event.code == 223 && parent(event) == Some(i64::from(flood)));
+            processes[1] += usize::from(event.code == 186);
+        }
+        Item::Gap { lane, lost: more, .. } => lost[lane as usize] += more,
+        _ => stop.store(started.elapsed() > Duration::from_millis(2500), Ordering::Relaxed),
+    });
+    assert_eq!(lost[Lane::Rare as usize], 0);
+    assert!(lost[Lane::Bulk as usize] > 1000, "the ring was full: {lost:?}");
+    assert_eq!(processes[0], FORKS);
+    assert!(processes[1] > FORKS, "each that began has ended");
+}
+
+fn parent(event: &saker_events::Event<'_>) -> Option<i64> {
+    Some(i64::from_le_bytes(event.param(5)?.try_into().ok()?))
+}
+
 #[test]
 fn system_calls_come_and_go_while_it_runs() {
     let Some(mut probe) = probe(&[]) else { return };

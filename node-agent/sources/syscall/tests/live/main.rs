@@ -12,6 +12,7 @@ mod facts;
 mod filter;
 mod loss;
 mod open;
+mod privileges;
 mod process;
 mod race;
 mod ring;

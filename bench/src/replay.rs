@@ -1,0 +1,38 @@
+//! How fast a capture is replayed, by the processor time of one thread: reading, decompression, state, rules.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use saker_capture::{Entry, Reader};
+use saker_engine::{CaptureEngine, Options, RulesHandle};
+
+use crate::{
+    clock,
+    report::{as_f64, row},
+    rules,
+};
+
+const ROUNDS: usize = 9;
+
+/// Prints the rows of upstream's rules in `folder` over the capture.
+pub fn rows(folder: &Path, capture: &Path) -> Result<()> {
+    let bytes = std::fs::read(capture).with_context(|| format!("reading {}", capture.display()))?;
+    for (name, files) in [("25 rules", 1), ("93 rules", 3)] {
+        let handle = RulesHandle::new(rules::upstream(folder, files)?);
+        let speeds: Result<Vec<f64>> = (0..ROUNDS).map(|_| speed(&bytes, &handle)).collect();
+        row(&format!("replay of a capture, {name}: million events a second"), speeds?);
+    }
+    Ok(())
+}
+
+fn speed(bytes: &[u8], rules: &RulesHandle) -> Result<f64> {
+    let before = clock::thread();
+    let mut engine = CaptureEngine::new(rules.clone(), &Options::new("bench"));
+    let (mut reader, mut events, mut alerts) = (Reader::new(bytes)?, 0_u64, 0_u64);
+    while let Some(entry) = reader.next()? {
+        events += u64::from(matches!(entry, Entry::Event { .. }));
+        engine.entry(entry, &mut |_| alerts += 1);
+    }
+    std::hint::black_box(alerts);
+    Ok(as_f64(events) / 1e6 / (clock::thread() - before).as_secs_f64())
+}
