@@ -17,7 +17,9 @@ pub fn run(cluster: &Cluster) {
         script(cluster, block);
     }
     // What the documents make beside the release.
-    cluster.kubectl(&["delete", "namespace", "payments", "--ignore-not-found"]).expect("a namespace to remove");
+    cluster
+        .kubectl(&["delete", "namespace", "payments", "--ignore-not-found"])
+        .expect("a namespace to remove");
     say(&format!("  {} blocks", blocks.len()));
 }
 
