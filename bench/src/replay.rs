@@ -27,7 +27,7 @@ pub fn rows(folder: &Path, capture: &Path) -> Result<()> {
 
 fn speed(bytes: &[u8], rules: &RulesHandle) -> Result<f64> {
     let before = clock::thread();
-    let mut engine = CaptureEngine::new(rules.clone(), &Options::new("bench"));
+    let mut engine = CaptureEngine::new(&rules, &Options::new("bench"));
     let (mut reader, mut events, mut alerts) = (Reader::new(bytes)?, 0_u64, 0_u64);
     while let Some(entry) = reader.next()? {
         events += u64::from(matches!(entry, Entry::Event { .. }));

@@ -193,7 +193,7 @@ impl Events {
 
     /// The engine's whole step: process table, record, rules.
     fn engine(&self, name: &str, rules: &Arc<RuleSet>) -> Result<()> {
-        let mut engine = SyscallEngine::new(RulesHandle::new(Arc::clone(rules)), &Options::new("bench"));
+        let mut engine = SyscallEngine::new(&RulesHandle::new(Arc::clone(rules)), &Options::new("bench"));
         let events = self.parsed()?;
         let mut alerts = 0_usize;
         measure(&format!("{name}: engine"), || {

@@ -133,8 +133,8 @@ impl Sink {
     pub fn logs(&self) -> String {
         let parts = [("operator", &self.operator), ("agent", &self.agent), ("setup", &self.setup)];
         let status = format!("{:#}\n", self.status().unwrap_or_default());
-        parts.iter().map(|(name, process)| format!("--- {name}\n{}\n", process.log())).collect::<String>()
-            + &status
+        let logs = parts.map(|(name, process)| format!("--- {name}\n{}\n", process.log()));
+        logs.concat() + &status
     }
 }
 

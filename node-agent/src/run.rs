@@ -131,7 +131,7 @@ impl Agent {
 
         let lookup = containers.clone().map(|containers| Arc::new(containers) as Arc<dyn Lookup>);
         let options = Options { containers: lookup, ..engine_options(config, &status) };
-        let engine = || SyscallEngine::new(rules.clone(), &options);
+        let engine = || SyscallEngine::new(&rules, &options);
         let syscall = || start_syscalls(config, reloader.wanted(), engine(), args, &status);
         let syscall = wants.syscall.then(syscall).transpose()?;
         let engine = || AuditEngine::new(rules.clone(), &engine_options(config, &status));

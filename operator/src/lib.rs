@@ -33,6 +33,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 /// The program.
+///
+/// # Panics
+///
+/// Where no thread can be started.
 #[tokio::main]
 pub async fn main() -> ExitCode {
     run::main(args::Args::parse()).await

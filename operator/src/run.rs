@@ -206,7 +206,7 @@ fn nodes(client: &Client) -> Nodes {
     let nobody = Arc::new(Notify::new());
     Nodes {
         client: client.clone(),
-        nodes: watch::<PartialObjectMeta<Node>>(client, &nobody),
+        known: watch::<PartialObjectMeta<Node>>(client, &nobody),
         written: watch::<SakerNode>(client, &nobody),
     }
 }

@@ -33,7 +33,7 @@ pub struct Nodes {
     /// The API.
     pub client: Client,
     /// Name, labels and identity of each node.
-    pub nodes: Store<PartialObjectMeta<Node>>,
+    pub known: Store<PartialObjectMeta<Node>>,
     /// What was written, as the watch last saw it.
     pub written: Store<SakerNode>,
 }
@@ -51,7 +51,7 @@ struct Change {
 impl Nodes {
     /// The labels of every node.
     pub(crate) fn labels(&self) -> Labels {
-        let nodes = self.nodes.state();
+        let nodes = self.known.state();
         nodes.iter().map(|node| (node.name_any(), node.labels().clone())).collect()
     }
 
@@ -59,7 +59,7 @@ impl Nodes {
     pub(crate) async fn write(&self, rollout: &Rollout<'_>, pace: &mut Pace, held: &mut Held) {
         // Before the first whole list nobody knows what is there.
         let ready =
-            [self.nodes.wait_until_ready().now_or_never(), self.written.wait_until_ready().now_or_never()];
+            [self.known.wait_until_ready().now_or_never(), self.written.wait_until_ready().now_or_never()];
         if !ready.iter().all(|ready| matches!(ready, Some(Ok(())))) {
             return;
         }
@@ -91,7 +91,7 @@ impl Nodes {
         held: &mut Held,
     ) -> Option<Change> {
         // An agent outside of the cluster is on no node.
-        let node = self.nodes.get(&ObjectRef::new(&report.node))?;
+        let node = self.known.get(&ObjectRef::new(&report.node))?;
         let written = self.written.get(&ObjectRef::new(&report.node));
         let old = written.as_ref().and_then(|written| written.status.clone());
         let status = status::status(report, rollout, old.as_ref());

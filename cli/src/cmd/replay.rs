@@ -94,7 +94,7 @@ impl Args {
         let renderer = Renderer::new(Format { json, iso_time, ..Format::default() });
         let mut replay = Replay { out, renderer, events: 0, alerts: 0, failed: None };
         let done = match capture {
-            Some(path) => replay.capture(&path, CaptureEngine::new(handle.clone(), &options)),
+            Some(path) => replay.capture(&path, CaptureEngine::new(&handle, &options)),
             None => replay.audit(&audit.unwrap_or_default(), AuditEngine::new(handle.clone(), &options)),
         };
         replay.out.flush()?;

@@ -98,7 +98,8 @@ fn drop_ins(root: &Path, folder: &str) -> Vec<String> {
     let folder = format!("{folder}/config.yaml.d");
     let entries = fs::read_dir(place(root, &folder)).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let mut names: Vec<_> = names.filter(|name| name.ends_with(".yaml") && !name.starts_with('.')).collect();
+    let read = |name: &String| name.strip_suffix(".yaml").is_some() && !name.starts_with('.');
+    let mut names: Vec<_> = names.filter(read).collect();
     names.sort();
     names.into_iter().map(|name| format!("{folder}/{name}")).collect()
 }

@@ -59,12 +59,12 @@ struct Evaluator {
 
 impl SyscallEngine {
     /// An engine that knows no process yet.
-    pub fn new(rules: RulesHandle, options: &Options) -> Self {
+    pub fn new(rules: &RulesHandle, options: &Options) -> Self {
         Self {
             processes: ProcessTable::new(options.max_processes, options.boot_time)
                 .with_lookup(options.containers.clone()),
             users: Arc::clone(&options.users),
-            evaluator: Evaluator::new(&rules, options),
+            evaluator: Evaluator::new(rules, options),
             waiting: Waiting::default(),
         }
     }
@@ -140,8 +140,8 @@ impl SyscallEngine {
 
 impl CaptureEngine {
     /// An engine that knows no thread yet.
-    pub fn new(rules: RulesHandle, options: &Options) -> Self {
-        Self { threads: ThreadTable::default(), opening: true, evaluator: Evaluator::new(&rules, options) }
+    pub fn new(rules: &RulesHandle, options: &Options) -> Self {
+        Self { threads: ThreadTable::default(), opening: true, evaluator: Evaluator::new(rules, options) }
     }
 
     /// Takes note of what the capture says next; on events rules are evaluated.

@@ -194,7 +194,7 @@ impl ThreadTable {
         if self.users_of_containers.is_empty() {
             return &self.users;
         }
-        let container = self.current.and_then(|tid| self.threads.get(&tid)?.process.container.as_deref());
+        let container = self.current.and_then(|tid| self.threads.get(tid)?.process.container.as_deref());
         container.map_or(&self.users, |c| self.users_of_containers.get(c.id()).unwrap_or(&NOBODY))
     }
 
@@ -215,7 +215,7 @@ impl ThreadTable {
 
     /// The thread that made the event at hand.
     pub fn current(&self) -> Option<&Process> {
-        self.threads.get(&self.current?).map(|t| &t.process)
+        self.threads.get(self.current?).map(|t| &t.process)
     }
 
     /// Takes note of an event, before rules see it.
@@ -235,7 +235,7 @@ impl ThreadTable {
         if row.any(event_flags::MODIFIES_STATE) {
             self.charge(event.data_bytes());
         }
-        let last = self.current.and_then(|tid| self.threads.get(&tid));
+        let last = self.current.and_then(|tid| self.threads.get(tid));
         self.used.number = last.map_or(-1, |t| t.last_fd);
     }
 
@@ -268,24 +268,24 @@ impl ThreadTable {
 
     /// A thread by its id, made up if the capture has not told of it.
     fn thread_or_unknown(&mut self, tid: i64, introduces_itself: bool) -> Option<&mut Thread> {
-        if !self.threads.contains_key(&tid) {
+        if !self.threads.contains_key(tid) {
             if introduces_itself {
                 return None;
             }
             self.counters.unknown = self.counters.unknown.saturating_add(1);
             self.insert(Thread::unknown(tid));
         }
-        self.threads.get_mut(&tid)
+        self.threads.get_mut(tid)
     }
 
     fn process(&self, tid: i64) -> Option<&Process> {
-        self.threads.get(&tid).map(|t| &t.process)
+        self.threads.get(tid).map(|t| &t.process)
     }
 
     /// A thread that is about to change.
     fn process_mut(&mut self, tid: i64) -> Option<&mut Process> {
         let version = self.next_version();
-        let thread = self.threads.get_mut(&tid)?;
+        let thread = self.threads.get_mut(tid)?;
         thread.version = version;
         Some(&mut thread.process)
     }
@@ -302,14 +302,14 @@ impl ThreadTable {
 
     /// The id of the first thread of a thread's process.
     fn main_of(&self, tid: i64) -> Option<i64> {
-        let pid = self.threads.get(&tid)?.process.pid;
-        if pid == tid || self.threads.contains_key(&pid) { Some(pid) } else { None }
+        let pid = self.threads.get(tid)?.process.pid;
+        if pid == tid || self.threads.contains_key(pid) { Some(pid) } else { None }
     }
 
     fn main_mut(&mut self, tid: i64) -> Option<&mut Thread> {
-        let thread = self.threads.get(&tid)?;
+        let thread = self.threads.get(tid)?;
         let (pid, valid) = (thread.process.pid, thread.process.pid >= 0);
-        self.threads.get_mut(if valid { &pid } else { &tid })
+        self.threads.get_mut(if valid { pid } else { tid })
     }
 }
 
@@ -329,7 +329,7 @@ impl Processes for ThreadTable {
 
     fn state(&self, process: &Process) -> Option<ProcessState> {
         // Of a thread that nobody introduced the parent may come later.
-        let version = self.threads.get(&process.tid).filter(|thread| thread.is_valid())?.version;
+        let version = self.threads.get(process.tid).filter(|thread| thread.is_valid())?.version;
         Some(ProcessState { who: process.tid.cast_unsigned(), version, changes: self.changes })
     }
 
@@ -349,17 +349,17 @@ impl Processes for ThreadTable {
     fn threads(&self, process: &Process) -> Option<ThreadCounts> {
         let group = self.groups.get(&process.pid);
         let all = group.map_or(0, |g| g.alive);
-        let main = self.threads.get(&process.pid).is_some_and(|main| !main.ended);
+        let main = self.threads.get(process.pid).is_some_and(|main| !main.ended);
         Some(ThreadCounts { all, others: all.saturating_sub(usize::from(main)) })
     }
 
     fn descriptor(&self, process: &Process, number: i64) -> Option<&Descriptor> {
         let main = if process.pid < 0 { process.tid } else { process.pid };
-        self.threads.get(&main)?.fds.get(number).map(|fd| &*fd.file)
+        self.threads.get(main)?.fds.get(number).map(|fd| &*fd.file)
     }
 
     fn descriptors(&self, process: &Process) -> Option<usize> {
-        Some(self.threads.get(&process.pid).map_or(0, |main| main.fds.len()))
+        Some(self.threads.get(process.pid).map_or(0, |main| main.fds.len()))
     }
 
     fn used_descriptor(&self) -> Option<Used> {

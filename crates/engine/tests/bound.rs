@@ -75,7 +75,7 @@ fn rules(files: &[SourceFile]) -> RulesHandle {
 fn opens(files: &[SourceFile], options: &Options) -> Vec<(String, String)> {
     let runtime = Arc::new(Runtime::default());
     let options = Options { containers: Some(runtime.clone()), ..options.clone() };
-    let mut engine = SyscallEngine::new(rules(files), &options);
+    let mut engine = SyscallEngine::new(&rules(files), &options);
     let mut alerts = Vec::new();
     let mut feed = |name: &str, pid: u32, params: &Value| {
         let row = write::row(name).unwrap();

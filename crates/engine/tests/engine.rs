@@ -47,7 +47,7 @@ fn rules(source: SourceId, given: &[(&str, &str, &str)]) -> RuleSet {
 
 fn engine(given: &[(&str, &str, &str)], options: &Options) -> (SyscallEngine, RulesHandle) {
     let handle = RulesHandle::new(rules(SYSCALL_SOURCE, given));
-    (SyscallEngine::new(handle.clone(), options), handle)
+    (SyscallEngine::new(&handle, options), handle)
 }
 
 fn bytes(name: &str, pid: u32, params: &Value) -> Vec<u8> {

@@ -61,7 +61,7 @@ impl Node {
         let asked = Arc::new(Asked::default());
         let options = Options { containers: Some(asked.clone()), ..Options::new("node-1") };
         let mut node = Self {
-            engine: SyscallEngine::new(RulesHandle::new(builder.build()), &options),
+            engine: SyscallEngine::new(&RulesHandle::new(builder.build()), &options),
             asked,
             alerts: Vec::new(),
         };

@@ -221,7 +221,7 @@ fn alerts(text: &str, call: &str, open: Open, path: &str, resolved: &str) -> boo
     };
     builder.add(info, &condition, output, Vec::new());
     let options = Options { matching: Matching::All, ..Options::new("n") };
-    let mut engine = SyscallEngine::new(RulesHandle::new(builder.build()), &options);
+    let mut engine = SyscallEngine::new(&RulesHandle::new(builder.build()), &options);
     let flags = u32::from(open.read) | u32::from(open.write) << 1 | if open.directory { 1 << 10 } else { 0 };
     let fd = if open.success { 3 } else { -2 };
     let mut params = json!({"fd": fd, "name": path, "resolved": if open.success { resolved } else { "" }});

@@ -27,8 +27,8 @@ pub fn join<'a>(base: &[u8], path: &'a [u8]) -> Cow<'a, [u8]> {
 /// Nothing in the path would change. All pairs are looked at, many at once.
 fn is_plain(path: &[u8]) -> bool {
     let next = path.get(1..).unwrap_or_default();
-    let changes = |(a, b): (&u8, &u8)| (*a == b'/') & ((*b == b'/') | (*b == b'.'));
-    !path.ends_with(b"/") && !path.iter().zip(next).fold(false, |any, pair| any | changes(pair))
+    let changes = |(a, b): (&u8, &u8)| u8::from(*a == b'/') & (u8::from(*b == b'/') | u8::from(*b == b'.'));
+    !path.ends_with(b"/") && path.iter().zip(next).fold(0, |any, pair| any | changes(pair)) == 0
 }
 
 fn append(out: &mut Vec<u8>, path: &[u8]) {

@@ -31,7 +31,7 @@ pub(crate) fn replay(capture: &Path, rules: String) -> Vec<String> {
     let load_options = LoadOptions { append_output, ..load_options() };
     let loaded = load(&[SourceFile::from_bytes("mine".to_owned(), rules.into_bytes())], &load_options);
     let options = Options::new("test-node");
-    let mut engine = CaptureEngine::new(RulesHandle::new(loaded.rules.unwrap()), &options);
+    let mut engine = CaptureEngine::new(&RulesHandle::new(loaded.rules.unwrap()), &options);
     let (renderer, mut lines) = (Renderer::new(Format::default()), Vec::new());
     let mut reader = Reader::new(File::open(capture).unwrap()).unwrap();
     while let Some(entry) = reader.next().unwrap() {

@@ -71,10 +71,10 @@ fn warnings(validated: &Validated, file: &str) -> impl Iterator<Item = String> {
     let said = loaded.files.iter().filter(|report| report.name == file).flat_map(|report| &report.warnings);
     let replaced = loaded.replaced.iter().filter(|replaced| replaced.file() == file).map(ToString::to_string);
     let said: Vec<_> = said.map(sentence).chain(replaced).collect();
-    said.into_iter().chain(explain_file(loaded, file).into_iter().flat_map(about_rule))
+    said.into_iter().chain(explain_file(loaded, file).into_iter().flat_map(|rule| about_rule(&rule)))
 }
 
-fn about_rule(rule: Explanation) -> Vec<String> {
+fn about_rule(rule: &Explanation) -> Vec<String> {
     let blind = rule.fields.iter().filter(|field| !field.available);
     let blind = blind.map(|field| format!("no source fills {} yet: the rule cannot match", field.name));
     let costly = rule.costs.iter().filter(|cost| cost.level == Level::High && !cost.parts.is_empty());

@@ -102,7 +102,7 @@ fn context(server: &Shared, rules: Vec<FalcoRule>) -> Context {
     let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some("test".to_owned()) };
     Context {
         agents: Agents::new(Vec::new(), &client, "ns", None).unwrap(),
-        nodes: Nodes { client: client.clone(), nodes, written },
+        nodes: Nodes { client: client.clone(), known: nodes, written },
         token_sha256: Some("hash".to_owned()),
         unreadable: crate::unreadable::Unreadable::default(),
         ledger: Mutex::default(),
@@ -294,7 +294,7 @@ async fn a_node_gets_one_object_and_an_agent_outside_gets_none() {
     writer.apply_watcher_event(&Event::Init);
     writer.apply_watcher_event(&Event::InitApply(node));
     writer.apply_watcher_event(&Event::InitDone);
-    context.nodes.nodes = nodes;
+    context.nodes.known = nodes;
     let (mut applied, _) = reconcile(&context).await.unwrap();
     let about_nodes =
         |writes: Vec<String>| writes.into_iter().filter(|w| w.contains("sakernodes")).collect::<Vec<_>>();

@@ -77,16 +77,12 @@ fn seeing(report: &Report) -> Said {
     };
     let failed = answer.sources.iter().find(|(_, source)| source.state == "failed");
     let running = answer.sources.iter().filter(|(_, source)| source.state == "running");
-    match failed {
-        Some((name, source)) => {
-            let reason = source.reason.as_deref().unwrap_or("no reason is known");
-            ("False", "SourceFailed", cut(format!("{name}: {reason}"), MAX_SAID))
-        }
-        None => {
-            let running: Vec<_> = running.map(|(name, _)| name.as_str()).collect();
-            ("True", "Running", format!("events come from {}", running.join(" and ")))
-        }
+    if let Some((name, source)) = failed {
+        let reason = source.reason.as_deref().unwrap_or("no reason is known");
+        return ("False", "SourceFailed", cut(format!("{name}: {reason}"), MAX_SAID));
     }
+    let running: Vec<_> = running.map(|(name, _)| name.as_str()).collect();
+    ("True", "Running", format!("events come from {}", running.join(" and ")))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub fn run(case: &Case, rules: &RulesHandle) -> Result<Vec<Mismatch>, String> {
     let mut alerts = Vec::new();
     let mut sink = |alert| alerts.push(alert);
     let options = Options { users: Arc::new(users(case)), ..Options::new("case") };
-    let mut syscalls = SyscallEngine::new(rules.clone(), &options);
+    let mut syscalls = SyscallEngine::new(rules, &options);
     let mut audit = AuditEngine::new(rules.clone(), &options);
     for (number, event) in (0..).zip(&case.events) {
         let done = match event {

@@ -67,7 +67,7 @@ fn child(table: &mut ThreadTable, params: Params) {
         vpid: params.signed("vpid").unwrap_or(-1),
     };
     add(table, params, &ids, parent, true);
-    if let Some(thread) = table.threads.get_mut(&tid) {
+    if let Some(thread) = table.threads.get_mut(tid) {
         thread.last_code = params.event.code;
     }
 }
@@ -88,7 +88,7 @@ fn parent(table: &mut ThreadTable, params: Params, tid: i64) {
     let ended = table.ends.get(&tid);
     let just_ended =
         ended.is_some_and(|(who, when)| *who == ptid && params.event.ts.saturating_sub(*when) < RECENT);
-    if just_ended || table.threads.get(&tid).is_some_and(|t| t.inverted) {
+    if just_ended || table.threads.get(tid).is_some_and(|t| t.inverted) {
         return;
     }
     table.remove(tid);
@@ -98,7 +98,7 @@ fn parent(table: &mut ThreadTable, params: Params, tid: i64) {
 /// An event of a thread that was met without its beginning may tell who it is.
 fn become_valid(table: &mut ThreadTable, params: Params) {
     let tid = params.event.tid;
-    if table.threads.get(&tid).is_none_or(|t| t.is_valid()) {
+    if table.threads.get(tid).is_none_or(Thread::is_valid) {
         return;
     }
     let Some(process) = table.process_mut(tid) else { return };
@@ -123,7 +123,7 @@ fn add(table: &mut ThreadTable, params: Params, ids: &Ids, parent: i64, inverted
     let flags = CloneFlags::of(params);
     let mut thread = Thread::new(begun(table, params, ids, parent));
     thread.inverted = inverted;
-    let inherits = table.threads.get(&parent).is_some_and(|p| p.is_valid());
+    let inherits = table.threads.get(parent).is_some_and(Thread::is_valid);
     if !flags.is_thread() && inherits {
         thread.fds = table.copy_fds(parent);
     }
@@ -134,13 +134,13 @@ fn add(table: &mut ThreadTable, params: Params, ids: &Ids, parent: i64, inverted
 /// What the record says of the new thread, and what it has from its parent.
 fn begun(table: &ThreadTable, params: Params, ids: &Ids, parent: i64) -> Process {
     let flags = CloneFlags::of(params);
-    let from = table.threads.get(&parent).filter(|p| p.is_valid()).map(|p| &p.process);
+    let from = table.threads.get(parent).filter(|p| p.is_valid()).map(|p| &p.process);
     let mut new = from.cloned().unwrap_or_else(|| Process::unknown(key(ids.tid, params.event.ts)));
     new.key = key(ids.tid, params.event.ts);
     (new.tid, new.pid, new.ptid, new.vtid, new.vpid) = (ids.tid, ids.pid, ids.ptid, ids.vtid, ids.vpid);
     new.started = params.event.ts;
     new.in_pidns = flags.in_pidns();
-    let main = table.threads.get(&table.main_of(parent).unwrap_or(parent)).map(|t| &t.process);
+    let main = table.threads.get(table.main_of(parent).unwrap_or(parent)).map(|t| &t.process);
     new.image = image(params, from, main);
     let comm = params.text("comm");
     set_text(&mut new.comm, if comm.is_empty() { params.text("exe") } else { comm });

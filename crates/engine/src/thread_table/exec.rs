@@ -19,7 +19,7 @@ pub(super) fn ran(table: &mut ThreadTable, params: Params) {
     let tid = params.event.tid;
     let exepath = exepath(table, params);
     let version = table.next_version();
-    let Some(thread) = table.threads.get_mut(&tid) else { return };
+    let Some(thread) = table.threads.get_mut(tid) else { return };
     thread.version = version;
     let (valid, parent) = (thread.is_valid(), !thread.children.is_empty());
     set(&mut thread.process.pid, params.signed("pid"));
@@ -94,7 +94,7 @@ fn exepath(table: &ThreadTable, params: Params) -> Vec<u8> {
 /// The path that the start of the call named, made absolute.
 fn called(table: &ThreadTable, params: Params) -> Option<Vec<u8>> {
     let tid = params.event.tid;
-    let thread = table.threads.get(&tid)?;
+    let thread = table.threads.get(tid)?;
     let begun = &thread.opening;
     let matches = matches!(
         (begun.code, params.event.code),
@@ -122,7 +122,7 @@ impl ThreadTable {
         if !was_valid {
             self.join(tid);
         }
-        let alive = |t: &&i64| self.threads.get(t).is_some_and(|t| !t.ended);
+        let alive = |t: &&i64| self.threads.get(**t).is_some_and(|t| !t.ended);
         let count = self.groups.get(&pid).map(|g| g.threads.iter().filter(alive).count());
         if let (Some(group), Some(count)) = (self.groups.get_mut(&pid), count) {
             group.alive = count;

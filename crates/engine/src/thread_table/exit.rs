@@ -2,7 +2,7 @@
 
 use saker_events::process::Process;
 
-use super::ThreadTable;
+use super::{Thread, ThreadTable};
 use crate::params::Params;
 
 /// How long an end is remembered, nanoseconds.
@@ -27,7 +27,7 @@ pub(super) fn ended(table: &mut ThreadTable, params: Params) {
 impl ThreadTable {
     /// Marks a thread as ended and gives its children away, to `reaper` if that is known.
     pub(super) fn end(&mut self, tid: i64, reaper: i64) {
-        let Some(thread) = self.threads.get_mut(&tid).filter(|t| !t.ended) else { return };
+        let Some(thread) = self.threads.get_mut(tid).filter(|t| !t.ended) else { return };
         thread.ended = true;
         let children = std::mem::take(&mut thread.children);
         let pid = thread.process.pid;
@@ -39,7 +39,7 @@ impl ThreadTable {
         if children.is_empty() {
             return;
         }
-        let named = Some(reaper).filter(|r| *r > 0 && self.threads.get(r).is_some_and(|t| t.is_valid()));
+        let named = Some(reaper).filter(|r| *r > 0 && self.threads.get(*r).is_some_and(Thread::is_valid));
         let reaper = named.or_else(|| self.reaper(tid)).unwrap_or(0);
         self.set_reaper(reaper, true);
         for child in children {
@@ -59,7 +59,7 @@ impl ThreadTable {
     fn reaper(&self, tid: i64) -> Option<i64> {
         let process = self.process(tid)?;
         let group = self.groups.get(&process.pid);
-        let living = |t: &&i64| **t != tid && self.threads.get(t).is_some_and(|t| !t.ended);
+        let living = |t: &&i64| **t != tid && self.threads.get(**t).is_some_and(|t| !t.ended);
         if let Some(other) = group.and_then(|g| g.threads.iter().find(living)) {
             return Some(*other);
         }
@@ -76,7 +76,7 @@ impl ThreadTable {
 
     /// A living thread of a process, its first if that is one.
     fn living(&self, pid: i64) -> Option<i64> {
-        let alive = |tid: &i64| self.threads.get(tid).is_some_and(|t| !t.ended);
+        let alive = |tid: &i64| self.threads.get(*tid).is_some_and(|t| !t.ended);
         let threads = &self.groups.get(&pid)?.threads;
         Some(pid).filter(alive).or_else(|| threads.iter().copied().find(alive))
     }

@@ -95,17 +95,17 @@ fn low(number: i64) -> Option<usize> {
 impl ThreadTable {
     /// A descriptor of the thread's process.
     pub(super) fn fd(&self, tid: i64, number: i64) -> Option<&KeptFd> {
-        self.threads.get(&self.holder(tid)?)?.fds.get(number)
+        self.threads.get(self.holder(tid)?)?.fds.get(number)
     }
 
     pub(super) fn fd_mut(&mut self, tid: i64, number: i64) -> Option<&mut KeptFd> {
         let holder = self.holder(tid)?;
-        self.threads.get_mut(&holder)?.fds.get_mut(number)
+        self.threads.get_mut(holder)?.fds.get_mut(number)
     }
 
     /// The thread whose table counts for this one: its process's first, or itself while its process is not known.
     fn holder(&self, tid: i64) -> Option<i64> {
-        let pid = self.threads.get(&tid)?.process.pid;
+        let pid = self.threads.get(tid)?.process.pid;
         Some(if pid < 0 { tid } else { pid })
     }
 
@@ -113,7 +113,7 @@ impl ThreadTable {
     pub(super) fn put_fd(&mut self, tid: i64, number: i64, fd: KeptFd) {
         let Some(holder) = self.holder(tid) else { return };
         let full = self.fds >= MAX_FDS;
-        let Some(thread) = self.threads.get_mut(&holder) else { return };
+        let Some(thread) = self.threads.get_mut(holder) else { return };
         let full = full || thread.fds.len() >= MAX_FDS_OF_PROCESS;
         if full && thread.fds.get(number).is_none() {
             self.counters.refused_fds = self.counters.refused_fds.saturating_add(1);
@@ -133,20 +133,20 @@ impl ThreadTable {
     pub(super) fn inherit_fd(&mut self, number: i64, fd: KeptFd) {
         let Some(tid) = self.current else { return };
         self.put_fd(tid, number, fd);
-        if let Some(thread) = self.threads.get_mut(&tid) {
+        if let Some(thread) = self.threads.get_mut(tid) {
             thread.last_fd = number;
         }
     }
 
     pub(super) fn remove_fd(&mut self, tid: i64, number: i64) {
-        let holder = self.holder(tid).and_then(|holder| self.threads.get_mut(&holder));
+        let holder = self.holder(tid).and_then(|holder| self.threads.get_mut(holder));
         let removed = holder.is_some_and(|thread| thread.fds.remove(number));
         self.fds = self.fds.saturating_sub(usize::from(removed));
     }
 
     /// Keeps only some descriptors of the thread's process.
     pub(super) fn retain_fds(&mut self, tid: i64, keep: impl Fn(i64, &KeptFd) -> bool) {
-        let Some(thread) = self.holder(tid).and_then(|holder| self.threads.get_mut(&holder)) else { return };
+        let Some(thread) = self.holder(tid).and_then(|holder| self.threads.get_mut(holder)) else { return };
         let before = thread.fds.len();
         thread.fds.retain(keep);
         self.fds = self.fds.saturating_sub(before.saturating_sub(thread.fds.len()));
@@ -154,7 +154,7 @@ impl ThreadTable {
 
     /// Marks descriptors that are not for the next program.
     pub(super) fn close_on_exec(&mut self, tid: i64, range: &RangeInclusive<i64>) {
-        let Some(thread) = self.holder(tid).and_then(|holder| self.threads.get_mut(&holder)) else { return };
+        let Some(thread) = self.holder(tid).and_then(|holder| self.threads.get_mut(holder)) else { return };
         for (number, fd) in thread.fds.iter_mut() {
             fd.close_on_exec |= range.contains(&number);
         }
@@ -162,7 +162,7 @@ impl ThreadTable {
 
     /// A child's own copy of what its parent has open.
     pub(super) fn copy_fds(&mut self, from: i64) -> Fds {
-        let Some(thread) = self.holder(from).and_then(|holder| self.threads.get(&holder)) else {
+        let Some(thread) = self.holder(from).and_then(|holder| self.threads.get(holder)) else {
             return Fds::default();
         };
         if self.fds.saturating_add(thread.fds.len()) > MAX_FDS {

@@ -58,7 +58,7 @@ pub(super) fn begun(table: &mut ThreadTable, params: Params) {
         code::SOCKET_CONNECT_E => params.event.param(1).unwrap_or_default(),
         _ => params.text_at(0),
     };
-    let Some(thread) = table.threads.get_mut(&params.event.tid) else { return };
+    let Some(thread) = table.threads.get_mut(params.event.tid) else { return };
     thread.opening.code = params.event.code;
     thread.opening.flags = params.number("flags").unwrap_or(0);
     thread.opening.dirfd = params.signed("dirfd").unwrap_or(AT_FDCWD);
@@ -72,7 +72,7 @@ pub(super) fn opened(table: &mut ThreadTable, params: Params) {
     let tid = params.event.tid;
     let at = layout(params.event.code);
     let told = at.flags.and_then(|at| params.at(at)).unwrap_or(0);
-    let begun = table.threads.get(&tid).map(|t| &t.opening);
+    let begun = table.threads.get(tid).map(|t| &t.opening);
     let begun =
         begun.filter(|b| b.code != 0 && b.code == params.event.code.wrapping_sub(1) && !b.text.is_empty());
     let (raw, flags, dirfd) = if let Some(begun) = begun {

@@ -119,7 +119,7 @@ pub(super) fn controlled(table: &mut ThreadTable, params: Params) {
 
 /// `brk`, `mmap` and `munmap`.
 pub(super) fn mapped(table: &mut ThreadTable, params: Params) {
-    let Some(thread) = table.threads.get_mut(&params.event.tid) else { return };
+    let Some(thread) = table.threads.get_mut(params.event.tid) else { return };
     let memory = &mut thread.process.memory;
     set(&mut memory.size, params.at(1));
     set(&mut memory.rss, params.at(2));
@@ -129,7 +129,7 @@ pub(super) fn mapped(table: &mut ThreadTable, params: Params) {
 /// `switch`: page faults of the thread that stopped running, memory of its process.
 pub(super) fn switched(table: &mut ThreadTable, params: Params) {
     let tid = params.event.tid;
-    if let Some(thread) = table.threads.get_mut(&tid) {
+    if let Some(thread) = table.threads.get_mut(tid) {
         set(&mut thread.process.memory.faults_major, params.at(1));
         set(&mut thread.process.memory.faults_minor, params.at(2));
     }

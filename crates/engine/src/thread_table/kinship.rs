@@ -31,7 +31,7 @@ impl ThreadTable {
 
     /// Makes a valid thread one of its process and its parent's child.
     pub(super) fn join(&mut self, tid: i64) {
-        let Some(thread) = self.threads.get(&tid).filter(|t| t.is_valid()) else { return };
+        let Some(thread) = self.threads.get(tid).filter(|t| t.is_valid()) else { return };
         let (pid, ptid, alive) = (thread.process.pid, thread.process.ptid, !thread.ended);
         let group = self.groups.entry(pid).or_default();
         if !group.threads.contains(&tid) {
@@ -43,7 +43,7 @@ impl ThreadTable {
 
     /// Makes a thread the child of another, or nobody's if that is not known.
     pub(super) fn adopt(&mut self, tid: i64, parent: i64) {
-        let known = self.threads.get_mut(&parent).filter(|p| p.is_valid() && parent != tid);
+        let known = self.threads.get_mut(parent).filter(|p| p.is_valid() && parent != tid);
         let ptid = if let Some(parent_thread) = known {
             parent_thread.children.push(tid);
             parent
@@ -59,7 +59,7 @@ impl ThreadTable {
 
     /// Forgets children that are gone, whenever the list has doubled.
     fn prune_children(&mut self, parent: i64) {
-        let Some(thread) = self.threads.get_mut(&parent) else { return };
+        let Some(thread) = self.threads.get_mut(parent) else { return };
         if thread.children.len() < thread.prune_at {
             return;
         }
@@ -67,7 +67,7 @@ impl ThreadTable {
         children.retain(|child| self.process(*child).is_some_and(|p| p.ptid == parent));
         children.sort_unstable();
         children.dedup();
-        if let Some(thread) = self.threads.get_mut(&parent) {
+        if let Some(thread) = self.threads.get_mut(parent) {
             thread.prune_at = children.len().saturating_mul(2).max(64);
             thread.children = children;
         }
@@ -75,7 +75,7 @@ impl ThreadTable {
 
     /// Takes a thread away that ended, or was replaced. An ended first thread stays until the last of its process.
     pub(super) fn remove(&mut self, tid: i64) {
-        let Some(thread) = self.threads.get(&tid) else { return };
+        let Some(thread) = self.threads.get(tid) else { return };
         let pid = thread.process.pid;
         if !thread.ended {
             self.end(tid, 0);
@@ -86,7 +86,7 @@ impl ThreadTable {
         }
         self.remove_now(tid);
         let main_is_last = self.groups.get(&pid).is_some_and(|g| g.threads.as_slice() == [pid]);
-        if main_is_last && self.threads.get(&pid).is_some_and(|main| main.ended) {
+        if main_is_last && self.threads.get(pid).is_some_and(|main| main.ended) {
             self.remove_now(pid);
         }
     }
@@ -103,7 +103,7 @@ impl ThreadTable {
 
     /// Takes a thread out of the table and of its process.
     pub(super) fn remove_now(&mut self, tid: i64) {
-        let Some(thread) = self.threads.remove(&tid) else { return };
+        let Some(thread) = self.threads.remove(tid) else { return };
         self.orphan(tid, &thread.children);
         self.fds = self.fds.saturating_sub(thread.fds.len());
         let Some(group) = self.groups.get_mut(&thread.process.pid) else { return self.note_known(tid) };

@@ -89,7 +89,7 @@ pub(super) fn connected(table: &mut ThreadTable, params: Params) {
     if !params.signed_at(0).is_some_and(|res| res >= 0 || res == EINPROGRESS) {
         return;
     }
-    let begun = table.threads.get(&params.event.tid).map(|t| &t.opening);
+    let begun = table.threads.get(params.event.tid).map(|t| &t.opening);
     let begun =
         begun.filter(|b| b.code == code::SOCKET_CONNECT_E).map(|b| b.text.clone()).unwrap_or_default();
     let called = Address::parse(&begun);
@@ -246,7 +246,7 @@ fn filled_in(old: SocketAddr, new: SocketAddr) -> SocketAddr {
 
 /// The number of the descriptor that the event uses.
 fn used(table: &ThreadTable, params: Params) -> Option<i64> {
-    let thread = table.threads.get(&params.event.tid)?;
+    let thread = table.threads.get(params.event.tid)?;
     Some(thread.last_fd).filter(|fd| *fd >= 0)
 }
 

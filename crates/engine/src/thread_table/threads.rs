@@ -10,7 +10,7 @@ use super::Thread;
 #[derive(Debug, Default)]
 pub(super) struct Threads {
     places: FxHashMap<i64, usize>,
-    threads: Vec<Option<Box<Thread>>>,
+    kept: Vec<Option<Box<Thread>>>,
     /// Places without a thread.
     free: Vec<usize>,
     /// The id that was looked up last, and its place.
@@ -29,38 +29,38 @@ impl Threads {
         }
     }
 
-    pub(super) fn contains_key(&self, tid: &i64) -> bool {
-        self.place(*tid).is_some()
+    pub(super) fn contains_key(&self, tid: i64) -> bool {
+        self.place(tid).is_some()
     }
 
-    pub(super) fn get(&self, tid: &i64) -> Option<&Thread> {
-        self.threads.get(self.place(*tid)?)?.as_deref()
+    pub(super) fn get(&self, tid: i64) -> Option<&Thread> {
+        self.kept.get(self.place(tid)?)?.as_deref()
     }
 
-    pub(super) fn get_mut(&mut self, tid: &i64) -> Option<&mut Thread> {
-        let place = self.place(*tid)?;
-        self.threads.get_mut(place)?.as_deref_mut()
+    pub(super) fn get_mut(&mut self, tid: i64) -> Option<&mut Thread> {
+        let place = self.place(tid)?;
+        self.kept.get_mut(place)?.as_deref_mut()
     }
 
     /// Adds a thread or replaces it.
     pub(super) fn insert(&mut self, tid: i64, thread: Box<Thread>) {
         let place = self.place(tid).or_else(|| self.free.pop());
         let place = place.unwrap_or_else(|| {
-            self.threads.push(None);
-            self.threads.len().saturating_sub(1)
+            self.kept.push(None);
+            self.kept.len().saturating_sub(1)
         });
         self.places.insert(tid, place);
-        if let Some(slot) = self.threads.get_mut(place) {
+        if let Some(slot) = self.kept.get_mut(place) {
             *slot = Some(thread);
         }
         self.last.set(Some((tid, place)));
     }
 
-    pub(super) fn remove(&mut self, tid: &i64) -> Option<Box<Thread>> {
+    pub(super) fn remove(&mut self, tid: i64) -> Option<Box<Thread>> {
         self.last.set(None);
-        let place = self.places.remove(tid)?;
+        let place = self.places.remove(&tid)?;
         self.free.push(place);
-        self.threads.get_mut(place)?.take()
+        self.kept.get_mut(place)?.take()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -76,10 +76,10 @@ impl Threads {
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = &Thread> {
-        self.threads.iter().flatten().map(AsRef::as_ref)
+        self.kept.iter().flatten().map(AsRef::as_ref)
     }
 
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Thread> {
-        self.threads.iter_mut().flatten().map(AsMut::as_mut)
+        self.kept.iter_mut().flatten().map(AsMut::as_mut)
     }
 }

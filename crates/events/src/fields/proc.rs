@@ -21,9 +21,9 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("proc.aname", CharBuf, SYSCALL, P(|r, arg| ancestors(r, arg, name)), "`proc.name` of an ancestor, or of any").takes(Index).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER | COSTLY),
     row("proc.args", CharBuf, SYSCALL, P(args), "The command line without its first word, or one word of it, counted from 0 and empty beyond the last").takes(Index).flags(COSTLY),
     row("proc.aargs", CharBuf, SYSCALL, P(|r, arg| ancestors(r, arg, |p| owned(p.args()))), "`proc.args` of an ancestor, or of any").takes(Index).quantifier(Any).flags(COSTLY),
-    row("proc.cmdline", CharBuf, SYSCALL, P(|r, _| cmdline(r.process()?)), "`proc.name` and `proc.args`").flags(COSTLY),
-    row("proc.pcmdline", CharBuf, SYSCALL, P(|r, _| cmdline(r.parent()?)), "`proc.cmdline` of the parent").flags(COSTLY),
-    row("proc.acmdline", CharBuf, SYSCALL, P(|r, arg| ancestors(r, arg, cmdline)), "`proc.cmdline` of an ancestor, or of any").takes(Index).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER | COSTLY),
+    row("proc.cmdline", CharBuf, SYSCALL, P(|r, _| Some(cmdline(r.process()?))), "`proc.name` and `proc.args`").flags(COSTLY),
+    row("proc.pcmdline", CharBuf, SYSCALL, P(|r, _| Some(cmdline(r.parent()?))), "`proc.cmdline` of the parent").flags(COSTLY),
+    row("proc.acmdline", CharBuf, SYSCALL, P(|r, arg| ancestors(r, arg, |process| Some(cmdline(process)))), "`proc.cmdline` of an ancestor, or of any").takes(Index).quantifier(Any).flags(NO_RHS | NO_TRANSFORMER | COSTLY),
     row("proc.cmdnargs", Uint64, SYSCALL, P(|r, _| size(items(&r.process()?.image.args).count())), "Number of arguments"),
     row("proc.cmdlenargs", Uint64, SYSCALL, P(|r, _| size(items(&r.process()?.image.args).map(<[u8]>::len).sum())), "Bytes of all arguments together"),
     row("proc.exeline", CharBuf, SYSCALL, P(|r, _| owned(r.process()?.exeline())), "`proc.exe` and `proc.args`").flags(COSTLY),
@@ -100,8 +100,8 @@ fn name(process: &Process) -> Option<Value<'_>> {
     text(&*process.comm)
 }
 
-fn cmdline(process: &Process) -> Option<Value<'_>> {
-    Some(Value::Text(process.cmdline()))
+fn cmdline(process: &Process) -> Value<'_> {
+    Value::Text(process.cmdline())
 }
 
 /// Ids below zero are unknown.

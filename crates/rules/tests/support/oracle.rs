@@ -112,7 +112,7 @@ impl Oracle<'_> {
                         found.into_iter().flat_map(|(name, value)| [vec![name]].into_iter().chain(value));
                     return Some(Value::List(flat.map(Value::owned).collect()));
                 };
-                let last = found.into_iter().filter(|(name, _)| [*name] == wanted).last()?;
+                let last = found.into_iter().rfind(|(name, _)| [*name] == wanted)?;
                 Value::owned(last.1.unwrap_or_else(|| wanted.to_vec()))
             }
         })
@@ -141,12 +141,12 @@ fn base64(text: &[u8]) -> Option<Vec<u8>> {
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let letters = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
     let padded = letters.len() < text.len();
-    if letters.len() % 4 == 1 || padded && text.len() % 4 != 0 {
+    if letters.len() % 4 == 1 || padded && !text.len().is_multiple_of(4) {
         return None;
     }
     let six: Option<Vec<usize>> =
         letters.iter().map(|letter| LETTERS.iter().position(|l| l == letter)).collect();
-    let bits: String = six?.iter().map(|six| format!("{six:06b}")).collect();
+    let bits = six?.iter().map(|six| format!("{six:06b}")).collect::<Vec<_>>().concat();
     let bytes = (0..bits.len() / 8).map(|at| u8::from_str_radix(&bits[at * 8..at * 8 + 8], 2).unwrap());
     Some(bytes.collect())
 }
