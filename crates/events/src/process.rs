@@ -103,7 +103,9 @@ pub struct Image {
 /// A command line, put together when it is first asked for, and the name that it was made with. A copy of its program
 /// knows none: what differs may be what it was made of.
 #[derive(Debug, Default)]
-pub struct Cmdline(OnceLock<(Arc<[u8]>, Box<[u8]>)>);
+pub struct Cmdline(OnceLock<NameAndLine>);
+
+type NameAndLine = (Arc<[u8]>, Box<[u8]>);
 
 impl Clone for Cmdline {
     fn clone(&self) -> Self {

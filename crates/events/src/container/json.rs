@@ -22,6 +22,7 @@ struct Telling {
 /// A container; names as other writers and readers have them.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the format")]
 struct Description {
     id: String,
     full_id: String,

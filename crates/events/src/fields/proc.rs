@@ -100,6 +100,7 @@ fn name(process: &Process) -> Option<Value<'_>> {
     text(&*process.comm)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "getters give an Option")]
 fn cmdline(process: &Process) -> Option<Value<'_>> {
     Some(Value::Text(process.cmdline()))
 }
