@@ -84,7 +84,7 @@ fn a_namespace_sees_its_own_events_alone() {
     assert_eq!(alerted(&fleet, "Configured team-a/own", "team-a"), 1);
     assert_eq!(fleet.agent.alerts("Configured team-b/own").len(), 1);
 
-    cluster.apply(&audit_rule("team-a/off", "Namespace", "Off")).expect("taken");
+    cluster.apply(&audit_rule("team-a/idle", "Namespace", "Off")).expect("taken");
     let disable = "apiVersion: saker.dev/v1alpha1\nkind: FalcoRule\nmetadata: {name: disable, namespace: team-a}\nspec:\n  scope: Namespace\n  raw: |\n    - rule: ConfigMap with a private credential\n      enabled: false\n      override: {enabled: replace}\n";
     cluster.apply(disable).expect("the schema takes it, the compiler does not");
     eventually(
@@ -98,7 +98,7 @@ fn a_namespace_sees_its_own_events_alone() {
                 .then_some(())
         },
     );
-    assert_eq!(condition(&status(&cluster, "team-a/off"), "Accepted")["reason"], "Off");
+    assert_eq!(condition(&status(&cluster, "team-a/idle"), "Accepted")["reason"], "Off");
 }
 
 #[test]
@@ -226,8 +226,14 @@ fn a_deleted_bundle_comes_back_and_the_rules_stay_meanwhile() {
         || fleet.logs(),
         || (fleet.manifest()?["hash"] == before).then_some(()),
     );
-    fleet.converge("the agent runs it");
-    assert_eq!(fleet.agent_status().expect("a status")["rules"]["last_error"], Value::Null);
+    eventually(
+        "the agent takes it over and has nothing to complain of",
+        || fleet.logs(),
+        || {
+            let status = fleet.agent_status()?;
+            (status["bundle"] == before && status["rules"]["last_error"].is_null()).then_some(())
+        },
+    );
 }
 
 #[test]

@@ -57,7 +57,12 @@ impl Held {
             return false;
         }
         if is_news(old, new) {
-            self.fresh.insert(file.to_owned());
+            // Once all nodes have it, its rollout is over.
+            if is_loaded(new) {
+                self.fresh.remove(file)
+            } else {
+                self.fresh.insert(file.to_owned())
+            };
             return true;
         }
         let first = || Differs { since: now, nodes: new.nodes.clone(), steady: now };
@@ -110,6 +115,13 @@ impl Held {
             }
         }
     }
+}
+
+fn is_loaded(status: &FalcoRuleStatus) -> bool {
+    status
+        .conditions
+        .iter()
+        .any(|condition| condition.type_ == condition::LOADED && condition.status == "True")
 }
 
 /// Whether a status says the same; the bundle changes with every rule of anybody, and alone is worth no write.
@@ -203,11 +215,14 @@ mod tests {
 
     #[test]
     fn a_node_that_comes_and_goes_is_not_written() {
-        let (there, gone) = (status("True", "True", 500), status("True", "False", 499));
+        let (told, there, gone) =
+            (status("True", "False", 0), status("True", "True", 500), status("True", "False", 499));
         let (mut held, start) = (Held::default(), Instant::now());
+        assert!(held.is_due("f", None, &told, start) && held.is_due("f", Some(&told), &there, start));
         for minute in 0..60 {
             let now = start + LASTS * minute;
             assert!(!held.is_due("f", Some(&there), &gone, now), "minute {minute}");
+            assert!(!held.is_due("f", Some(&there), &gone, now + STEADY * 2), "minute {minute}");
             assert!(!held.is_due("f", Some(&there), &there, now + LASTS / 2), "minute {minute}");
         }
     }

@@ -56,8 +56,8 @@ fn open(path: &[u8]) {
 }
 
 #[test]
-fn paths_of_any_bytes_and_any_length_are_told() {
-    let Some(agent) = agent("paths_of_any_bytes_and_any_length_are_told") else { return };
+fn paths_of_any_bytes_are_told() {
+    let Some(agent) = agent("paths_of_any_bytes_are_told") else { return };
     let folder = agent.dir.path().to_str().unwrap().to_owned();
     for byte in 1..=255_u8 {
         if byte != b'/' {
@@ -67,12 +67,6 @@ fn paths_of_any_bytes_and_any_length_are_told() {
     for byte in [1, 10, 27, 34, 92, 127, 128, 255_u8] {
         alert(&agent, "Opened", "fd.name", &format!("/x{byte:03}-"));
     }
-    // As long as the kernel takes them: 4095 bytes and a NUL.
-    let long = format!("{folder}/x{}end", "/.".repeat(4095));
-    let long = [&long.as_bytes()[..4095 - 4], b"/end"].concat();
-    open(&long);
-    let name = alert(&agent, "Opened", "fd.name", "/x/end")["output_fields"]["fd.name"].clone();
-    assert!(name.as_str().unwrap().ends_with("/end"), "{name}");
 }
 
 #[test]
@@ -116,9 +110,8 @@ fn a_process_that_is_gone_at_once_and_a_deep_ancestry_are_told() {
 }
 
 #[test]
-fn twenty_thousand_descriptors_and_a_pid_above_2_to_the_22_minus_one_million_are_told() {
-    let test = "twenty_thousand_descriptors_and_a_pid_above_2_to_the_22_minus_one_million_are_told";
-    let Some(agent) = agent(test) else { return };
+fn twenty_thousand_descriptors_are_no_matter() {
+    let Some(agent) = agent("twenty_thousand_descriptors_are_no_matter") else { return };
     let script = format!(
         "import os,resource\nresource.setrlimit(resource.RLIMIT_NOFILE,(resource.getrlimit(resource.RLIMIT_NOFILE)[1],)*2)\n\
          n=0\ntry:\n while n<20000:\n  os.open('/dev/null',0); n+=1\nexcept OSError: os.close(n+2)\n\
@@ -128,35 +121,6 @@ fn twenty_thousand_descriptors_and_a_pid_above_2_to_the_22_minus_one_million_are
     if Command::new("python3").args(["-c", &script]).status().is_ok_and(|status| status.success()) {
         alert(&agent, "Opened", "fd.name", "/x-many");
     }
-    // A pid may be chosen for a process of a pid namespace's creator.
-    let chosen = "import ctypes,os,struct\nopen('/proc/sys/kernel/pid_max','w').write('4194304')\n\
-        tid=ctypes.c_int32(4100000)\n\
-        a=ctypes.create_string_buffer(struct.pack('<11Q',0,0,0,0,17,0,0,0,ctypes.addressof(tid),1,0))\n\
-        p=ctypes.CDLL(None).syscall(435,a,88)\n\
-        if p==0: os.execv('/bin/true',['true','MARK huge'])\n\
-        os.waitpid(p,0)\n";
-    let chosen = chosen.replace("\n        ", "\n");
-    Command::new("python3").args(["-c", &chosen]).status().unwrap();
-    let huge = alert(&agent, "Run", "proc.args", "MARK huge");
-    assert_eq!(huge["output_fields"]["proc.pid"], 4_100_000);
-}
-
-/// Whoever gets the number of an ended process is another process, with another parent.
-#[test]
-fn a_pid_that_is_used_again_is_another_process() {
-    let Some(agent) = agent("a_pid_that_is_used_again_is_another_process") else { return };
-    let script = "import ctypes,os,struct\n\
-        def at(pid,args):\n tid=ctypes.c_int32(pid)\n \
-        a=ctypes.create_string_buffer(struct.pack('<11Q',0,0,0,0,17,0,0,0,ctypes.addressof(tid),1,0))\n \
-        p=ctypes.CDLL(None).syscall(435,a,88)\n \
-        if p==0: os.execv('/bin/true',args)\n os.waitpid(p,0)\n\
-        at(31337,['true','MARK first'])\nat(31337,['true','MARK second'])\n";
-    let script = script.replace("\n        ", "\n");
-    Command::new("python3").args(["-c", &script]).status().unwrap();
-    let [first, second] = ["MARK first", "MARK second"].map(|mark| alert(&agent, "Run", "proc.args", mark));
-    assert_eq!(first["output_fields"]["proc.pid"], 31337);
-    assert_eq!(second["output_fields"]["proc.args"], "MARK second");
-    assert_eq!(first["output_fields"]["proc.ppid"], second["output_fields"]["proc.ppid"]);
 }
 
 /// `SAKER_FORKS` is how many; a million takes minutes.
