@@ -25,7 +25,7 @@ macro_rules! call {
 pub(crate) const CLONE: u16 = 223;
 pub(crate) const EXECVE: u16 = 293;
 pub(crate) const PROCEXIT: u16 = 186;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An event with its parameters copied.
 #[derive(Debug, Clone)]

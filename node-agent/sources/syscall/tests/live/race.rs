@@ -65,7 +65,9 @@ fn check(event: &str, raced: &Raced, act: impl Fn(&Raced) -> u8 + Sync, told: im
                     raced.byte().fetch_xor(b'a' ^ b'b', SeqCst);
                 }
             });
-            truth.iter().for_each(|took| took.store(act(raced), SeqCst));
+            for took in truth {
+                took.store(act(raced), SeqCst);
+            }
             done.store(true, SeqCst);
         });
         0
