@@ -6,7 +6,7 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The bytes cannot be had.
-    #[error("cannot read the capture behind byte {offset}: {source}")]
+    #[error("cannot read the capture behind byte {offset}")]
     Io {
         /// Bytes read before, uncompressed.
         offset: u64,
