@@ -107,17 +107,7 @@ async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Resul
 
     let changed = Arc::new(Notify::new());
     let unreadable = Unreadable::default();
-    let rules = unreadable::watch(&client, &unreadable, |metadata| {
-        let mut rule = FalcoRule::new("", FalcoRuleSpec::default());
-        rule.metadata = metadata;
-        rule
-    });
-    let exceptions = unreadable::watch(&client, &unreadable, |metadata| {
-        let mut exception = FalcoRuleException::new("", FalcoRuleExceptionSpec::default());
-        exception.metadata = metadata;
-        exception
-    });
-    let (rules, exceptions) = (keep(rules, &changed), keep(exceptions, &changed));
+    let (rules, exceptions) = sources_of_rules(&client, &unreadable, &changed);
     let token = token::keep(&client, &namespace).await.inspect_err(no_token).ok();
     let (token, token_sha256) = token.map(|token| (token.secret, token.sha256)).unzip();
     let context = Context {
@@ -142,6 +132,15 @@ async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Resul
     if let Some(listen) = webhook_listen {
         admission::start(webhook(&context, webhook_address), listen).await?;
     }
+    lead_again_and_again(&context, &sinks, &changed, held).await
+}
+
+async fn lead_again_and_again(
+    context: &Context,
+    sinks: &AuditSinks,
+    changed: &Notify,
+    held: &Mutex<Option<Arc<Leadership>>>,
+) -> anyhow::Result<()> {
     loop {
         let leadership = Arc::new(
             leader::lead(&context.client, &context.namespace, identity(), context.owner.clone()).await,
@@ -149,13 +148,32 @@ async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Resul
         *held.lock().await = Some(Arc::clone(&leadership));
         *context.ledger.lock().await = Ledger::default();
         tokio::select! {
-            () = reconcile_while_leading(&context, &changed, &leadership) => {}
-            () = audit_sink::keep(&context, &sinks, &leadership) => {}
+            () = reconcile_while_leading(context, changed, &leadership) => {}
+            () = audit_sink::keep(context, sinks, &leadership) => {}
             () = leadership.lost() => {}
         }
         tracing::warn!("the Lease could not be renewed in time: another operator may write now");
         *held.lock().await = None;
     }
+}
+
+/// FalcoRules and FalcoRuleExceptions, as far as they can be read.
+fn sources_of_rules(
+    client: &Client,
+    unreadable: &Unreadable,
+    changed: &Arc<Notify>,
+) -> (Store<FalcoRule>, Store<FalcoRuleException>) {
+    let rules = unreadable::watch(client, unreadable, |metadata| {
+        let mut rule = FalcoRule::new("", FalcoRuleSpec::default());
+        rule.metadata = metadata;
+        rule
+    });
+    let exceptions = unreadable::watch(client, unreadable, |metadata| {
+        let mut exception = FalcoRuleException::new("", FalcoRuleExceptionSpec::default());
+        exception.metadata = metadata;
+        exception
+    });
+    (keep(rules, changed), keep(exceptions, changed))
 }
 
 /// This process, among the operators of the cluster: the pod's name, or the host's with the process id.
