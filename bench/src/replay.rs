@@ -27,12 +27,12 @@ pub fn rows(folder: &Path, capture: &Path) -> Result<()> {
 
 fn speed(bytes: &[u8], rules: &RulesHandle) -> Result<f64> {
     let before = clock::thread();
-    let mut engine = CaptureEngine::new(&rules, &Options::new("bench"));
+    let mut engine = CaptureEngine::new(rules, &Options::new("bench"));
     let (mut reader, mut events, mut alerts) = (Reader::new(bytes)?, 0_u64, 0_u64);
     while let Some(entry) = reader.next()? {
         events += u64::from(matches!(entry, Entry::Event { .. }));
         engine.entry(entry, &mut |_| alerts += 1);
     }
     std::hint::black_box(alerts);
-    Ok(as_f64(events) / 1e6 / (clock::thread() - before).as_secs_f64())
+    Ok(as_f64(events) / 1e6 / clock::thread().saturating_sub(before).as_secs_f64())
 }

@@ -25,7 +25,6 @@ pub fn join<'a>(base: &[u8], path: &'a [u8]) -> Cow<'a, [u8]> {
 }
 
 /// Nothing in the path would change. All pairs are looked at, many at once.
-#[expect(clippy::needless_bitwise_bool, reason = "many pairs are compared at once only without branches")]
 fn is_plain(path: &[u8]) -> bool {
     let next = path.get(1..).unwrap_or_default();
     let changes = |(a, b): (&u8, &u8)| u8::from(*a == b'/') & (u8::from(*b == b'/') | u8::from(*b == b'.'));
