@@ -20,9 +20,9 @@ const CHAOS: Duration = Duration::from_secs(15);
 /// Between two changes, and between two cuts of the watches.
 const PAUSE: Duration = Duration::from_millis(300);
 /// Longer than a Lease lasts, with requests that fail.
-const TAKEOVER: Duration = Duration::from_secs(60);
+const TAKEOVER: Duration = Duration::from_mins(1);
 /// Longer than the longest back-off, twice.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// How long nobody may write after that.
 const QUIET: Duration = Duration::from_secs(12);
 

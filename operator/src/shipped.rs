@@ -93,7 +93,9 @@ mod tests {
         let mut shipped = Shipped::default();
         let all: Vec<_> =
             (0..=MAX_BUNDLES).map(|i| bundle(&[("same", "1"), ("b", &i.to_string())])).collect();
-        all.iter().for_each(|bundle| shipped.ship(&bundle.hash, contents(bundle)));
+        for bundle in &all {
+            shipped.ship(&bundle.hash, contents(bundle));
+        }
         assert!(!shipped.holds(&all[0].hash, "same"));
         assert!(shipped.holds(&all[1].hash, "same"));
     }

@@ -73,7 +73,7 @@ impl Unreadable {
             Event::InitDone => Some(Event::InitDone),
             Event::InitApply(guard) => self.note(guard).map(Event::InitApply).ok(),
             Event::Apply(guard) => {
-                Some(self.note(guard).map_or_else(|metadata| Event::Delete(bare(metadata)), Event::Apply))
+                Some(self.note(guard).map_or_else(|metadata| Event::Delete(bare(*metadata)), Event::Apply))
             }
             Event::Delete(guard) => {
                 let gone = guard.0.unwrap_or_else(|object| bare(object.metadata));
@@ -84,7 +84,7 @@ impl Unreadable {
     }
 
     /// The object, or the metadata of one that cannot be read.
-    fn note<K: Resource<DynamicType = ()>>(&self, guard: DeserializeGuard<K>) -> Result<K, ObjectMeta> {
+    fn note<K: Resource<DynamicType = ()>>(&self, guard: DeserializeGuard<K>) -> Result<K, Box<ObjectMeta>> {
         let object = match guard.0 {
             Ok(object) => {
                 self.lock().remove(&place::<K>(object.meta()));
@@ -101,7 +101,7 @@ impl Unreadable {
             tracing::warn!("{} {}/{} is left out: {}", place.0, place.1, place.2, object.error);
         }
         all.insert(place, Found { kind: ApiResource::erase::<K>(&()), object, told });
-        Err(metadata)
+        Err(Box::new(metadata))
     }
 
     /// Writes into the status of each, once, why it has no effect.

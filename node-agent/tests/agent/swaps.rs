@@ -219,7 +219,7 @@ fn rules_are_swapped_under_load_without_missing_an_event() {
     let markers = Opener::start(MARKER_PAUSE, {
         let file = file.clone();
         move |number| {
-            drop(fs::File::create(file("m", number)).and_then(|_| fs::remove_file(file("m", number))))
+            drop(fs::File::create(file("m", number)).and_then(|_| fs::remove_file(file("m", number))));
         }
     });
     // The filter leaves a path that is not plain to the rules.
