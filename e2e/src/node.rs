@@ -318,7 +318,9 @@ fn systemd(root: &Path, ended: &AtomicBool) {
         }
         thread::sleep(Duration::from_millis(200));
     }
-    running.into_iter().for_each(|child| stop((String::new(), child)));
+    if let Some(child) = running {
+        stop((String::new(), child));
+    }
 }
 
 /// The title of k3s hides its arguments; those of its API server are in its files.

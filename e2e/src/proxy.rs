@@ -66,7 +66,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             server: rest::server(cluster)?,
             // Watches last longer than any timeout.
-            http: rest::builder(cluster)?.timeout(std::time::Duration::from_secs(3600)).build()?,
+            http: rest::builder(cluster)?.timeout(std::time::Duration::from_hours(1)).build()?,
             asked: Mutex::default(),
             fault: Mutex::default(),
             cut: watch::Sender::default(),

@@ -132,9 +132,8 @@ impl Sink {
     /// What all of them logged.
     pub fn logs(&self) -> String {
         let parts = [("operator", &self.operator), ("agent", &self.agent), ("setup", &self.setup)];
-        let status = format!("{:#}\n", self.status().unwrap_or_default());
-        parts.iter().map(|(name, process)| format!("--- {name}\n{}\n", process.log())).collect::<String>()
-            + &status
+        let parts = parts.map(|(name, process)| format!("--- {name}\n{}", process.log()));
+        format!("{}\n{:#}", parts.join("\n"), self.status().unwrap_or_default())
     }
 }
 

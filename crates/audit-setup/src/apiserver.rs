@@ -98,9 +98,14 @@ fn drop_ins(root: &Path, folder: &str) -> Vec<String> {
     let folder = format!("{folder}/config.yaml.d");
     let entries = fs::read_dir(place(root, &folder)).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let mut names: Vec<_> = names.filter(|name| name.ends_with(".yaml") && !name.starts_with('.')).collect();
+    // As k3s and RKE2 match them.
+    let mut names: Vec<_> = names.filter(|name| is_drop_in(name)).collect();
     names.sort();
     names.into_iter().map(|name| format!("{folder}/{name}")).collect()
+}
+
+fn is_drop_in(name: &str) -> bool {
+    name.strip_suffix(".yaml").is_some_and(|name| !name.starts_with('.'))
 }
 
 /// A list takes the place of that of an earlier file, unless its key ends in `+`.

@@ -1,7 +1,7 @@
 //! What the operator has the nodes do, and what became of it. Both are files: the order comes in a ConfigMap that is
 //! mounted, the answer stays on the node, where the agent finds it.
 
-use std::{fs, path::Path};
+use std::{fmt::Write as _, fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -88,7 +88,16 @@ impl Order {
 /// [`Order::digest`].
 pub fn digest(policy: &str, kubeconfig: &str) -> String {
     let hash = Sha256::new().chain_update(policy).chain_update([0]).chain_update(kubeconfig).finalize();
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash)
+}
+
+/// Bytes in lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ok = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// What became of the last order on the machine whose files lie below `root`.

@@ -9,6 +9,7 @@ use crate::{
     apiserver::{Process, flag},
     apply::is_there,
     manifest,
+    order::hex,
     snippets::{self, Settings},
 };
 
@@ -157,8 +158,12 @@ fn mark(root: &Path, files: &[PlannedFile], manifest: &str) -> String {
 
 fn digest(files: &[PlannedFile]) -> String {
     let mut hash = Sha256::new();
-    files.iter().for_each(|file| hash.update(file.content.as_bytes()));
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    for file in files {
+        hash.update(file.content.as_bytes());
+    }
+    let mut digest = hex(&hash.finalize());
+    digest.truncate(16);
+    digest
 }
 
 const fn uses_static_pod(distribution: Distribution) -> bool {
