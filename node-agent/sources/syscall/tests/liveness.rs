@@ -52,6 +52,7 @@ fn detached_hooks_are_noticed() {
     let syscalls = SyscallSet::from_names(["connect"]).expect("a call");
     let mut probe = Probe::load(&Settings { syscalls, ..Settings::default() }).expect("a probe");
     assert_eq!(listen(&mut probe, SOON, 1), [""; 0], "a probe that works is heard");
-    assert_eq!(take_links(), 4);
+    // Two more where the kernel has hooks for io_uring, which no marker passes.
+    assert!(matches!(take_links(), 4 | 6));
     assert_eq!(listen(&mut probe, SOON, 3), ["sched_process_exit", "sched_process_fork", "sys_exit"]);
 }
