@@ -71,8 +71,9 @@ fn rights(rule: &Value) -> Vec<Right> {
 fn events(log: &str) -> Vec<Value> {
     let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let removes_rights = |event: &Value| {
-        let resource = event["objectRef"]["resource"].as_str().unwrap_or_default();
-        event["verb"] == "delete" && (resource.starts_with("role") || resource.starts_with("clusterrole"))
+        let part = |key: &str| event["objectRef"][key].as_str().unwrap_or_default();
+        let of_rights = part("resource").starts_with("role") || part("resource").starts_with("clusterrole");
+        event["verb"] == "delete" && of_rights && part("name").starts_with("saker-")
     };
     events.take_while(|event| !removes_rights(event)).collect()
 }
