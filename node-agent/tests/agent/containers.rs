@@ -5,6 +5,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -28,10 +29,15 @@ const RULE: &str = "
   priority: WARNING
 ";
 
+/// runc keeps containers of all containerds by their names in one folder, and an agent counts those that its own
+/// containerd does not know: one test at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 /// A containerd of our own, ended when dropped.
 struct Containerd {
     dir: TempDir,
     child: Child,
+    _alone: MutexGuard<'static, ()>,
 }
 
 /// Whether the test can run; says so if not.
@@ -49,6 +55,7 @@ fn can_run(test: &str) -> bool {
 
 impl Containerd {
     fn start() -> Self {
+        let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = TempDir::new().unwrap();
         let here = dir.path().display();
         let config = format!(
@@ -73,7 +80,7 @@ state = "{here}/state"
         let mut command = Command::new("containerd");
         command.arg("-c").arg(dir.path().join("containerd.toml"));
         let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        let containerd = Self { dir, child };
+        let containerd = Self { dir, child, _alone: alone };
         containerd.wait();
         containerd.import();
         containerd
