@@ -57,7 +57,7 @@ package() {
 
 # As `make test` builds it, so that nothing is built twice.
 part "programs and tests" cargo build --workspace --bins --tests
-export SAKER_BIN_DIR=$target/debug
+export SAKER_BIN_DIR=$target/debug SAKER_TEST_LIMIT=20m
 part "tools" e2e/control-plane.sh tools
 part "the programs as processes" processes
 
