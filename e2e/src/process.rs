@@ -46,6 +46,7 @@ impl Process {
             .env("KUBECONFIG", kubeconfig)
             // As the DaemonSet says it: the name of the node that the test's pod is on.
             .env("FALCO_HOSTNAME", NODE)
+            .envs(arenas(program))
             .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(append(&out)?)
@@ -108,6 +109,11 @@ impl Process {
         }
         Ok(())
     }
+}
+
+/// As the Deployment says it.
+fn arenas(program: &str) -> Option<(&'static str, &'static str)> {
+    (program == "saker-operator").then_some(("MALLOC_ARENA_MAX", "1"))
 }
 
 impl Drop for Process {
