@@ -174,6 +174,8 @@ async fn lead(
         }
         tracing::warn!("the Lease could not be renewed in time: another operator may write now");
         *held.lock().await = None;
+        // Whoever leads knows it.
+        context.metrics.tell_audit_sink(&[]);
     }
 }
 
