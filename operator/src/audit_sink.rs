@@ -6,6 +6,7 @@ mod control_plane;
 mod knowledge;
 mod order;
 mod status;
+mod undo;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -31,6 +32,7 @@ use control_plane::nodes;
 use knowledge::Knowledge;
 use order::Ordered;
 use status::Facts;
+pub use undo::undo;
 
 /// The Service that leads an API server to the agent of its own node, and its port.
 const SERVICE: &str = "saker-audit";
