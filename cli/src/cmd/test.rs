@@ -48,7 +48,7 @@ fn run(file: &Path) -> anyhow::Result<Report> {
     let suite = Suite::parse(&input::text(file)?).with_context(|| format!("{name} holds no test cases"))?;
     let beside = file.parent().unwrap_or(Path::new(""));
     let rules_files: Vec<_> = suite.rules_files.iter().map(|path| beside.join(path)).collect();
-    let rules = input::rules(&rules_files, &load_options())?;
+    let (_, rules) = input::rules(&rules_files, &load_options())?;
     let judge = |case: Case| {
         let wrong = match case::run(&case, &rules) {
             Ok(mismatches) => mismatches.iter().map(ToString::to_string).collect(),
