@@ -176,7 +176,8 @@ impl<'a> SyscallRecord<'a> {
             return None;
         }
         let whole = Self { fd: OnceCell::new(), whole_paths: true, ..self.clone() };
-        let (_, long) = self.joined_paths().zip(whole.joined_paths()).find(|(text, _)| text == path::TOO_LONG)?;
+        let (_, long) =
+            self.joined_paths().zip(whole.joined_paths()).find(|(text, _)| text == path::TOO_LONG)?;
         Some((whole, Cow::Owned(long)))
     }
 
