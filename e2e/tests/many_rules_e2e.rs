@@ -112,7 +112,10 @@ fn what_is_too_large_for_one_object_is_refused_with_the_limit() {
     let raw = format!("- list: many\n  items: [{}]\n", vec!["item"; 200_000].join(", "));
     for (spec, reason) in [
         (json!({"raw": raw}), "spec.raw: Too long: may not be more than 1000000 bytes"),
-        (json!({"rules": rules(10_000, "one of ten thousand")}), "spec.rules: Too many: 10000: must have at most 1000 items"),
+        (
+            json!({"rules": rules(10_000, "one of ten thousand")}),
+            "spec.rules: Too many: 10000: must have at most 1000 items",
+        ),
         (json!({"rules": rules(1000, &"d".repeat(1600))}), "etcdserver: request is too large"),
     ] {
         let size = spec.to_string().len();
