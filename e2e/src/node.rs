@@ -272,7 +272,7 @@ fn kubelet(root: &Path, ended: &AtomicBool) {
         }
         thread::sleep(Duration::from_millis(200));
     }
-    for (_, child) in running {
+    if let Some((_, child)) = running {
         kill(child);
     }
 }
