@@ -272,7 +272,9 @@ fn kubelet(root: &Path, ended: &AtomicBool) {
         }
         thread::sleep(Duration::from_millis(200));
     }
-    running.into_iter().for_each(|(_, child)| kill(child));
+    if let Some((_, child)) = running {
+        kill(child);
+    }
 }
 
 /// As kubelet does it: the API server is asked, and killed after its grace period. Without an agent it would first try

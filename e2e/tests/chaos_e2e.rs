@@ -223,7 +223,8 @@ fn nothing_was_doubled(chaos: &Chaos) {
         last = others.map(|asked| asked.path.clone()).collect();
         last.is_empty().then_some(by)
     });
-    let by = by.unwrap_or_else(|| panic!("nothing has changed for long, and yet these are written: {last:?}"));
+    let by =
+        by.unwrap_or_else(|| panic!("nothing has changed for long, and yet these are written: {last:?}"));
     let renewing = by.iter().filter(|asked| asked.iter().any(Asked::is_write)).count();
     assert_eq!(renewing, 1, "one of them renews the Lease");
     let maps =
