@@ -27,7 +27,7 @@ use crate::{
     waiting::{self, Held, Then, Waiting},
 };
 
-/// The output field with the path as the kernel resolved it, where it differs from `fd.name`.
+/// The output field with the path as it really is, where `fd.name` shows another: as the kernel resolved it, or whole.
 const RESOLVED_PATH: &str = "evasion.resolved_path";
 
 /// Evaluates the syscall events of one machine, in their order.
@@ -324,10 +324,10 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     /// Evaluates both views of an event. A rule that holds in either alerts once, with both paths; if only the
-    /// resolved path made it hold, the message says so. Returns whether metadata was asked for that is on its way.
+    /// real path made it hold, the message says so. Returns whether metadata was asked for that is on its way.
     fn views(&self, record: &SyscallRecord, scratch: &mut Scratch, sink: &mut dyn FnMut(Match)) -> bool {
-        let resolved = record.resolved_view();
-        let path = resolved.as_ref().and_then(SyscallRecord::resolved_path).map(String::from_utf8_lossy);
+        let second = record.second_view();
+        let path = second.as_ref().map(|(_, path)| String::from_utf8_lossy(path));
         let mut told: SmallVec<[*const Rule; 4]> = SmallVec::new();
         self.rules.evaluate(SYSCALL_SOURCE, record, self.matching, scratch, |rule| {
             told.push(rule);
@@ -337,7 +337,7 @@ impl Pass<'_> {
             }
             sink(found);
         });
-        let (Some(view), Some(path)) = (&resolved, &path) else { return record.lacks_metadata() };
+        let (Some((view, _)), Some(path)) = (&second, &path) else { return record.lacks_metadata() };
         self.rules.evaluate(SYSCALL_SOURCE, view, self.matching, scratch, |rule| {
             if told.contains(&std::ptr::from_ref(rule)) {
                 return;

@@ -203,7 +203,9 @@ impl Lookup {
                 Kind::Inside => finder.find(text).is_some(),
             };
             if found {
-                gates.iter().for_each(|gate| open(*gate));
+                for gate in gates {
+                    open(*gate);
+                }
             }
         }
     }

@@ -69,6 +69,18 @@ fn paths_of_any_bytes_are_told() {
     }
 }
 
+/// Nothing is there that the kernel could tell the path of, and Falco's words for long ones say nothing.
+#[test]
+fn long_paths_of_missing_files_are_told() {
+    let Some(agent) = agent("long_paths_of_missing_files_are_told") else { return };
+    let folder = agent.dir.path().to_str().unwrap().to_owned();
+    open(format!("{folder}/{}x-dots", "./".repeat(1800)).as_bytes());
+    open(format!("{folder}/x-names/{}", "name/".repeat(400)).as_bytes());
+    for name in ["/x-dots", "/x-names/name/name/"] {
+        alert(&agent, "Opened", "evasion.resolved_path", name);
+    }
+}
+
 #[test]
 fn names_and_arguments_with_control_characters_stay_on_one_line() {
     let Some(agent) = agent("names_and_arguments_with_control_characters_stay_on_one_line") else { return };
