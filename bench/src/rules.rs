@@ -20,7 +20,7 @@ use saker_events::{
     write,
 };
 use saker_rules::{
-    load::{SourceFile, load},
+    load::{Loaded, SourceFile, load},
     ruleset::{Matching, RuleSet, Scratch},
 };
 
@@ -57,10 +57,10 @@ fn read(folder: &Path, name: &str) -> Result<SourceFile> {
     Ok(SourceFile::new(name, text))
 }
 
-/// The first of upstream's files, as rules.
-pub fn upstream(folder: &Path, files: usize) -> Result<Arc<RuleSet>> {
+/// The first of upstream's files.
+pub fn upstream(folder: &Path, files: usize) -> Result<Loaded> {
     let files: Vec<_> = UPSTREAM.iter().take(files).map(|name| read(folder, name)).collect::<Result<_>>()?;
-    compile(&files)
+    Ok(load(&files, &load_options()))
 }
 
 /// Prints the rows of rules; `folder` has upstream's rules files.

@@ -59,6 +59,12 @@ static __always_inline u64 filter_bits(struct filter *f, u64 state)
 	return f->bits[state & (FILTER_STATES - 1)];
 }
 
+static __always_inline u64 filter_kind(struct filter *f, u64 kind)
+{
+	OPAQUE(kind);
+	return f->kinds[kind & (FILTER_KINDS - 1)];
+}
+
 // Whether `len` bytes of the text may match a rule.
 static __always_inline bool text_may_match(struct filter *f, struct text *t, u32 kind, u32 from, u32 len)
 {
@@ -68,7 +74,7 @@ static __always_inline bool text_may_match(struct filter *f, struct text *t, u32
 		first = filter_next(f, first, class);
 		second = filter_next(f, second, class);
 	}
-	return f->kinds[kind & (FILTER_KINDS - 1)] & filter_bits(f, first) & filter_bits(f, second);
+	return filter_kind(f, kind) & filter_bits(f, first) & filter_bits(f, second);
 }
 
 // What is known of an open by its text.
@@ -111,7 +117,7 @@ static __always_inline bool filter_open(struct scratch *s, struct text *t, struc
 					const void *name, s64 result)
 {
 	struct filter *f = bpf_map_lookup_elem(&filters, &slot);
-	u64 bits = f ? f->kinds[kind & (FILTER_KINDS - 1)] : ~0ull;
+	u64 bits = f ? filter_kind(f, kind) : ~0ull;
 	if (!bits || !~bits)
 		return bits;
 	long size = bpf_probe_read_user_str(t->bytes, FILTER_PATH_MAX, name);

@@ -219,6 +219,11 @@ impl<'a> Fd<'a> {
         self.kind.filter(|k| *k == FdType::File).map(|_| path::filename(name))
     }
 
+    /// Whether the name is the very path that the call gave.
+    pub fn is_as_given(&self) -> bool {
+        self.name.as_deref() == Some(self.raw)
+    }
+
     /// The path as given, double slashes made one.
     pub fn name_raw(&self) -> Cow<'a, [u8]> {
         if !self.raw.windows(2).any(|pair| pair == b"//") {

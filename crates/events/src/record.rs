@@ -262,6 +262,16 @@ impl<'a> SyscallRecord<'a> {
         Some(param::number(self.row.params.get(at)?.ty, self.event.param(at)?)?.bits())
     }
 
+    /// Whether the call opens a file for reading.
+    pub fn opens_to_read(&self) -> bool {
+        self.open_flags().is_some_and(|flags| flags & O_RDONLY != 0)
+    }
+
+    /// Whether the call opens a file for writing; `creat` does not count.
+    pub fn opens_to_write(&self) -> bool {
+        self.open_flags().is_some_and(|flags| flags & O_WRONLY != 0)
+    }
+
     /// Whether the call is `creat`.
     pub fn is_creat(&self) -> bool {
         self.event.code == code::SYSCALL_CREAT_X
@@ -338,6 +348,10 @@ impl<'a> SyscallRecord<'a> {
         main.map_or(b"", |main| main.map_or(NO_CWD, |m| &m.cwd))
     }
 }
+
+/// Bits of `file_flags`; who reads and writes has both.
+const O_RDONLY: u64 = 1;
+const O_WRONLY: u64 = 2;
 
 static RESOLVED: ParamPlace = ParamPlace::new("resolved");
 

@@ -358,15 +358,15 @@ impl<'r, 's> Run<'r, 's> {
         Self { program, ty: record.event_type(), cache, results, process }
     }
 
-    /// The gates that this event opens now and did not open before.
+    /// What is behind the gates that this event opens now and did not open before.
     pub(crate) fn opened(&mut self, lookup: &Lookup) -> SmallVec<[usize; 8]> {
         let mut new = SmallVec::new();
         let Some(value) = self.cache.read(lookup.slot()) else { return new };
         let (opened, generation) = (&mut self.results.opened, self.results.generation);
-        lookup.open(value, &mut |gate| {
-            if let Some(last) = opened.get_mut(gate).filter(|last| **last != generation) {
+        lookup.open(value, &mut |opens| {
+            if let Some(last) = opened.get_mut(opens.gate).filter(|last| **last != generation) {
                 *last = generation;
-                new.push(gate);
+                new.push(opens.at);
             }
         });
         new

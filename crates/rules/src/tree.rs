@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use crate::{
-    gate::{Gate, Key, Kind, Lookup},
+    gate::{Gate, Key, Kind, Lookup, Opens},
     program::{Program, Run, Step},
     schema::EventTypeId,
 };
@@ -34,8 +34,8 @@ pub(crate) struct Branch {
     /// What several rules need.
     tests: Vec<(usize, Branch)>,
     lookups: Vec<Lookup>,
-    /// What is behind gates, by their numbers.
-    gated: FxHashMap<usize, Branch>,
+    /// What is behind gates.
+    gated: Vec<Branch>,
 }
 
 /// The rules that an event matches.
@@ -87,7 +87,7 @@ impl Branch {
             }
         }
         for lookup in &self.lookups {
-            for below in run.opened(lookup).iter().filter_map(|gate| self.gated.get(gate)) {
+            for below in run.opened(lookup).iter().filter_map(|at| self.gated.get(*at)) {
                 if found.wants_any(below.first, below.last) {
                     below.find(run, found);
                 }
@@ -110,8 +110,8 @@ enum Group {
     Node(usize),
 }
 
-/// Texts, each with the number of the gate that it opens.
-type Texts<'p> = Vec<(&'p [u8], usize)>;
+/// Texts, each with what it opens.
+type Texts<'p> = Vec<(&'p [u8], Opens)>;
 
 /// Makes the trees of one source.
 pub(crate) struct Trees<'p> {
@@ -234,14 +234,14 @@ impl<'p> Trees<'p> {
         for (node, entries) in by_node {
             let Some(gate) = self.gate(node) else { continue };
             let (keys, exact) = (gate.keys.clone(), gate.exact);
-            let number = self.gates;
+            let opens = Opens { gate: self.gates, at: branch.gated.len() };
             self.gates = self.gates.saturating_add(1);
             self.spend(&keys);
             for (kind, slot, text) in keys {
-                texts.entry((kind, slot)).or_default().push((text, number));
+                texts.entry((kind, slot)).or_default().push((text, opens));
             }
             let below = entries.into_iter().map(|e| if exact { e.without(node) } else { e }).collect();
-            branch.gated.insert(number, self.branch(below, level.saturating_add(1)));
+            branch.gated.push(self.branch(below, level.saturating_add(1)));
         }
         let lookups = texts.iter().map(|((kind, slot), texts)| Lookup::new(*kind, *slot, texts));
         branch.lookups.extend(lookups.flatten());
