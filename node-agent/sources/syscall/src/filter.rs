@@ -155,7 +155,7 @@ impl Filter {
     /// Once a second: whether the probe's maps have what was put there.
     pub(crate) fn is_whole(&mut self) -> bool {
         self.looks = self.looks.wrapping_add(1);
-        if self.looks % LOOK_SECONDS == 0 {
+        if self.looks.is_multiple_of(LOOK_SECONDS) {
             self.whole = self.sum.is_none() || self.sum_in_use() == self.sum;
         }
         self.whole && self.in_use.get(&0, 0).is_ok_and(|used| used == self.used)

@@ -293,7 +293,7 @@ impl Probe {
     fn look(&mut self) -> Vec<Heard> {
         let wanted = self.wanted.get(&0, 0).is_ok_and(|words| words == self.wanted_words);
         let maps = [("map syscalls", wanted), ("map filters", self.filter.is_whole())];
-        let links = self.always.iter().chain(self.late.iter().flat_map(|late| late.links()));
+        let links = self.always.iter().chain(self.late.iter().flat_map(Late::links));
         let unmarked = links.filter(|link| !liveness::HOOKS.contains(&link.hook()));
         self.integrity.look(maps.into_iter().chain(unmarked.map(|link| (link.hook(), link.holds()))))
     }
