@@ -153,6 +153,20 @@ fn a_relative_path_that_is_too_long_is_seen_whole() {
     assert_eq!(feed(&mut engine, "link", 9, &link("./shadow"))[0].message, "linked /etc/shadow");
 }
 
+/// Today's kernels end at 2^22; the events have room for more.
+#[test]
+fn process_ids_may_be_as_large_as_their_numbers() {
+    let (mut engine, _) =
+        engine(&[("r", "evt.type=openat", "%proc.pid %proc.ppid %proc.name")], &Options::new("n"));
+    for (pid, parent) in [(1 << 22, 1), ((1 << 22) + 1, 1 << 22), (i32::MAX.cast_unsigned(), (1 << 22) + 1)] {
+        let exec =
+            bytes("execve", pid, &json!({"res": 0, "pid": pid, "comm": format!("c{pid}"), "ptid": parent}));
+        engine.scan(&event(&exec, pid));
+        let alerts = feed(&mut engine, "openat", pid, &open("/x", "/x"));
+        assert_eq!(alerts[0].message, format!("{pid} {parent} c{pid}"));
+    }
+}
+
 #[test]
 fn the_first_rule_or_all_of_them() {
     let two = [("a", "evt.type=openat", "a"), ("b", "evt.type=openat", "b")];

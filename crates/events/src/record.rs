@@ -172,7 +172,8 @@ impl<'a> SyscallRecord<'a> {
     /// same words for all of them.
     fn whole_view(&self) -> Option<(Self, Cow<'a, [u8]>)> {
         self.event.origin?;
-        if self.event.len().saturating_add(self.cwd().len()) < path::MAX_PATH {
+        let directory = self.process.map_or(0, |process| process.cwd.len());
+        if self.event.len().saturating_add(directory) < path::MAX_PATH {
             return None;
         }
         let whole = Self { fd: OnceCell::new(), whole_paths: true, ..self.clone() };

@@ -34,6 +34,8 @@ pub(crate) const SYS_EXIT: &str = "sys_exit";
 pub(crate) const TRACEPOINTS: [&str; 4] = [ALWAYS[0], ALWAYS[1], ALWAYS[2], SYS_EXIT];
 const SCAN: &str = "scan";
 const TICK: Duration = Duration::from_secs(1);
+/// The first tick, with which the hooks follow that can wait: a start has had its first alert by then.
+const FIRST_TICK: Duration = Duration::from_millis(100);
 
 /// What to capture, and with how much memory.
 #[derive(Debug, Clone, Default)]
@@ -136,7 +138,7 @@ pub struct Probe {
     filter: Filter,
     rings: Rings,
     delivery: Delivery,
-    ticked: Instant,
+    next_tick: Instant,
 }
 
 impl Probe {
@@ -194,7 +196,7 @@ impl Probe {
             filter,
             rings,
             delivery,
-            ticked: Instant::now(),
+            next_tick: in_future(FIRST_TICK),
         })
     }
 
@@ -264,7 +266,7 @@ impl Probe {
     pub fn run(&mut self, stop: &AtomicBool, on: &mut dyn FnMut(Item<'_>)) {
         while !stop.load(Ordering::Relaxed) {
             let worked = self.rings.drain(&mut self.delivery, on);
-            if self.ticked.elapsed() >= TICK {
+            if Instant::now() >= self.next_tick {
                 self.tick(on);
             }
             if !worked {
@@ -275,7 +277,7 @@ impl Probe {
     }
 
     fn tick(&mut self, on: &mut dyn FnMut(Item<'_>)) {
-        self.ticked = Instant::now();
+        self.next_tick = in_future(TICK);
         match self.counters() {
             Ok(counters) => self.delivery.tick(&counters, self.sys_exit.is_some(), on),
             Err(error) => tracing::error!(%error, "cannot tell whether events were lost"),
@@ -301,6 +303,11 @@ impl Probe {
         Counters::read(&self.counts)
             .map_err(|error| ProbeError::Map { name: "counts", error: Box::new(error) })
     }
+}
+
+fn in_future(time: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or(now)
 }
 
 fn note(hooks: &mut Vec<Hook>, name: &'static str, state: HookState) {

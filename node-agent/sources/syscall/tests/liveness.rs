@@ -32,8 +32,11 @@ fn take_links() -> usize {
 
 /// Changes the map of the calls to report, as other programs of root can.
 fn want_no_connections() {
-    let own: HashSet<u32> =
-        fs::read_dir("/proc/self/fdinfo").expect("our descriptors").flatten().filter_map(map_id).collect();
+    let own: HashSet<u32> = fs::read_dir("/proc/self/fdinfo")
+        .expect("our descriptors")
+        .flatten()
+        .filter_map(|entry| map_id(&entry))
+        .collect();
     let named = |info: &MapInfo| info.name_as_str() == Some("syscalls") && own.contains(&info.id());
     let info = loaded_maps().filter_map(Result::ok).find(named).expect("the map of this probe");
     let map = Map::Array(MapData::from_id(info.id()).expect("a map that is there"));
@@ -44,7 +47,7 @@ fn want_no_connections() {
     calls.set(0, wanted, 0).expect("a map that can be changed");
 }
 
-fn map_id(entry: fs::DirEntry) -> Option<u32> {
+fn map_id(entry: &fs::DirEntry) -> Option<u32> {
     let info = fs::read_to_string(entry.path()).ok()?;
     info.lines().find_map(|line| line.strip_prefix("map_id:")?.trim().parse().ok())
 }

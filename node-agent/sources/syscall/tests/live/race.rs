@@ -67,7 +67,9 @@ fn judge(call: &str, probe: &mut Probe, batch: impl Fn(&mut Probe, &[AtomicU8]) 
     let (mut judged, mut firsts, mut wrong, mut lost_batches) = (0, 0, 0, 0);
     while judged < times() {
         let truth = &all[..all.len().min(times() - judged)];
-        truth.iter().for_each(|took| took.store(0, SeqCst));
+        for took in truth {
+            took.store(0, SeqCst);
+        }
         let before = lost(probe);
         let told = batch(probe, truth);
         let lost = lost(probe) - before;
@@ -80,7 +82,7 @@ fn judge(call: &str, probe: &mut Probe, batch: impl Fn(&mut Probe, &[AtomicU8]) 
         assert!(truth.iter().all(|took| b"ab".contains(took)), "{call}: the child made every call");
         assert_eq!(told.len(), truth.len(), "an event for each {call}");
         judged += truth.len();
-        firsts += truth.iter().filter(|took| **took == b'a').count();
+        firsts += truth.iter().map(|took| usize::from(*took == b'a')).sum::<usize>();
         wrong += told.iter().zip(&truth).filter(|(told, truth)| told != truth).count();
     }
     eprintln!(
@@ -222,9 +224,9 @@ fn run_raced(raced: &Raced, truth: &[AtomicU8]) -> i32 {
     let flipper = fork();
     if flipper == 0 {
         call!(SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-    }
-    while flipper == 0 {
-        flips.fetch_xor(b'a' ^ b'b', SeqCst);
+        loop {
+            flips.fetch_xor(b'a' ^ b'b', SeqCst);
+        }
     }
     for took in truth {
         let status = AtomicU8::new(0);
