@@ -9,7 +9,7 @@ RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 # Upstream's rule files and Falco's answers, where a checkout has them beside it.
 export SAKER_FIXTURES ?= $(abspath $(wildcard ../shared/fixtures))
 
-.PHONY: help run build test test-live lint e2e kind-e2e image bench fuzz install deps
+.PHONY: help run build test test-live lint e2e kind-e2e image arm64 bench fuzz install deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,9 +40,14 @@ kind-e2e: deps ## the same test of image and chart on kind (needs Docker, kind, 
 	tools/deps.sh image
 	e2e/kind.sh
 
-image: deps ## build the container image into target/saker.tar, without a Docker engine
-	tools/deps.sh image
-	tools/image.sh target/saker.tar
+image: deps ## build the container image into target/saker.tar, without a Docker engine (TARGET=aarch64-unknown-linux-gnu: for 64-bit ARM)
+	tools/deps.sh image $(if $(filter aarch64%,$(TARGET)),arm64)
+	tools/image.sh $(if $(TARGET),target/saker-$(firstword $(subst -, ,$(TARGET))).tar,target/saker.tar)
+
+arm64: deps ## prove the image for 64-bit ARM on another machine: its programs and the probe, emulated (20 minutes)
+	tools/deps.sh image arm64 qemu
+	TARGET=aarch64-unknown-linux-gnu tools/image.sh target/saker-aarch64.tar
+	e2e/arm64.sh target/saker-aarch64.tar
 
 bench: build ## measure what docs/performance.md states, ratios within one run
 	bench/run.sh

@@ -29,7 +29,7 @@ lacks() {
   local program
   [ "$(id -u)" = 0 ] || die "needs root"
   for program in containerd runc ctr ip iptables nsenter unshare gcc busybox; do
-    command -v $program >/dev/null || die "needs $program (tools/deps.sh node installs it)"
+    command -v $program >/dev/null || die "needs $program (tools/deps.sh e2e installs it)"
   done
   [ -x /usr/lib/cni/bridge ] || die "needs the CNI plugins in /usr/lib/cni (apt-get install containernetworking-plugins)"
   ip netns add saker-e2e-try 2>/dev/null || die "needs network namespaces"

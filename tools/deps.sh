@@ -1,7 +1,12 @@
 #!/usr/bin/env bash
-# deps.sh [image|e2e]: installs what the build (or the image, or the end-to-end tests with it) needs and lacks, by apt,
-# and says so.
+# deps.sh [PART...]: installs what the build and these parts need and lack, by apt, and says so.
+#
+#   image   what makes the container image of the programs
+#   e2e     what the end-to-end tests need, the image with them
+#   arm64   what builds for 64-bit ARM on another machine (Debian 12)
+#   qemu    what runs programs and kernels of 64-bit ARM there
 set -euo pipefail
+parts=" $* "
 
 missing=()
 need() { # PACKAGE TEST...: asks for PACKAGE when TEST fails
@@ -22,11 +27,13 @@ need libbpf-dev test -f /usr/include/bpf/bpf_helpers.h
 need gcc sh -c 'command -v cc'
 has() { command -v "$1"; }
 
-if [ "${1:-}" = image ] || [ "${1:-}" = e2e ]; then
+part() { [[ $parts == *" $1 "* ]]; }
+
+if part image || part e2e; then
   need buildah has buildah
   need ca-certificates test -f /etc/ssl/certs/ca-certificates.crt
 fi
-if [ "${1:-}" = e2e ]; then
+if part e2e; then
   need etcd-server has etcd
   need openssl has openssl
   need curl has curl
@@ -39,6 +46,20 @@ if [ "${1:-}" = e2e ]; then
   need iptables has iptables
   need procps has sysctl
 fi
+# rustup's toolchain has the standard library of its own machine; its `cargo` does with Debian's `rustc` (tools/cross.sh).
+has_std() { [ -d "$("$1" --print target-libdir --target aarch64-unknown-linux-gnu 2>/dev/null)" ]; }
+arm64_std() { has_std rustc || has_std /usr/bin/rustc; }
+if part arm64 && [ "$(uname -m)" != aarch64 ]; then
+  need gcc-aarch64-linux-gnu has aarch64-linux-gnu-gcc
+  need libc6-dev-arm64-cross test -f /usr/aarch64-linux-gnu/lib/libc.a
+  need rustc-web arm64_std
+  need libstd-rust-web-dev:arm64 arm64_std
+fi
+if part qemu; then
+  need qemu-user-static has qemu-aarch64-static
+  need qemu-system-arm has qemu-system-aarch64
+  need busybox-static has busybox
+fi
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
@@ -47,5 +68,6 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
 fi
 echo "saker: installing ${missing[*]} with apt-get"
 export DEBIAN_FRONTEND=noninteractive
+if [[ ${missing[*]} == *:arm64* ]]; then dpkg --add-architecture arm64; fi
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends "${missing[@]}"

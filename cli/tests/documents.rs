@@ -4,7 +4,7 @@ mod common;
 
 use std::{fs, path::Path, process::Command};
 
-use common::root;
+use common::{program, root};
 
 #[test]
 fn the_exceptions_of_the_document_load_and_are_explained() {
@@ -22,7 +22,8 @@ fn block<'a>(text: &'a str, start: &str) -> &'a str {
 
 /// Runs it in this folder, with our `saker` first.
 fn script(folder: &Path, text: &str) -> String {
-    let saker = Path::new(env!("CARGO_BIN_EXE_saker")).parent().expect("a folder").display().to_string();
+    let program = program();
+    let saker = program.parent().expect("a folder").display();
     let path = format!("{saker}:{}", std::env::var("PATH").unwrap_or_default());
     let mut bash = Command::new("bash");
     let ran = bash.args(["-euo", "pipefail", "-c", text]).current_dir(folder).env("PATH", path).output();

@@ -4,7 +4,7 @@ mod common;
 
 use std::process::{Command, Stdio};
 
-use common::saker;
+use common::{program, saker};
 
 #[test]
 fn fields_of_a_source() {
@@ -31,7 +31,7 @@ fn an_unknown_source_is_wrong_usage() {
 
 #[test]
 fn a_reader_that_has_seen_enough_is_no_error() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_saker"))
+    let mut child = Command::new(program())
         .args(["fields", "--json"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

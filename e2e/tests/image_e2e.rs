@@ -33,6 +33,8 @@ fn the_image_is_small_in_what_it_holds() {
         files.extend(tar(&["-tf", &layer]).lines().filter(|file| !file.ends_with('/')).map(str::to_owned));
         if files.iter().any(|file| file == "sbom.cdx.json") {
             names_the_parts(&tar(&["-xOf", &layer, "sbom.cdx.json"]));
+            tar(&["-xf", &layer, "-C", &place, "saker"]);
+            is_for(&config["architecture"], &read("saker"));
         }
     }
     files.sort();
@@ -47,6 +49,16 @@ fn runs_without_rights(config: &Value) {
     for label in ["title", "description", "licenses", "revision"] {
         assert!(labels[format!("org.opencontainers.image.{label}")].is_string(), "{label}: {labels}");
     }
+}
+
+/// The program is for the machines that the image says it is for.
+fn is_for(architecture: &Value, elf: &[u8]) {
+    let machine = match elf.get(18) {
+        Some(62) => "amd64",
+        Some(183) => "arm64",
+        other => panic!("a program for machine {other:?}"),
+    };
+    assert_eq!(architecture, machine);
 }
 
 fn names_the_parts(sbom: &str) {

@@ -52,9 +52,11 @@ static __always_inline bool in_wanted_call(void)
 SEC("tp_btf/kmem_cache_free")
 int kmem_cache_free(u64 *ctx)
 {
-	struct filename *name = (void *)ctx[1];
+	struct filename *name = 0;
 	if (!is_names_cache((void *)ctx[2]) || !in_wanted_call())
 		return 0;
+	// Kernels of 2024 and before let nobody read an argument of this type, `const void *`, directly.
+	bpf_probe_read_kernel(&name, sizeof(name), &ctx[1]);
 	struct text *t = text_of(PROGRAM_NAMES);
 	struct name_key key = {bpf_get_current_pid_tgid(), (u64)BPF_CORE_READ(name, uptr)};
 	u64 text = (u64)BPF_CORE_READ(name, name);

@@ -111,7 +111,10 @@ async fn reconcile(
     let endpoint = sinks.endpoint(context).await?;
     let issued = certificates::keep(&context.client, &context.namespace, &endpoint).await?;
     let nodes = nodes(context.agents.ask().await.context("cannot find the agents")?);
-    knowledge.update(context, nodes.iter().filter_map(|node| node.server.policy.as_deref()));
+    if sink.is_some() {
+        // What it takes to undo does not depend on the rules.
+        knowledge.update(context, nodes.iter().filter_map(|node| node.server.policy.as_deref())).await?;
+    }
     let revision = sink.as_ref().map(order::revision).unwrap_or_default();
     let wanted = order::wanted(&spec, revision, present.as_ref(), knowledge.policy(), &issued.kubeconfig);
     let wanted = wanted.with_turn(&nodes, present.as_ref());

@@ -45,7 +45,8 @@ impl Args {
 
 fn run(file: &Path) -> anyhow::Result<Report> {
     let name = file.display().to_string();
-    let suite = Suite::parse(&input::text(file)?).with_context(|| format!("{name} holds no test cases"))?;
+    let suite =
+        Suite::parse(&input::text(file)?).with_context(|| format!("{name} is no list of test cases"))?;
     let beside = file.parent().unwrap_or(Path::new(""));
     let rules_files: Vec<_> = suite.rules_files.iter().map(|path| beside.join(path)).collect();
     let (_, rules) = input::rules(&rules_files, &load_options())?;

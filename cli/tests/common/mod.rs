@@ -55,8 +55,15 @@ impl Ran {
     }
 }
 
+/// The program under test: the one that was built with the tests, or that of `SAKER_BIN_DIR`, which may be for another
+/// machine (`e2e/arm64.sh`).
+pub fn program() -> PathBuf {
+    let other = std::env::var_os("SAKER_BIN_DIR").map(|folder| Path::new(&folder).join("saker"));
+    other.unwrap_or_else(|| env!("CARGO_BIN_EXE_saker").into())
+}
+
 fn command(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_saker"));
+    let mut command = Command::new(program());
     command.args(args).env("TZ", "UTC").env("FALCO_HOSTNAME", "node-1").env("COLUMNS", "110");
     command
 }

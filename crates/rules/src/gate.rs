@@ -124,6 +124,8 @@ pub(crate) struct Opens {
 #[derive(Debug)]
 pub(crate) struct Lookup {
     slot: usize,
+    /// Its number among what depends on the process alone, if it does.
+    pub(crate) of_process: Option<usize>,
     finder: Finder,
     /// For each text the gates that it opens.
     gates: Vec<Vec<Opens>>,
@@ -160,7 +162,7 @@ impl Lookup {
             Kind::Prefix => Finder::Prefix(automaton()?),
             Kind::Inside => Finder::Inside(automaton()?),
         };
-        Some(Self { slot, finder, gates })
+        Some(Self { slot, of_process: None, finder, gates })
     }
 
     /// Calls `open` for every gate that a value opens; some may be opened several times.

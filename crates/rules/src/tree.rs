@@ -113,13 +113,20 @@ enum Group {
 /// Texts, each with what it opens.
 type Texts<'p> = Vec<(&'p [u8], Opens)>;
 
+/// How much there is to keep in mind of an event and of a process.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    pub(crate) gates: usize,
+    /// Nodes and look-ups that depend on the process alone.
+    pub(crate) of_process: usize,
+}
+
 /// Makes the trees of one source.
 pub(crate) struct Trees<'p> {
     program: &'p Program,
     /// The gates of nodes, as far as they were asked for.
     known: FxHashMap<usize, Option<Gate<'p>>>,
-    /// Gates so far.
-    pub(crate) gates: usize,
+    pub(crate) counts: Counts,
     /// Bytes that texts may still take.
     room: usize,
 }
@@ -127,7 +134,8 @@ pub(crate) struct Trees<'p> {
 impl<'p> Trees<'p> {
     /// No tree yet.
     pub(crate) fn new(program: &'p Program) -> Self {
-        Self { program, known: FxHashMap::default(), gates: 0, room: MAX_GATE_BYTES }
+        let counts = Counts { gates: 0, of_process: program.process_nodes };
+        Self { program, known: FxHashMap::default(), counts, room: MAX_GATE_BYTES }
     }
 
     /// The tree of these rules, each with the node of its condition, on events of a type; `None` stands for any.
@@ -234,8 +242,8 @@ impl<'p> Trees<'p> {
         for (node, entries) in by_node {
             let Some(gate) = self.gate(node) else { continue };
             let (keys, exact) = (gate.keys.clone(), gate.exact);
-            let opens = Opens { gate: self.gates, at: branch.gated.len() };
-            self.gates = self.gates.saturating_add(1);
+            let opens = Opens { gate: self.counts.gates, at: branch.gated.len() };
+            self.counts.gates = self.counts.gates.saturating_add(1);
             self.spend(&keys);
             for (kind, slot, text) in keys {
                 texts.entry((kind, slot)).or_default().push((text, opens));
@@ -243,8 +251,18 @@ impl<'p> Trees<'p> {
             let below = entries.into_iter().map(|e| if exact { e.without(node) } else { e }).collect();
             branch.gated.push(self.branch(below, level.saturating_add(1)));
         }
-        let lookups = texts.iter().map(|((kind, slot), texts)| Lookup::new(*kind, *slot, texts));
-        branch.lookups.extend(lookups.flatten());
+        for ((kind, slot), texts) in texts {
+            branch.lookups.extend(self.lookup(kind, slot, &texts));
+        }
+    }
+
+    fn lookup(&mut self, kind: Kind, slot: usize, texts: &Texts<'_>) -> Option<Lookup> {
+        let mut lookup = Lookup::new(kind, slot, texts)?;
+        if self.program.reads_process(slot) {
+            lookup.of_process = Some(self.counts.of_process);
+            self.counts.of_process = self.counts.of_process.saturating_add(1);
+        }
+        Some(lookup)
     }
 
     fn spend(&mut self, keys: &[Key<'_>]) {

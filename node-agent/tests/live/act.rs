@@ -75,6 +75,8 @@ fn open(call: &str, directory: i32, name: &str) {
     // SAFETY: the name and the 24 bytes of `how` live longer than the call.
     unsafe {
         match call {
+            // arm64 has no such call.
+            #[cfg(target_arch = "x86_64")]
             "open" => libc::syscall(libc::SYS_open, name.as_ptr(), 0),
             "openat2" => libc::syscall(libc::SYS_openat2, directory, name.as_ptr(), how.as_ptr(), 24),
             _ => libc::syscall(libc::SYS_openat, directory, name.as_ptr(), 0),

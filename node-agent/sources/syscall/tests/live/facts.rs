@@ -32,7 +32,7 @@ fn check(event: &str, act: impl FnOnce() -> i32 + Send, kind: FdType, name: &str
 
 #[test]
 fn files_directories_and_pipes_are_known_behind_their_numbers() {
-    let open = |name: &std::ffi::CStr| call!(SYS_open, name.as_ptr(), 0);
+    let open = |name: &std::ffi::CStr| call!(SYS_openat, libc::AT_FDCWD, name.as_ptr(), 0);
     check("dup", || call!(SYS_dup, open(c"/etc/hostname")), FdType::File, "/etc/hostname");
     check("fchdir", || call!(SYS_fchdir, open(c"/etc")), FdType::Directory, "/etc");
     let mut fds = [0_i32; 2];
@@ -50,16 +50,16 @@ fn a_connection_is_known_after_dup_whatever_was_closed_before() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
     let port = listener.local_addr().expect("its address").port();
     let address = [&[2, 0][..], &port.to_be_bytes(), &[127, 0, 0, 1], &[0; 8]].concat();
-    let Some(mut probe) = probe(&["dup2"]) else { return };
+    let Some(mut probe) = probe(&["dup3"]) else { return };
     let seen = watch(&mut probe, || {
         child(|| {
             let fd = call!(SYS_socket, libc::AF_INET, libc::SOCK_STREAM, 0);
             call!(SYS_connect, fd, address.as_ptr(), 16);
-            call!(SYS_dup2, fd, 0)
+            call!(SYS_dup3, fd, 0, 0)
         })
     });
-    let seen = facts_of(&seen, "dup2");
-    let facts = parse(&seen, "dup2");
+    let seen = facts_of(&seen, "dup3");
+    let facts = parse(&seen, "dup3");
     assert_eq!((facts.kind, facts.protocol, facts.connected), (FdType::Ipv4, Protocol::Tcp, true));
     let name = String::from_utf8_lossy(&facts.name).into_owned();
     assert!(

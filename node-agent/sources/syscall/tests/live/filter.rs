@@ -109,23 +109,26 @@ fn every_call_is_filtered() {
     let seen = watch(&mut probe, || {
         child(|| {
             for name in [&link, &other] {
-                call!(SYS_open, name.as_ptr(), 0);
                 call!(SYS_openat, -1, name.as_ptr(), 0);
                 call!(SYS_openat2, -1, name.as_ptr(), how.as_ptr(), 24);
+                #[cfg(target_arch = "x86_64")]
+                call!(SYS_open, name.as_ptr(), 0);
+                #[cfg(target_arch = "x86_64")]
                 call!(SYS_creat, name.as_ptr(), 0o600);
             }
             0
         })
     });
     let codes: Vec<_> = seen.iter().filter(|event| is_open(event)).map(|event| event.code).collect();
-    assert_eq!(codes, [3, 307, 327, 59]);
+    let all = [307, 327, 3, 59];
+    assert_eq!(codes, if cfg!(target_arch = "x86_64") { &all } else { &all[..2] });
 }
 
 #[test]
 fn a_marked_open_is_handed_over_as_rejected() {
     let Some((mut probe, _keep, folder)) = guarded(FilterMode::Mark) else { return };
     let (name, stop) = (c(folder.join("other")), AtomicBool::new(false));
-    let pid = child(|| call!(SYS_open, name.as_ptr(), 0));
+    let pid = child(|| call!(SYS_openat, -1, name.as_ptr(), 0));
     let mut rejected = 0;
     probe.run(&stop, &mut |item| match item {
         Item::Rejected(event) => {

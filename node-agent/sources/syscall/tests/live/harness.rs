@@ -3,7 +3,6 @@
 use std::{
     collections::HashSet,
     path::Path,
-    ptr,
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering},
@@ -167,10 +166,10 @@ pub(crate) fn low_page(bytes: &[u8]) -> u32 {
         (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT);
     assert!(bytes.len() <= 4096);
     // SAFETY: a new mapping.
-    let page = unsafe { libc::mmap(ptr::null_mut(), 4096, access, kind, -1, 0) };
+    let page = unsafe { libc::mmap(std::ptr::null_mut(), 4096, access, kind, -1, 0) };
     assert_ne!(page, libc::MAP_FAILED);
     // SAFETY: the page is larger than the bytes and nobody else's.
-    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), page.cast(), bytes.len()) };
+    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), page.cast(), bytes.len()) };
     u32::try_from(page as usize).expect("below 4 GiB")
 }
 

@@ -25,6 +25,7 @@ fn a_fork_is_told_by_the_child() {
     assert!(fork.ts < exit.ts && fork.num < exit.num);
 }
 
+#[cfg(target_arch = "x86_64")]
 #[test]
 fn a_raw_fork_has_its_own_code() {
     let Some(mut probe) = probe(&[]) else { return };

@@ -151,8 +151,11 @@ fn content(fd: i32) -> u8 {
 #[test]
 fn an_open_is_told_as_the_file_that_it_opened() {
     let (_keep, raced) = files();
-    let open = |raced: &Raced| content(call!(SYS_open, raced.address(), 0));
-    check("open", &raced, open, |seen| last(seen.bytes(6)));
+    #[cfg(target_arch = "x86_64")]
+    {
+        let open = |raced: &Raced| content(call!(SYS_open, raced.address(), 0));
+        check("open", &raced, open, |seen| last(seen.bytes(6)));
+    }
     let open = |raced: &Raced| content(call!(SYS_openat, libc::AT_FDCWD, raced.address(), 0));
     check("openat", &raced, open, |seen| last(seen.bytes(7)));
     let how = [0_u64; 3];
@@ -172,17 +175,34 @@ fn missing(folder: &Path) -> u8 {
 fn an_unlink_and_a_rename_are_told_with_the_names_that_the_kernel_took() {
     let (keep, raced) = files();
     let folder = keep.path();
+    #[cfg(target_arch = "x86_64")]
+    {
+        let unlink = |raced: &Raced| {
+            assert_eq!(call!(SYS_unlink, raced.address()), 0);
+            missing(folder)
+        };
+        check("unlink", &raced, unlink, |seen| last(seen.bytes(1)));
+    }
     let unlink = |raced: &Raced| {
-        assert_eq!(call!(SYS_unlink, raced.address()), 0);
+        assert_eq!(call!(SYS_unlinkat, libc::AT_FDCWD, raced.address(), 0), 0);
         missing(folder)
     };
-    check("unlink", &raced, unlink, |seen| last(seen.bytes(1)));
+    check("unlinkat", &raced, unlink, |seen| last(seen.bytes(2)));
     let to = std::ffi::CString::new(folder.join("c").to_str().expect("UTF-8")).expect("no NUL");
+    #[cfg(target_arch = "x86_64")]
+    {
+        let rename = |raced: &Raced| {
+            assert_eq!(call!(SYS_rename, raced.address(), to.as_ptr()), 0);
+            missing(folder)
+        };
+        check("rename", &raced, rename, |seen| last(seen.bytes(1)));
+    }
     let rename = |raced: &Raced| {
-        assert_eq!(call!(SYS_rename, raced.address(), to.as_ptr()), 0);
+        let cwd = libc::AT_FDCWD;
+        assert_eq!(call!(SYS_renameat2, cwd, raced.address(), cwd, to.as_ptr(), 0), 0);
         missing(folder)
     };
-    check("rename", &raced, rename, |seen| last(seen.bytes(1)));
+    check("renameat2", &raced, rename, |seen| last(seen.bytes(2)));
 }
 
 #[test]
