@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use saker_capture::{Entry, Reader};
-use saker_engine::{CaptureEngine, Options, RulesHandle};
+use saker_engine::{CaptureEngine, Options, RulesHandle, prefilter::PathTable};
+use saker_events::SYSCALL_SOURCE;
 
 use crate::{
     clock,
@@ -18,16 +19,18 @@ const ROUNDS: usize = 9;
 pub fn rows(folder: &Path, capture: &Path) -> Result<()> {
     let bytes = std::fs::read(capture).with_context(|| format!("reading {}", capture.display()))?;
     for (name, files) in [("25 rules", 1), ("93 rules", 3)] {
-        let handle = RulesHandle::new(rules::upstream(folder, files)?);
-        let speeds: Result<Vec<f64>> = (0..ROUNDS).map(|_| speed(&bytes, &handle)).collect();
+        let loaded = rules::upstream(folder, files)?;
+        let handle = RulesHandle::new(loaded.rules.clone().context("the rules do not load")?);
+        let filter = PathTable::new(loaded.conditions(SYSCALL_SOURCE));
+        let speeds: Result<Vec<f64>> = (0..ROUNDS).map(|_| speed(&bytes, &handle, filter.as_ref())).collect();
         row(&format!("replay of a capture, {name}: million events a second"), speeds?);
     }
     Ok(())
 }
 
-fn speed(bytes: &[u8], rules: &RulesHandle) -> Result<f64> {
+fn speed(bytes: &[u8], rules: &RulesHandle, filter: Option<&PathTable>) -> Result<f64> {
     let before = clock::thread();
-    let mut engine = CaptureEngine::new(rules, &Options::new("bench"));
+    let mut engine = CaptureEngine::new(rules, &Options::new("bench")).with_filter(filter.cloned());
     let (mut reader, mut events, mut alerts) = (Reader::new(bytes)?, 0_u64, 0_u64);
     while let Some(entry) = reader.next()? {
         events += u64::from(matches!(entry, Entry::Event { .. }));

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "the table is this program's output")]
 
 use std::{
+    cell::Cell,
     fmt::Write as _,
     fs, hint,
     path::Path,
@@ -20,8 +21,9 @@ use saker_events::{
     write,
 };
 use saker_rules::{
-    load::{SourceFile, load},
+    load::{Loaded, SourceFile, load},
     ruleset::{Matching, RuleSet, Scratch},
+    schema::ProcessState,
 };
 
 use crate::{allocations, clock, replay, report::row};
@@ -57,10 +59,10 @@ fn read(folder: &Path, name: &str) -> Result<SourceFile> {
     Ok(SourceFile::new(name, text))
 }
 
-/// The first of upstream's files, as rules.
-pub fn upstream(folder: &Path, files: usize) -> Result<Arc<RuleSet>> {
+/// The first of upstream's files.
+pub fn upstream(folder: &Path, files: usize) -> Result<Loaded> {
     let files: Vec<_> = UPSTREAM.iter().take(files).map(|name| read(folder, name)).collect::<Result<_>>()?;
-    compile(&files)
+    Ok(load(&files, &load_options()))
 }
 
 /// Prints the rows of rules; `folder` has upstream's rules files.
@@ -124,9 +126,13 @@ fn time_load(name: &str, files: &[SourceFile]) -> Result<()> {
     Ok(())
 }
 
-/// A process and its parent; no table, so that the rules alone are measured.
+/// A process and its parent; no table, so that the rules alone are measured. As in the tables, an exec makes the process
+/// another one.
 #[derive(Debug)]
-struct Family([Process; 2]);
+struct Family {
+    members: [Process; 2],
+    execs: Cell<u64>,
+}
 
 impl Family {
     fn new() -> Self {
@@ -145,13 +151,17 @@ impl Family {
             }),
             ..Process::default()
         };
-        Self([process(1, 0, "systemd"), process(100, 1, "app")])
+        Self { members: [process(1, 0, "systemd"), process(100, 1, "app")], execs: Cell::new(0) }
     }
 }
 
 impl Processes for Family {
     fn at(&self, pid: u32, _: u64) -> Option<&Process> {
-        self.0.iter().find(|process| process.key.pid == pid)
+        self.members.iter().find(|process| process.key.pid == pid)
+    }
+
+    fn state(&self, process: &Process) -> Option<ProcessState> {
+        Some(ProcessState { who: process.key.pid.into(), version: self.execs.get(), changes: 0 })
     }
 }
 
@@ -178,11 +188,14 @@ impl Events {
         let events = self.parsed()?;
         let records: Vec<_> = events
             .iter()
-            .filter_map(|event| SyscallRecord::new(&header, *event, Some(&family.0[1]), &family, &users))
+            .filter_map(|event| {
+                SyscallRecord::new(&header, *event, Some(&family.members[1]), &family, &users)
+            })
             .collect();
         ensure!(records.len() == EVENTS.len(), "an event is not in the table");
         let (mut scratch, mut matched) = (Scratch::default(), 0_usize);
         measure(&format!("{name}: evaluation"), || {
+            family.execs.set(family.execs.get() + 1);
             for record in &records {
                 rules.evaluate(SYSCALL_SOURCE, record, Matching::First, &mut scratch, |_| matched += 1);
             }

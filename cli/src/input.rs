@@ -94,8 +94,9 @@ pub(crate) fn tell_blind(loaded: &Loaded) {
 }
 
 /// Good rules, ready for an engine.
-pub(crate) fn rules(paths: &[PathBuf], options: &LoadOptions) -> anyhow::Result<RulesHandle> {
+pub(crate) fn rules(paths: &[PathBuf], options: &LoadOptions) -> anyhow::Result<(Loaded, RulesHandle)> {
     let loaded = load_good(paths, options)?;
     tell_blind(&loaded);
-    Ok(RulesHandle::new(loaded.rules.context("the rules do not load")?))
+    let rules = loaded.rules.clone().context("the rules do not load")?;
+    Ok((loaded, RulesHandle::new(rules)))
 }

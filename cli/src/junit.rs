@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::cmd::test::Report;
+use crate::report::Report;
 
 /// The whole document: a suite a file, a test case a case.
 pub(crate) fn xml(reports: &[Report]) -> String {

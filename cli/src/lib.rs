@@ -6,6 +6,7 @@ pub mod cmd;
 mod input;
 mod junit;
 mod ready;
+mod report;
 mod table;
 
 use std::{

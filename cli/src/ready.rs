@@ -6,7 +6,8 @@ use std::{
     net::TcpStream,
     path::Path,
     sync::Arc,
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -15,13 +16,26 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
-use saker_audit_setup::apiserver::flag;
+use saker_audit_setup::{Machine, Plan, apiserver::flag};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Asks once. Whoever refuses an unknown client (401, 403) is up as well.
 pub(crate) fn is_ready(root: &Path, arguments: &[String]) -> bool {
     status(root, arguments).is_ok_and(|status| ["200", "401", "403"].contains(&status.as_str()))
+}
+
+/// Waits for an API server that runs with the new settings and is ready.
+pub(crate) fn wait(root: &Path, plan: &Plan, patience: Duration) -> bool {
+    let start = Instant::now();
+    while start.elapsed() < patience {
+        let sends = Machine::look(root).is_some_and(|machine| machine.sends());
+        if sends && is_ready(root, &plan.arguments(root)) {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    false
 }
 
 fn status(root: &Path, arguments: &[String]) -> anyhow::Result<String> {

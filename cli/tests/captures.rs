@@ -84,6 +84,7 @@ fn fields_are_falcos() {
     }
 }
 
+/// The one of 400 that differs asks for `evt.deltatime <= 0`: see docs/captures.md, "Where Saker differs".
 #[test]
 fn conditions_are_falcos() {
     let Some(fixtures) = fixtures() else { return };

@@ -88,6 +88,10 @@ fn cases_that_cannot_be_run_say_why() {
             "no audit event",
         ),
         ("- rules_files: [absent.yaml]\n", "No such file"),
+        (
+            "- rules_files: [rules.yaml]\n- {rule: A secret creatd, name: y, events: [], expect: none}\n",
+            "unknown rule `A secret creatd`: did you mean 'A secret created'?",
+        ),
     ];
     for (cases, reason) in wrong {
         let files = Files::new([("rules.yaml", RULES), ("rules.test.yaml", cases)]);
@@ -102,7 +106,7 @@ fn a_compact_event_with_a_mistake_fails_its_case() {
         format!("- rules_files: [rules.yaml]\n- {{rule: x, name: y, events: [{event}], expect: none}}\n")
     };
     let wrong = [
-        ("{evt: opennat, proc: {name: cat}}", "unknown event `opennat`"),
+        ("{evt: opennat, proc: {name: cat}}", "unknown event `opennat`: did you mean 'openat'?"),
         ("{evt: openat, proc: {name: cat}, params: {path: /a}}", "no parameter `path`"),
         ("{evt: openat, proc: {name: cat}, params: {flags: O_READ}}", "no value 'O_READ'"),
         ("{evt: connect, proc: {name: cat}, params: {tuple: nowhere}}", "'nowhere' is no connection"),

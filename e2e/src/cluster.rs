@@ -33,6 +33,10 @@ impl Cluster {
             return None;
         };
         let cluster = Self { folder: folder.into() };
+        // One with the address of a test's own operator cannot become what the deployment has.
+        let webhook = ["delete", "validatingwebhookconfiguration", "saker-operator", "--ignore-not-found"];
+        let removed = cluster.kubectl(&webhook);
+        assert!(removed.is_ok(), "{removed:?}");
         let deployed = cluster.kubectl(&["apply", "-f", &checkout("deploy/saker.yaml")]);
         assert!(deployed.is_ok(), "{deployed:?}");
         let known = cluster.kubectl(&["wait", "--for=condition=Established", "--all", "crd"]);

@@ -24,13 +24,15 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Starts both, and waits until the agent runs the bundle. FalcoRules and bundles of earlier tests go first.
+    /// Starts both, and waits until the agent runs the bundle. FalcoRules, bundles and the Lease of earlier
+    /// tests go first.
     ///
     /// # Panics
     /// If they do not come up.
     pub fn start(cluster: &Cluster, extra: &[&str]) -> anyhow::Result<Self> {
         cluster.kubectl(&["delete", "falcorules,falcoruleexceptions", "--all", "--all-namespaces"])?;
         cluster.kubectl(&["-n", NAMESPACE, "delete", "configmaps", "-l", "saker.dev/bundle"])?;
+        cluster.kubectl(&["-n", NAMESPACE, "delete", "lease", "saker-operator", "--ignore-not-found"])?;
         let folder = tempfile::tempdir()?;
         let port = cluster.audit_port()?;
         announce_agent(cluster, &port)?;

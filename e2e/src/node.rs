@@ -22,10 +22,12 @@ use tempfile::TempDir;
 use crate::{
     Cluster, Process, checkout,
     cluster::{run, tool},
-    eventually,
+    eventually, within,
 };
 
 const MANIFEST: &str = "etc/kubernetes/manifests/kube-apiserver.yaml";
+/// That of a static pod.
+const GRACE: Duration = Duration::from_secs(30);
 const K3S: &str = "etc/rancher/k3s";
 
 /// What is on the node.
@@ -265,17 +267,29 @@ fn kubelet(root: &Path, ended: &AtomicBool) {
         let alive =
             |(of, child): &mut (String, Child)| *of == manifest && matches!(child.try_wait(), Ok(None));
         if !running.as_mut().is_some_and(alive) {
-            running.take().into_iter().for_each(stop);
+            running.take().into_iter().for_each(|(_, child)| stop(child, ended));
             running = spawn(root, &manifest).ok().map(|child| (manifest, child));
         }
         thread::sleep(Duration::from_millis(200));
     }
-    running.into_iter().for_each(stop);
+    if let Some((_, child)) = running {
+        kill(child);
+    }
 }
 
-fn stop((_, mut child): (String, Child)) {
+/// As kubelet does it: the API server is asked, and killed after its grace period. Without an agent it would first try
+/// for more than a minute to send its last events.
+fn stop(mut child: Child, ended: &AtomicBool) {
     // It may have ended.
     let _ = Command::new("kill").arg(child.id().to_string()).stderr(Stdio::null()).status();
+    within(GRACE, || (ended.load(Ordering::Relaxed) || !matches!(child.try_wait(), Ok(None))).then_some(()));
+    kill(child);
+}
+
+/// Nobody needs it any more.
+fn kill(mut child: Child) {
+    // It may have ended.
+    let _ = child.kill();
     let _ = child.wait();
 }
 
@@ -318,9 +332,7 @@ fn systemd(root: &Path, ended: &AtomicBool) {
         }
         thread::sleep(Duration::from_millis(200));
     }
-    if let Some(child) = running {
-        stop((String::new(), child));
-    }
+    running.into_iter().for_each(kill);
 }
 
 /// The title of k3s hides its arguments; those of its API server are in its files.

@@ -7,10 +7,10 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use crate::cluster::NODE;
+use crate::{PATIENCE, cluster::NODE, say, within};
 
 /// Ends with its owner. What it prints is in two files.
 pub struct Process {
@@ -46,6 +46,7 @@ impl Process {
             .env("KUBECONFIG", kubeconfig)
             // As the DaemonSet says it: the name of the node that the test's pod is on.
             .env("FALCO_HOSTNAME", NODE)
+            .envs(arenas(program))
             .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(append(&out)?)
@@ -90,21 +91,35 @@ impl Process {
         self.child.try_wait().ok()?.map(|status| status.success())
     }
 
-    /// Asks it to end, and waits.
+    /// Asks it to end, and waits. One that does not is killed.
+    ///
+    /// # Errors
+    /// If it had to be killed.
     pub fn stop(&mut self) -> anyhow::Result<()> {
-        if self.child.try_wait()?.is_none() {
-            Command::new("kill").arg(self.child.id().to_string()).status()?;
+        if self.child.try_wait()?.is_some() {
+            return Ok(());
+        }
+        self.signal("TERM")?;
+        // A frozen one does not hear of it otherwise.
+        self.signal("CONT")?;
+        if within(PATIENCE, || self.ended()).is_none() {
+            self.child.kill()?;
             self.child.wait()?;
+            bail!("{} had to be killed: it did not end within {PATIENCE:?}", self.log.display());
         }
         Ok(())
     }
 }
 
+/// As the Deployment says it.
+fn arenas(program: &str) -> Option<(&'static str, &'static str)> {
+    (program == "saker-operator").then_some(("MALLOC_ARENA_MAX", "1"))
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.stop().is_err() {
-            // It may have ended by itself.
-            let _ = self.child.kill();
+        if let Err(e) = self.stop() {
+            say(&format!("{e:#}"));
         }
     }
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::Instant};
 use warp::{Filter, http::StatusCode, reply::Reply};
 
-use crate::{Rest, cluster::NAMESPACE, rest::Request};
+use crate::{Rest, cluster::NAMESPACE, rest::Request, say};
 
 /// How often the manifest is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -116,6 +116,15 @@ impl Swarm {
             self.rest.runtime.spawn(warp::serve(status).incoming(listener).run());
         }
         Ok(port)
+    }
+}
+
+impl Drop for Swarm {
+    /// A test that failed leaves no nodes to the next.
+    fn drop(&mut self) {
+        if let Err(e) = self.remove() {
+            say(&format!("simulated nodes are left: {e:#}"));
+        }
     }
 }
 

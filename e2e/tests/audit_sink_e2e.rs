@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use saker_e2e::{Cluster, Kind, Node, Sink, eventually, within};
+use saker_e2e::{Cluster, Kind, NAMESPACE, Node, Process, Sink, checkout, eventually, within};
 
 const RULE: &str = "ConfigMap with a private credential";
 
@@ -55,12 +55,8 @@ fn an_audit_sink_says_what_to_do_does_it_and_takes_it_back() {
     rotate(&cluster, &sink, &node);
     roll_back(&sink, &node);
 
-    cluster.kubectl(&["delete", "auditsink", "cluster"]).expect("kubectl");
-    let taken_back = || {
-        sink.mount();
-        (node.manifest() == before).then_some(())
-    };
-    eventually("the manifest is what it was", || sink.logs(), taken_back);
+    undo_as_helm_does(&cluster, &sink);
+    assert_eq!(node.manifest(), before);
     eventually("the API server, too", || node.log(), || node.kubectl("admin", &["get", "ns"], "").ok());
 }
 
@@ -129,4 +125,37 @@ fn roll_back(sink: &Sink, node: &Node) {
     sink.apply("{mode: Patch, revision: 2}").expect("an AuditSink");
     expect(sink, node, "Configured", "True AllNodes");
     act(sink, node, "again");
+}
+
+/// What `helm uninstall` runs first, with the rights that the chart gives it: when it ends, all is taken back.
+fn undo_as_helm_does(cluster: &Cluster, sink: &Sink) {
+    let (chart, template) = (checkout("charts/saker"), "templates/audit/undo.yaml");
+    let args = [
+        "template",
+        "saker",
+        &chart,
+        "--namespace",
+        NAMESPACE,
+        "--set",
+        "auditSink.patch=true",
+        "-s",
+        template,
+    ];
+    let rendered = cluster.helm(&args).expect("a chart that renders");
+    cluster.dry_run(&rendered).expect("objects that are taken");
+    let (rights, job) = rendered.rsplit_once("---\n").expect("a job behind its rights");
+    assert!(job.contains("command: [/saker-operator, --undo-audit]"), "{job}");
+    cluster.apply(rights).expect("rights");
+    let folder = tempfile::tempdir().expect("a folder");
+    let credentials = cluster.credentials("saker-audit-undo").expect("credentials");
+    let args = ["--namespace", NAMESPACE, "--undo-audit"];
+    let mut undo = Process::start("saker-operator", folder.path(), &credentials, args).expect("a program");
+    let ended = || {
+        sink.mount();
+        undo.ended()
+    };
+    let well = within(Duration::from_secs(90), ended);
+    assert_eq!(well, Some(true), "{}\n{}", undo.log(), sink.logs());
+    assert_eq!(cluster.get(&["auditsink", "cluster"]), None);
+    cluster.kubectl(&["delete", "clusterrole,clusterrolebinding", "saker-audit-undo"]).expect("kubectl");
 }

@@ -26,6 +26,7 @@ fn the_package_does_its_work_on_a_real_node() {
     step("rights of the processes", privilege::check);
     step("FalcoRule applied to Loaded everywhere", || rule_is_loaded(&cluster));
     step("pods that misbehave are told, by name", || misbehaviour_is_told(&cluster, &alerts));
+    step("rules of selected pods and of a namespace", || rules_keep_to_their_pods(&cluster, &alerts));
     step("metrics of agents and operator", || metrics_are_sound(&cluster));
     step("helm test", || release::test(&cluster));
     step("commands of the documents", || documents::run(&cluster));
@@ -79,6 +80,34 @@ fn misbehaviour_is_told(cluster: &Cluster, alerts: &Alerts) {
 
 fn touch(cluster: &Cluster, pod: &str, file: &str) {
     cluster.kubectl(&["-n", "shop", "exec", pod, "--", "touch", file]).expect("a pod that obeys");
+}
+
+/// Every pod writes the same files: a selector takes the pods with its label, a namespace its own. The names and labels
+/// are what kubelet gave to the container runtime.
+fn rules_keep_to_their_pods(cluster: &Cluster, alerts: &Alerts) {
+    cluster.apply(include_str!("objects/shop_selected.yaml")).expect("rules that are taken");
+    for (namespace, rule) in [(NAMESPACE, "falcorule/shop-selected"), ("shop", "falcorule/shop-own")] {
+        let wait = ["-n", namespace, "wait", "--for=condition=Loaded", rule, "--timeout=120s"];
+        cluster.kubectl(&wait).expect("a rule that is loaded");
+    }
+    let wait = ["-n", "market", "wait", "--for=condition=Ready", "pod/writer", "--timeout=120s"];
+    cluster.kubectl(&wait).expect("a pod that is ready");
+    for (namespace, pod) in [("shop", "terminal"), ("market", "writer"), ("shop", "writer")] {
+        let touch = ["-n", namespace, "exec", pod, "--", "touch", "/tmp/saker-selected", "/tmp/saker-own"];
+        cluster.kubectl(&touch).expect("a pod that obeys");
+    }
+    let pods = |rule: &str| -> BTreeSet<String> {
+        let fields = alerts.of(rule).into_iter().map(|alert| alert["output_fields"].clone());
+        fields.map(|f| format!("{}/{}", f["k8s.ns.name"], f["k8s.pod.name"]).replace('"', "")).collect()
+    };
+    // The writer of the shop came last, and both rules are about it.
+    let last = || {
+        let told = |rule| pods(rule).contains("shop/writer");
+        (told("Selected pod wrote") && told("Own pod wrote")).then_some(())
+    };
+    eventually("the alerts of the pod that wrote last", || alerts.text(), last);
+    assert_eq!(pods("Selected pod wrote"), ["market/writer", "shop/writer"].map(str::to_owned).into());
+    assert_eq!(pods("Own pod wrote"), ["shop/terminal", "shop/writer"].map(str::to_owned).into());
 }
 
 /// Both programs are scraped through the API server; every metric that alerts, dashboards and documents name is there

@@ -305,9 +305,11 @@ fn the_command_line_shows_the_fleet() {
     let Some(cluster) = Cluster::find() else { return };
     the_node(&cluster);
     cluster.kubectl(&["delete", "sakernodes", "--all"]).expect("kubectl");
-    let fleet = Fleet::start(&cluster, &QUIET).expect("a fleet");
+    let mut fleet = Fleet::start(&cluster, &QUIET).expect("a fleet");
     cluster.apply(&audit_rule("default/shown", "Cluster", "Enforce")).expect("an object that is taken");
     wait_loaded(&cluster, &fleet, "default/shown");
+    // The node's object is written once a minute, but at once by an operator that begins.
+    fleet.restart_operator(&[]).expect("an operator");
     let binaries = std::env::var("SAKER_BIN_DIR").expect("the programs");
     let status = || {
         let mut command = Command::new(format!("{binaries}/saker"));

@@ -1,7 +1,13 @@
 //! The rights that the chart gives are those that the programs used in the end-to-end tests: none is missing, none is
-//! there in vain. What they used is in the audit logs of the API servers, after all other tests.
+//! there in vain. What they asked for is in the audit logs of the API servers, after all other tests.
 
-use std::{collections::BTreeSet, env, fs};
+use std::{
+    collections::BTreeSet,
+    env,
+    fs::File,
+    io::{BufRead as _, BufReader},
+    path::PathBuf,
+};
 
 use saker_e2e::{Cluster, NAMESPACE, checkout, say};
 use serde_json::Value;
@@ -13,8 +19,6 @@ type Right = (String, String, String);
 const RARE: &[(&str, &str, &str)] = &[
     // An Event that is told again within minutes is counted up.
     ("events.k8s.io", "events", "patch"),
-    // Exceptions are tested after audit_setup_e2e deletes a role, behind which the log is not read any more.
-    ("saker.dev", "falcoruleexceptions/status", "patch"),
 ];
 
 #[test]
@@ -26,20 +30,45 @@ fn the_rights_given_are_those_used() {
     if logs.is_empty() {
         return; // `make e2e` has them later
     }
-    let read = |path| fs::read_to_string(path).expect("an audit log");
-    let events: Vec<_> = env::split_paths(&logs).flat_map(|log| events(&read(log))).collect();
+    let logs: Vec<_> = env::split_paths(&logs).collect();
     for account in ["saker-agent", "saker-operator"] {
-        let (given, used) = (given(account), used(&events, account));
-        say(&format!("{account}: {} rights given, {} used", given.len(), used.len()));
-        let rare = |right: &Right| RARE.contains(&(right.0.as_str(), right.1.as_str(), right.2.as_str()));
+        let (rules, requests) = (rules(account), requests(&logs, account));
+        let given: BTreeSet<_> = rules.iter().flat_map(|rule| &rule.rights).collect();
+        let used: BTreeSet<_> = requests.iter().filter(|r| !r.refused).map(|r| &r.right).collect();
+        // A test may take rights away, or begin before they are there: what was refused then is given all the same.
+        let refused = requests.iter().filter(|request| request.refused).count();
+        say(&format!(
+            "{account}: {} rights given, {} used, {refused} requests refused",
+            given.len(),
+            used.len()
+        ));
+        let rare = |(group, resource, verb): &Right| RARE.contains(&(group, resource, verb));
         let vain: Vec<_> = given.difference(&used).filter(|right| !rare(right)).collect();
-        let missing: Vec<_> = used.difference(&given).collect();
+        let missing: Vec<_> =
+            requests.iter().filter(|request| !rules.iter().any(|rule| rule.gives(request))).collect();
         assert!(vain.is_empty() && missing.is_empty(), "{account}: in vain {vain:?}, missing {missing:?}");
     }
 }
 
+/// One rule of a Role or of a ClusterRole.
+struct Rule {
+    /// Where it holds; everywhere if there is none.
+    namespace: Option<String>,
+    /// For which objects; all if there are none.
+    names: Vec<String>,
+    rights: Vec<Right>,
+}
+
+impl Rule {
+    fn gives(&self, request: &Request) -> bool {
+        let here = self.namespace.as_ref().is_none_or(|namespace| *namespace == request.namespace);
+        let this = self.names.is_empty() || self.names.contains(&request.name);
+        here && this && self.rights.contains(&request.right)
+    }
+}
+
 /// What the chart's Roles and ClusterRoles of this name give.
-fn given(account: &str) -> BTreeSet<Right> {
+fn rules(account: &str) -> Vec<Rule> {
     let chart = checkout("charts/saker");
     let rendered = Cluster::offline_helm(&["template", "saker", &chart, "--namespace", NAMESPACE]);
     let rendered = rendered.expect("a chart that renders");
@@ -48,56 +77,79 @@ fn given(account: &str) -> BTreeSet<Right> {
         let (kind, name) = (object["kind"].as_str(), object["metadata"]["name"].as_str());
         kind.is_some_and(|kind| kind.ends_with("Role")) && name.is_some_and(|name| name.starts_with(account))
     };
-    let rules =
-        objects.filter(of_account).flat_map(|role| role["rules"].as_array().cloned().unwrap_or_default());
-    rules.flat_map(|rule| rights(&rule)).collect()
+    objects.filter(of_account).flat_map(|role| rules_of(&role)).collect()
+}
+
+fn rules_of(role: &Value) -> Vec<Rule> {
+    let namespace = role["metadata"]["namespace"].as_str();
+    let rules = role["rules"].as_array().into_iter().flatten();
+    let rule = |rule| Rule {
+        namespace: namespace.map(str::to_owned),
+        names: texts(rule, "resourceNames"),
+        rights: rights(rule),
+    };
+    rules.map(rule).collect()
+}
+
+fn texts(rule: &Value, key: &str) -> Vec<String> {
+    let items = rule[key].as_array().into_iter().flatten();
+    items.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// Every combination of a rule.
 fn rights(rule: &Value) -> Vec<Right> {
-    let texts = |key: &str| {
-        let items = rule[key].as_array().into_iter().flatten();
-        items.filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
-    };
     let mut rights = Vec::new();
-    for group in texts("apiGroups") {
-        for resource in texts("resources") {
-            rights.extend(texts("verbs").into_iter().map(|verb| (group.clone(), resource.clone(), verb)));
+    for group in texts(rule, "apiGroups") {
+        for resource in texts(rule, "resources") {
+            let verbs = texts(rule, "verbs").into_iter();
+            rights.extend(verbs.map(|verb| (group.clone(), resource.clone(), verb)));
         }
     }
     assert!(!rights.iter().any(|(g, r, v)| [g, r, v].iter().any(|part| *part == "*")), "a wildcard: {rule}");
     rights
 }
 
-/// What happened until the release was removed, and its rights with it.
-fn events(log: &str) -> Vec<Value> {
-    let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let removes_rights = |event: &Value| {
-        let resource = event["objectRef"]["resource"].as_str().unwrap_or_default();
-        event["verb"] == "delete" && (resource.starts_with("role") || resource.starts_with("clusterrole"))
-    };
-    events.take_while(|event| !removes_rights(event)).collect()
+/// What an account asked for.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Request {
+    right: Right,
+    namespace: String,
+    name: String,
+    /// For want of the right.
+    refused: bool,
 }
 
-/// What an account did; it must not have tried more than it may.
-fn used(events: &[Value], account: &str) -> BTreeSet<Right> {
+fn requests(logs: &[PathBuf], account: &str) -> BTreeSet<Request> {
     let user = format!("system:serviceaccount:{NAMESPACE}:{account}");
-    let ours = events.iter().filter(|event| event["user"]["username"] == user.as_str());
-    ours.flat_map(|event| {
-        let allowed = event["annotations"]["authorization.k8s.io/decision"] != "forbid";
-        assert!(allowed, "refused: {event}");
-        rights_used(event)
-    })
-    .collect()
+    let mut requests = BTreeSet::new();
+    for log in logs {
+        let file = File::open(log).unwrap_or_else(|e| panic!("{}: {e}", log.display()));
+        // Most lines are of others, and some of them long.
+        let lines = BufReader::new(file).lines().map(|line| line.expect("an audit log that can be read"));
+        let events = lines.filter(|line| line.contains(&user)).filter_map(|line| event(&line));
+        requests
+            .extend(events.filter(|event| event["user"]["username"] == *user).flat_map(|e| requested(&e)));
+    }
+    requests
 }
 
-/// The right that a request took; that which made an object by applying it took the right to create, too.
-fn rights_used(event: &Value) -> Vec<Right> {
-    let right = right(event);
+/// Nothing for the last line of an API server that was ended.
+fn event(line: &str) -> Option<Value> {
+    serde_json::from_str(line).ok()
+}
+
+/// What a request asks for; one that makes an object by applying it asks for the right to create, too.
+fn requested(event: &Value) -> Vec<Request> {
+    let object = &event["objectRef"];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (namespace, name) = (text(&object["namespace"]), text(&object["name"]));
+    let refused = event["annotations"]["authorization.k8s.io/decision"] == "forbid";
     let made = event["verb"] == "patch" && event["responseStatus"]["code"] == 201;
+    let right = right(event);
     let create =
         right.clone().filter(|_| made).map(|(group, resource, _)| (group, resource, "create".to_owned()));
-    right.into_iter().chain(create).collect()
+    let request = |right| Request { right, namespace: namespace.clone(), name: name.clone(), refused };
+    right.into_iter().chain(create).map(request).collect()
 }
 
 fn right(event: &Value) -> Option<Right> {

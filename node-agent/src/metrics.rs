@@ -38,6 +38,11 @@ const DURATION: Spec =
     ("falcosecurity_falco_duration_seconds_total", "Time since the start", MetricType::COUNTER);
 const MATCHES: Spec =
     ("falcosecurity_falco_rules_matches_total", "Alerts of each loaded rule", MetricType::COUNTER);
+const SHADOW_MATCHES: Spec = (
+    "saker_shadow_matches_total",
+    "Matches of each loaded rule in shadow, which makes no alert",
+    MetricType::COUNTER,
+);
 const QUEUE_DROPS: Spec = (
     "falcosecurity_falco_outputs_queue_num_drops_total",
     "Alerts dropped because a queue was full",
@@ -244,6 +249,11 @@ impl Families {
         for (file, sha256) in &rules.files {
             self.add(RULES_FILES, &[("file_name", file), ("sha256", sha256)], 1.0);
         }
+        for rule in rules.loaded.iter().filter(|rule| rule.shadow) {
+            // Names of several namespaces' rules may be the same.
+            let labels = [("file_name", &*rule.file), ("rule_name", &rule.name), ("source", &rule.source)];
+            self.add(SHADOW_MATCHES, &labels, float(status.hits.matches(&rule.file, &rule.name)));
+        }
         let mut tally = status.alerts.tally();
         let mut told = BTreeSet::new();
         // Rules of several namespaces may have one name.
@@ -366,7 +376,14 @@ mod tests {
 
     fn rule(name: &str) -> LoadedRule {
         let tags = vec!["T1003.008".to_owned(), "filesystem".to_owned()];
-        LoadedRule { name: name.to_owned(), priority: Priority::Warning, source: "syscall".to_owned(), tags }
+        LoadedRule {
+            name: name.to_owned(),
+            priority: Priority::Warning,
+            source: "syscall".to_owned(),
+            tags,
+            file: "a.yaml".to_owned(),
+            shadow: false,
+        }
     }
 
     #[track_caller]
@@ -391,6 +408,30 @@ mod tests {
                 r#"saker_rules_loaded{state="loaded"} 1"#,
                 r#"saker_rules_loaded{state="rejected"} 0"#,
             ],
+        );
+    }
+
+    #[test]
+    fn rules_in_shadow_are_counted_by_file() {
+        let lines = scrape(|status| {
+            let shadow = |file: &str| LoadedRule { file: file.to_owned(), shadow: true, ..rule("Trial") };
+            status.rules().loaded =
+                vec![shadow("falcorule/a/x.yaml"), shadow("falcorule/b/x.yaml"), rule("Told")];
+            let file = "falcorule/b/x.yaml".into();
+            status.hits.add(&file, "Trial", 5);
+            status.hits.add(&file, "Trial", 6);
+            status.hits.add(&"a.yaml".into(), "Told", 7);
+        });
+        check(
+            &lines,
+            &[
+                r#"saker_shadow_matches_total{file_name="falcorule/a/x.yaml",rule_name="Trial",source="syscall"} 0"#,
+                r#"saker_shadow_matches_total{file_name="falcorule/b/x.yaml",rule_name="Trial",source="syscall"} 2"#,
+            ],
+        );
+        assert!(
+            !lines.iter().any(|line| line.starts_with("saker_shadow") && line.contains("Told")),
+            "{lines:?}"
         );
     }
 

@@ -181,6 +181,8 @@ fn loaded_rules(rules: &RuleSet) -> Vec<LoadedRule> {
         priority: priority(info.priority),
         source: source(info.source).to_owned(),
         tags: info.tags.clone(),
+        file: info.file.as_ref().to_owned(),
+        shadow: info.shadow,
     };
     rules.rules().iter().filter(|rule| rule.info.enabled).map(row).collect()
 }

@@ -113,6 +113,10 @@ pub struct LoadedRule {
     pub source: String,
     /// Its tags, sorted.
     pub tags: Vec<String>,
+    /// The file that defines it.
+    pub file: String,
+    /// Whether it is only counted.
+    pub shadow: bool,
 }
 
 /// A rule that could not be compiled.

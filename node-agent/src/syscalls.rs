@@ -272,7 +272,7 @@ impl Handler {
             self.silent.push(hook);
             tracing::error!(
                 hook,
-                "The kernel's hook does not report any more: was it detached? Restart the agent"
+                "The kernel's hook does not report any more: was it detached or changed? Restart the agent"
             );
             let alert = internal::SilentHook { time: now(), hostname: &self.status.hostname, hook };
             self.status.alerts.send(alert.alert());

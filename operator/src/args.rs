@@ -46,4 +46,8 @@ pub struct Args {
     /// Bring the definitions of FalcoRule and its kin up to this version, and end.
     #[arg(long)]
     pub apply_crds: bool,
+
+    /// Delete the AuditSink, wait until the nodes have taken back what they did for it, and end.
+    #[arg(long, conflicts_with = "apply_crds")]
+    pub undo_audit: bool,
 }

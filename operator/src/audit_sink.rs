@@ -6,14 +6,17 @@ mod control_plane;
 mod knowledge;
 mod order;
 mod status;
+mod undo;
 
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
+use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::Service;
 use kube::{
-    Api,
+    Api, Client,
     api::{Patch, PatchParams},
+    runtime::{WatchStreamExt as _, watcher},
 };
 use saker_crds::{
     AuditSink, AuditSinkSpec, AuditSinkStatus,
@@ -29,6 +32,7 @@ use control_plane::nodes;
 use knowledge::Knowledge;
 use order::Ordered;
 use status::Facts;
+pub use undo::undo;
 
 /// The Service that leads an API server to the agent of its own node, and its port.
 const SERVICE: &str = "saker-audit";
@@ -65,6 +69,7 @@ impl AuditSinks {
 /// Keeps the order and the status up to date as long as this process is the one that writes.
 pub async fn keep(context: &Context, sinks: &AuditSinks, leadership: &Leadership) {
     let mut knowledge = Knowledge::default();
+    let mut changes = changes(&context.client);
     while leadership.holds() {
         let pause = match reconcile(context, sinks, &mut knowledge).await {
             Ok(pause) => pause,
@@ -74,8 +79,17 @@ pub async fn keep(context: &Context, sinks: &AuditSinks, leadership: &Leadership
                 PAUSE
             }
         };
-        tokio::time::sleep(pause).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = changes.next() => {}
+        }
     }
+}
+
+/// What somebody, this operator too, does to the AuditSink: it is looked at anew at once.
+fn changes(client: &Client) -> impl Stream {
+    let only = watcher::Config::default().fields(&format!("metadata.name={NAME}"));
+    Box::pin(watcher(Api::<AuditSink>::all(client.clone()), only).default_backoff())
 }
 
 /// One round; how long to wait for the next.
@@ -87,6 +101,9 @@ async fn reconcile(
     let sink = Api::<AuditSink>::all(context.client.clone()).get_opt(NAME).await.context("cannot read it")?;
     let sink = sink.filter(|sink| sink.metadata.deletion_timestamp.is_none());
     let present = order::read(&context.client, &context.namespace).await?;
+    if sink.is_none() {
+        context.metrics.tell_audit_sink(&[]);
+    }
     if sink.is_none() && present.is_none() {
         return Ok(PAUSE);
     }
@@ -94,7 +111,10 @@ async fn reconcile(
     let endpoint = sinks.endpoint(context).await?;
     let issued = certificates::keep(&context.client, &context.namespace, &endpoint).await?;
     let nodes = nodes(context.agents.ask().await.context("cannot find the agents")?);
-    knowledge.update(context, nodes.iter().filter_map(|node| node.server.policy.as_deref()));
+    if sink.is_some() {
+        // What it takes to undo does not depend on the rules.
+        knowledge.update(context, nodes.iter().filter_map(|node| node.server.policy.as_deref())).await?;
+    }
     let revision = sink.as_ref().map(order::revision).unwrap_or_default();
     let wanted = order::wanted(&spec, revision, present.as_ref(), knowledge.policy(), &issued.kubeconfig);
     let wanted = wanted.with_turn(&nodes, present.as_ref());
@@ -110,7 +130,9 @@ async fn reconcile(
             issued: &issued,
             namespace: &context.namespace,
         };
-        update_status(context, sink, facts.status(jiff::Timestamp::now())).await?;
+        let status = facts.status(jiff::Timestamp::now());
+        context.metrics.tell_audit_sink(&status.conditions);
+        update_status(context, sink, status).await?;
     }
     Ok(if wanted.order.turn.is_empty() { PAUSE } else { SOON })
 }

@@ -148,9 +148,14 @@ pub fn is_outdated(context: &Context, applied: &Applied) -> bool {
     !made_of.map(version).eq(versions(context))
 }
 
-/// The rules of now, compiled.
-pub fn loaded(context: &Context) -> Loaded {
-    context.compiler.loaded(now(context), jiff::Timestamp::now())
+/// What some work makes of the rules of now, compiled: on a thread of its own, because both may take seconds.
+pub async fn with_loaded<T: Send + 'static>(
+    context: &Context,
+    work: impl FnOnce(&Loaded) -> T + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    let (compiler, resources) = (Arc::clone(&context.compiler), now(context));
+    let now = jiff::Timestamp::now();
+    tokio::task::spawn_blocking(move || work(&compiler.loaded(resources, now))).await
 }
 
 /// What tells whether the resources are still the same.

@@ -93,6 +93,7 @@ async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Resul
         webhook_address,
         audit_endpoint,
         apply_crds,
+        undo_audit,
     } = args;
     let sinks = AuditSinks { endpoint: audit_endpoint };
     let client = Client::try_default()
@@ -102,6 +103,9 @@ async fn run(args: Args, held: &Mutex<Option<Arc<Leadership>>>) -> anyhow::Resul
         return crds::apply(&client).await;
     }
     let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
+    if undo_audit {
+        return audit_sink::undo(&client, &namespace).await;
+    }
     let metrics = Arc::new(Metrics::new()?);
     http::serve(listen, metrics.clone()).await?;
 
@@ -174,6 +178,8 @@ async fn lead(
         }
         tracing::warn!("the Lease could not be renewed in time: another operator may write now");
         *held.lock().await = None;
+        // Whoever leads knows it.
+        context.metrics.tell_audit_sink(&[]);
     }
 }
 

@@ -46,3 +46,34 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- define "saker.monitored" -}}
 {{ if .Capabilities.APIVersions.Has "monitoring.coreos.com/v1" }}yes{{ end }}
 {{- end }}
+
+{{- /* Pod of a job that is the operator with one argument. Takes (dict "root" $ "name" "crds" "argument" "--apply-crds"). */ -}}
+{{- define "saker.jobPod" -}}
+serviceAccountName: saker-{{ .name }}
+restartPolicy: Never
+{{- with .root.Values.operator.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.operator.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  seccompProfile: {type: RuntimeDefault}
+containers:
+  - name: {{ .name }}
+    image: {{ include "saker.image" .root }}
+    imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+    command: [/saker-operator, {{ .argument }}]
+    securityContext:
+      allowPrivilegeEscalation: false
+      readOnlyRootFilesystem: true
+      capabilities: {drop: [ALL]}
+{{- end }}

@@ -25,8 +25,7 @@ use saker_audit_setup::{
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::audit_setup::wait;
-use crate::Verdict;
+use crate::{Verdict, ready};
 
 /// How often the order is read.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -128,7 +127,7 @@ impl Follower<'_> {
         if plan.manifest().is_none() && !(may_restart && restart(self.root, plan)) {
             return true;
         }
-        wait(self.root, plan, self.patience)
+        ready::wait(self.root, plan, self.patience)
     }
 
     fn read(&self, name: &str) -> anyhow::Result<String> {

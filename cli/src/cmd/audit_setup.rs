@@ -4,8 +4,7 @@ use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
@@ -143,23 +142,10 @@ fn apply(root: &Path, plan: &Plan, patience: Duration, out: &mut dyn Write) -> a
     if !plan.is_applicable() {
         bail!("{} takes its settings elsewhere; run without --apply to see them", plan.distribution);
     }
-    plan.apply(root, &mut || plan.manifest().is_none() || wait(root, plan, patience))?;
+    plan.apply(root, &mut || plan.manifest().is_none() || ready::wait(root, plan, patience))?;
     for file in &plan.files {
         writeln!(out, "wrote {}", file.path)?;
     }
     steps(plan, out)?;
     Ok(Verdict::Good)
-}
-
-/// Waits for an API server that runs with the new settings and is ready.
-pub(crate) fn wait(root: &Path, plan: &Plan, patience: Duration) -> bool {
-    let start = Instant::now();
-    while start.elapsed() < patience {
-        let sends = Machine::look(root).is_some_and(|machine| machine.sends());
-        if sends && ready::is_ready(root, &plan.arguments(root)) {
-            return true;
-        }
-        thread::sleep(Duration::from_millis(200));
-    }
-    false
 }

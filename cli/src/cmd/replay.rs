@@ -11,8 +11,9 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use saker_alert::{Alert, Format, Priority, Renderer};
 use saker_capture::Entry;
-use saker_engine::{AuditEngine, CaptureEngine, Options, hostname};
+use saker_engine::{AuditEngine, CaptureEngine, Options, hostname, prefilter::PathTable};
 use saker_events::{
+    SYSCALL_SOURCE,
     audit::{self, Decoded, Limits, Reason, Rejection},
     load_options,
 };
@@ -89,12 +90,15 @@ impl Args {
         let Self { json, rules, audit, capture, matching, min_priority, select, iso_time } = self;
         let selection = select.map(|select| select.0).unwrap_or_default();
         let load = LoadOptions { min_priority: min_priority as u8, selection, ..load_options() };
-        let handle = input::rules(&rules, &load)?;
+        let (loaded, handle) = input::rules(&rules, &load)?;
         let options = Options { matching: matching.into(), iso8601: iso_time, ..Options::new(hostname()) };
         let renderer = Renderer::new(Format { json, iso_time, ..Format::default() });
         let mut replay = Replay { out, renderer, events: 0, alerts: 0, failed: None };
         let done = match capture {
-            Some(path) => replay.capture(&path, CaptureEngine::new(&handle, &options)),
+            Some(path) => {
+                let filter = PathTable::new(loaded.conditions(SYSCALL_SOURCE));
+                replay.capture(&path, CaptureEngine::new(&handle, &options).with_filter(filter))
+            }
             None => replay.audit(&audit.unwrap_or_default(), AuditEngine::new(handle.clone(), &options)),
         };
         replay.out.flush()?;

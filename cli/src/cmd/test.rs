@@ -8,9 +8,9 @@ use std::{
 
 use anyhow::Context;
 use saker_engine::case::{self, Case, Suite};
-
-use crate::{Verdict, input, junit};
 use saker_events::load_options;
+
+use crate::{Verdict, input, junit, report::Report};
 
 /// Run the test cases of rules: compact events in, expected alerts out
 ///
@@ -24,14 +24,6 @@ pub struct Args {
     /// Files of test cases
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-}
-
-/// How one file's cases ended.
-pub(crate) struct Report {
-    /// The file.
-    pub(crate) file: String,
-    /// Each case with what is wrong with it: nothing if it holds.
-    pub(crate) cases: Vec<(Case, Vec<String>)>,
 }
 
 impl Args {
@@ -53,10 +45,11 @@ impl Args {
 
 fn run(file: &Path) -> anyhow::Result<Report> {
     let name = file.display().to_string();
-    let suite = Suite::parse(&input::text(file)?).with_context(|| format!("{name} holds no test cases"))?;
+    let suite =
+        Suite::parse(&input::text(file)?).with_context(|| format!("{name} is no list of test cases"))?;
     let beside = file.parent().unwrap_or(Path::new(""));
     let rules_files: Vec<_> = suite.rules_files.iter().map(|path| beside.join(path)).collect();
-    let rules = input::rules(&rules_files, &load_options())?;
+    let (_, rules) = input::rules(&rules_files, &load_options())?;
     let judge = |case: Case| {
         let wrong = match case::run(&case, &rules) {
             Ok(mismatches) => mismatches.iter().map(ToString::to_string).collect(),
@@ -65,16 +58,4 @@ fn run(file: &Path) -> anyhow::Result<Report> {
         (case, wrong)
     };
     Ok(Report { file: name, cases: suite.cases.into_iter().map(judge).collect() })
-}
-
-impl Report {
-    fn print(&self, out: &mut dyn Write) -> std::io::Result<()> {
-        for (case, wrong) in self.cases.iter().filter(|(_, wrong)| !wrong.is_empty()) {
-            writeln!(out, "{}: FAILED {}: {}", self.file, case.rule, case.name)?;
-            for line in wrong {
-                writeln!(out, "    {line}")?;
-            }
-        }
-        Ok(())
-    }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{Distribution, plan::place};
+use crate::{Distribution, files::place};
 
 /// Names of programs that are or contain an API server.
 const PROGRAMS: [&str; 3] = ["kube-apiserver", "k3s", "rke2"];

@@ -1,15 +1,10 @@
 //! Carrying a plan out, and taking it back.
 
-use std::{
-    fs::{self, File},
-    io::{ErrorKind, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::Path,
-};
+use std::{fs, path::Path};
 
 use crate::{
     Plan, SetupError,
-    plan::{PlannedFile, place, read},
+    files::{PlannedFile, is_there, place, read, remove, write},
 };
 
 /// Where the original of a changed file is kept: never beside it, kubelet would start it, too.
@@ -54,11 +49,6 @@ impl Plan {
     pub fn missing(&self, root: &Path) -> Vec<&PlannedFile> {
         self.files.iter().filter(|file| !is_there(root, file)).collect()
     }
-}
-
-/// Whether a file is as planned.
-pub(crate) fn is_there(root: &Path, file: &PlannedFile) -> bool {
-    read(root, &file.path).is_ok_and(|text| text == file.content)
 }
 
 /// Where the original of a file is kept, and a copy of what it was changed to.
@@ -110,29 +100,4 @@ fn restore(root: &Path, path: &str) -> Result<(), SetupError> {
     write(root, path, &before, false)?;
     remove(root, &original)?;
     remove(root, &changed)
-}
-
-/// Writes a file whole or not at all, by way of a hidden one beside it, which kubelet and k3s do not read.
-pub(crate) fn write(root: &Path, path: &str, content: &str, secret: bool) -> Result<(), SetupError> {
-    let target = place(root, path);
-    let folder = target.parent().unwrap_or(root);
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    let hidden = folder.join(format!(".{name}.saker"));
-    let mode = if secret { 0o600 } else { 0o644 };
-    let written = fs::create_dir_all(folder).and_then(|()| {
-        let mut file = File::options().write(true).create(true).truncate(true).mode(mode).open(&hidden)?;
-        file.write_all(content.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&hidden, &target)?;
-        File::open(folder)?.sync_all()
-    });
-    written.map_err(|error| SetupError::Io("write", target, error))
-}
-
-pub(crate) fn remove(root: &Path, path: &str) -> Result<(), SetupError> {
-    let target = place(root, path);
-    match fs::remove_file(&target) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(SetupError::Io("remove", target, error)),
-        _ => Ok(()),
-    }
 }

@@ -3,15 +3,16 @@
 //! Every target (a resource, any other resource, any other path) and every verb make a cell. What the rules ask of a
 //! cell is its [`Need`]; cells of the same need become one line.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::{
-    demand::{AuditRule, Users, mentions},
+    demand::{AuditRule, mentions},
     facts::{Attribute, Fact},
     lines::{self, Row},
+    need::{Asked, Need, Verb},
     noise,
     policy::{Level, PolicyRule, Stage},
-    requests::{Candidate, Target, candidates},
+    requests::{Candidate, candidates},
 };
 
 /// A policy with the reasons for its lines.
@@ -36,59 +37,6 @@ pub struct Line {
     pub wanted_by: Vec<String>,
     /// The fields that need its level and no lower one.
     pub fields: BTreeSet<String>,
-}
-
-/// What rules ask of a cell.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Need {
-    /// The level for whoever asks.
-    pub(crate) everyone: Level,
-    /// Higher levels for some users.
-    pub(crate) some: BTreeMap<Level, BTreeSet<String>>,
-    pub(crate) stages: BTreeSet<Stage>,
-    /// Positions of the rules that ask, with the users on whom they match.
-    pub(crate) wanted_by: Vec<(usize, Users)>,
-}
-
-/// A verb: one that is named, or any other.
-pub(crate) type Verb = Option<&'static str>;
-
-/// A target with what is asked of it by verb.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) target: Target,
-    pub(crate) needs: BTreeMap<Verb, Need>,
-}
-
-impl Need {
-    fn add(&mut self, position: usize, level: Level, users: Users) {
-        match &users {
-            Users::Any => self.everyone = self.everyone.max(level),
-            Users::Only(some) => self.some.entry(level).or_default().extend(some.iter().cloned()),
-        }
-        self.wanted_by.push((position, users));
-    }
-
-    /// Leaves out the users that get as much anyway.
-    fn finish(mut self) -> Self {
-        let everyone = self.everyone;
-        let mut served = BTreeSet::new();
-        for (level, users) in self.some.iter_mut().rev() {
-            users.retain(|user| *level > everyone && served.insert(user.clone()));
-        }
-        self.some.retain(|_, users| !users.is_empty());
-        self
-    }
-
-    /// Whether both lead to the same lines.
-    pub(crate) fn same(&self, other: &Self) -> bool {
-        (self.everyone, &self.some, &self.stages) == (other.everyone, &other.some, &other.stages)
-    }
-
-    /// Whether it asks for nothing beyond what these users get.
-    pub(crate) fn is_within(&self, users: &BTreeSet<&String>) -> bool {
-        self.everyone == Level::None && self.some.values().flatten().all(|user| users.contains(user))
-    }
 }
 
 /// The policy for these rules.

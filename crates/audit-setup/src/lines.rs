@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     demand::Users,
-    derive::{Asked, Need, Verb},
+    need::{Asked, Need, Verb},
     policy::{GroupResources, Level, PolicyRule, Stage},
     requests::{METHODS, Resource, Target, kubernetes},
 };

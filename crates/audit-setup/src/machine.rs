@@ -8,9 +8,11 @@ use std::{
 };
 
 use crate::{
-    Distribution, Plan,
+    Distribution,
     apiserver::{Process, flag},
-    plan::{self, KUBECONFIG, POLICY_FLAG, WEBHOOK_FLAG, place},
+    files::place,
+    flags::{KUBECONFIG, POLICY_FLAG, WEBHOOK_FLAG, read_at_start},
+    plan,
 };
 
 /// The flag that names the log file.
@@ -94,7 +96,7 @@ fn has_read(root: &Path, process: &Process, distribution: Distribution) -> bool 
         let time = place(root, path).metadata().and_then(|file| file.modified()).ok()?;
         Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())
     };
-    let newest = Plan::read_at_start(distribution).iter().filter_map(written).max().unwrap_or_default();
+    let newest = read_at_start(distribution).iter().filter_map(written).max().unwrap_or_default();
     newest <= process.started.saturating_add(TOLERANCE)
 }
 

@@ -6,7 +6,10 @@ use std::{fmt::Write as _, fs, path::Path};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::{SetupError, apply, plan::place};
+use crate::{
+    SetupError,
+    files::{place, remove, write},
+};
 
 /// Name of the order in its folder.
 pub const ORDER: &str = "order.json";
@@ -109,9 +112,9 @@ pub fn set_answer(root: &Path, answer: Option<&Answer>) -> Result<(), SetupError
     match answer {
         Some(answer) => {
             let text = serde_json::to_string(answer).unwrap_or_default();
-            apply::write(root, ANSWER, &text, false)
+            write(root, ANSWER, &text, false)
         }
-        None => apply::remove(root, ANSWER),
+        None => remove(root, ANSWER),
     }
 }
 

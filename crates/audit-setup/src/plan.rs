@@ -1,38 +1,21 @@
 //! What a distribution needs: files to write, a manifest to change, and what is left to a person.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     Distribution, Endpoint, SetupError, apiserver,
     apiserver::{Process, flag},
-    apply::is_there,
+    files::{PlannedFile, file, is_there, read},
+    flags::{FLAGS, KUBECONFIG, POLICY, POLICY_FLAG, WEBHOOK_FLAG},
     manifest,
     order::hex,
     snippets::{self, Settings},
 };
 
-/// Files below [`Distribution::folder`].
-pub(crate) const POLICY: &str = "audit-policy.yaml";
-pub(crate) const KUBECONFIG: &str = "audit-webhook.kubeconfig";
-
-/// The flag that names the policy, and the one that names the webhook.
-pub(crate) const POLICY_FLAG: &str = "audit-policy-file";
-pub(crate) const WEBHOOK_FLAG: &str = "audit-webhook-config-file";
-
 /// Where kubelet looks for static pods, below the root.
 const MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
-
-/// How the webhook works (Kubernetes documentation, "Auditing"): in the background, because an agent that is down must
-/// not stop the cluster, and with events no larger than the agent takes. The backoff stays at its default of 10 s: a
-/// batch is tried five times, so an agent may be away for a minute before anything is lost.
-pub(crate) const FLAGS: [(&str, &str); 4] = [
-    ("audit-webhook-mode", "batch"),
-    ("audit-webhook-batch-max-wait", "1s"),
-    ("audit-webhook-truncate-enabled", "true"),
-    ("audit-webhook-truncate-max-event-size", "262144"),
-];
 
 /// What to do on a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,19 +26,6 @@ pub struct Plan {
     pub files: Vec<PlannedFile>,
     /// What a person has to do, before or after.
     pub steps: Vec<String>,
-}
-
-/// A file to write.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlannedFile {
-    /// Its path on the machine.
-    pub path: String,
-    /// Its text.
-    pub content: String,
-    /// What it was, if it is changed and not made.
-    pub original: Option<String>,
-    /// Whether only root may read it.
-    pub secret: bool,
 }
 
 impl Plan {
@@ -93,11 +63,6 @@ impl Plan {
             files.push(PlannedFile { original: Some(original), ..file(MANIFEST.to_owned(), content, false) });
         }
         Ok(Self { distribution, files, steps })
-    }
-
-    /// Paths of the files that the API server reads at its start.
-    pub(crate) fn read_at_start(distribution: Distribution) -> [String; 2] {
-        [POLICY, KUBECONFIG].map(|name| format!("{}/{name}", distribution.folder()))
     }
 
     /// Whether the files can be written on the machine itself; if not, the steps say where they go.
@@ -168,19 +133,4 @@ fn digest(files: &[PlannedFile]) -> String {
 
 const fn uses_static_pod(distribution: Distribution) -> bool {
     matches!(distribution, Distribution::Kubeadm | Distribution::Kind)
-}
-
-pub(crate) const fn file(path: String, content: String, secret: bool) -> PlannedFile {
-    PlannedFile { path, content, original: None, secret }
-}
-
-/// A file of the machine whose files lie below `root`.
-pub(crate) fn read(root: &Path, path: &str) -> Result<String, SetupError> {
-    let place = place(root, path);
-    fs::read_to_string(&place).map_err(|error| SetupError::Io("read", place, error))
-}
-
-/// Where a path of the machine is below `root`.
-pub(crate) fn place(root: &Path, path: &str) -> std::path::PathBuf {
-    root.join(path.trim_start_matches('/'))
 }

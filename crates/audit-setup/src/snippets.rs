@@ -5,8 +5,9 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::{
-    Distribution, Plan,
-    plan::{FLAGS, POLICY_FLAG, PlannedFile, WEBHOOK_FLAG, file, place},
+    Distribution,
+    files::{PlannedFile, file, place},
+    flags::{FLAGS, POLICY_FLAG, WEBHOOK_FLAG, read_at_start},
 };
 
 /// What every distribution is told.
@@ -167,7 +168,7 @@ impl Settings<'_> {
 /// the command that prints the webhook's kubeconfig, which has a key in it and so does not stand here.
 pub fn snippet(distribution: Distribution, policy: &str, secret: &str) -> String {
     let folder = distribution.folder();
-    let [policy_path, webhook_path] = Plan::read_at_start(distribution);
+    let [policy_path, webhook_path] = read_at_start(distribution);
     let placeholder = format!("(what this prints: {secret})");
     let mut files = vec![
         file(policy_path.clone(), policy.to_owned(), false),

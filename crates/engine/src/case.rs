@@ -21,6 +21,7 @@ pub use expect::{ExpectedAlert, Mismatch};
 pub use run::run;
 
 use saker_events::audit::{self, AuditEvent, Decoded, Limits};
+use saker_rules::suggest;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use syscall::SyscallCase;
@@ -141,6 +142,14 @@ fn event(value: Value) -> Result<CaseEvent, String> {
             Err(format!("no system call (there is no `evt`), no audit event: {}", rejection.reason))
         }
         _ => Err("write each audit event as an event of its own".to_owned()),
+    }
+}
+
+/// What a case names and nobody knows; perhaps something of nearly the same name is known.
+fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    match suggest::nearest(name, known) {
+        Some(near) => format!("unknown {kind} `{name}`: did you mean '{near}'?"),
+        None => format!("unknown {kind} `{name}`"),
     }
 }
 

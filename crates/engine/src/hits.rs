@@ -55,6 +55,12 @@ impl Hits {
         rules.rules().iter().map(|r| (r.info.name.clone(), count(&r.info.file, &r.info.name))).collect()
     }
 
+    /// Matches of one rule.
+    pub fn matches(&self, file: &str, rule: &str) -> u64 {
+        let counts = self.lock();
+        counts.by_file.get(file).and_then(|rules| rules.get(rule)).map_or(0, |count| count.matches)
+    }
+
     /// Every file of which a rule matched.
     pub fn files(&self) -> Vec<(Arc<str>, Count)> {
         let sum = |rules: &BTreeMap<String, Count>| {

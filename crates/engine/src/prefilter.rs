@@ -103,14 +103,17 @@ impl PathTable {
         if kind == 0 || kind == u64::MAX {
             return kind != 0;
         }
-        let step = |state: u16, byte: &u8| {
-            let class = self.classes.get(usize::from(*byte)).copied().unwrap_or(0);
-            let at = usize::from(state).saturating_mul(self.stride).saturating_add(usize::from(class));
+        let next = |state: u16, class: usize| {
+            let at = usize::from(state).saturating_mul(self.stride).saturating_add(class);
             self.next.get(at).copied().unwrap_or(0)
         };
-        let bits =
-            |start| self.bits.get(usize::from(path.iter().fold(start, step))).copied().unwrap_or(u64::MAX);
-        kind & bits(0) & bits(self.second) != 0
+        let step = |(first, second), byte: &u8| {
+            let class = self.classes.get(usize::from(*byte)).map_or(0, |class| usize::from(*class));
+            (next(first, class), next(second, class))
+        };
+        let (first, second) = path.iter().fold((0, self.second), step);
+        let bits = |state| self.bits.get(usize::from(state)).copied().unwrap_or(u64::MAX);
+        kind & bits(first) & bits(second) != 0
     }
 }
 

@@ -18,15 +18,16 @@ use smallvec::SmallVec;
 
 use crate::{
     alerts::{Alerts, Match},
-    containers,
+    containers, opens,
     options::Options,
+    prefilter::PathTable,
     process_table::{Counters, ProcessTable},
     rules::{RulesHandle, RulesReader},
     thread_table::ThreadTable,
     waiting::{self, Held, Then, Waiting},
 };
 
-/// The output field with the path as the kernel resolved it, where it differs from `fd.name`.
+/// The output field with the path as it really is, where `fd.name` shows another: as the kernel resolved it, or whole.
 const RESOLVED_PATH: &str = "evasion.resolved_path";
 
 /// Evaluates the syscall events of one machine, in their order.
@@ -45,6 +46,8 @@ pub struct CaptureEngine {
     /// No event yet but those by which the writer told its users and containers.
     opening: bool,
     evaluator: Evaluator,
+    /// Opens that rules are evaluated on; all without it.
+    filter: Option<PathTable>,
 }
 
 /// Rules over single events, and what goes on from one to the next.
@@ -94,7 +97,8 @@ impl SyscallEngine {
                 self.evaluator.waited(&held, &self.processes, &self.users, sink);
             }
         } else {
-            self.evaluator.event(event, &around, sink);
+            // The kernel has filtered opens before.
+            self.evaluator.event(event, &around, None, sink);
         }
         self.processes.after(event);
     }
@@ -141,7 +145,14 @@ impl SyscallEngine {
 impl CaptureEngine {
     /// An engine that knows no thread yet.
     pub fn new(rules: &RulesHandle, options: &Options) -> Self {
-        Self { threads: ThreadTable::default(), opening: true, evaluator: Evaluator::new(rules, options) }
+        let evaluator = Evaluator::new(rules, options);
+        Self { threads: ThreadTable::default(), opening: true, evaluator, filter: None }
+    }
+
+    /// Leaves out opens that this table rejects; it is of the rules that the engine has from first to last.
+    #[must_use]
+    pub fn with_filter(self, filter: Option<PathTable>) -> Self {
+        Self { filter, ..self }
     }
 
     /// Takes note of what the capture says next; on events rules are evaluated.
@@ -173,7 +184,7 @@ impl CaptureEngine {
         self.threads.event(event);
         let around =
             Around { process: self.threads.current(), processes: &self.threads, users: self.threads.users() };
-        self.evaluator.event(event, &around, sink);
+        self.evaluator.event(event, &around, self.filter.as_ref(), sink);
     }
 }
 
@@ -221,7 +232,13 @@ impl Evaluator {
         }
     }
 
-    fn event(&mut self, event: &Event, around: &Around, sink: &mut dyn FnMut(Alert)) {
+    fn event(
+        &mut self,
+        event: &Event,
+        around: &Around,
+        filter: Option<&PathTable>,
+        sink: &mut dyn FnMut(Alert),
+    ) {
         self.advance(event);
         let rules = self.rules.load();
         if !rules.concerns(SYSCALL_SOURCE, event_type(event)) {
@@ -232,6 +249,9 @@ impl Evaluator {
         else {
             return;
         };
+        if filter.is_some_and(|table| opens::rejects(table, &record)) {
+            return;
+        }
         let pass = Pass { rules, matching: self.matching, alerts: &self.alerts };
         pass.views(&record, &mut self.scratch, &mut |found| self.alerts.send(found, sink));
     }
@@ -304,10 +324,10 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     /// Evaluates both views of an event. A rule that holds in either alerts once, with both paths; if only the
-    /// resolved path made it hold, the message says so. Returns whether metadata was asked for that is on its way.
+    /// real path made it hold, the message says so. Returns whether metadata was asked for that is on its way.
     fn views(&self, record: &SyscallRecord, scratch: &mut Scratch, sink: &mut dyn FnMut(Match)) -> bool {
-        let resolved = record.resolved_view();
-        let path = resolved.as_ref().and_then(SyscallRecord::resolved_path).map(String::from_utf8_lossy);
+        let second = record.second_view();
+        let path = second.as_ref().map(|(_, path)| String::from_utf8_lossy(path));
         let mut told: SmallVec<[*const Rule; 4]> = SmallVec::new();
         self.rules.evaluate(SYSCALL_SOURCE, record, self.matching, scratch, |rule| {
             told.push(rule);
@@ -317,7 +337,7 @@ impl Pass<'_> {
             }
             sink(found);
         });
-        let (Some(view), Some(path)) = (&resolved, &path) else { return record.lacks_metadata() };
+        let (Some((view, _)), Some(path)) = (&second, &path) else { return record.lacks_metadata() };
         self.rules.evaluate(SYSCALL_SOURCE, view, self.matching, scratch, |rule| {
             if told.contains(&std::ptr::from_ref(rule)) {
                 return;

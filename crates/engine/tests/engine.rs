@@ -130,6 +130,43 @@ fn a_rule_that_holds_on_both_paths_alerts_once() {
     assert_eq!(alert.output_fields["evasion.resolved_path"], "/usr/lib/x");
 }
 
+/// Falco shows the same words for all paths of 1024 bytes and more.
+#[test]
+fn a_missing_file_is_seen_whatever_the_length_of_its_path() {
+    let (mut engine, _) = engine(&[("r", OPENS_SHADOW, "opened %fd.name")], &Options::new("n"));
+    let long = format!("/etc/{}shadow", "./".repeat(1000));
+    let alerts = feed(&mut engine, "openat", 9, &json!({"fd": -2, "dirfd": -100, "name": long, "flags": 1}));
+    let [alert] = alerts.as_slice() else { panic!("one alert: {alerts:?}") };
+    assert_eq!(alert.message, "opened /DIR_TOO_LONG/FILENAME_TOO_LONG evasion_resolved_path=/etc/shadow");
+    assert_eq!(alert.output_fields["evasion.resolved_path"], "/etc/shadow");
+}
+
+#[test]
+fn a_relative_path_that_is_too_long_is_seen_whole() {
+    let condition = "evt.type=link and evt.arg.oldpath=/etc/shadow";
+    let (mut engine, _) = engine(&[("r", condition, "linked %evt.arg.oldpath")], &Options::new("n"));
+    let exec = bytes("execve", 9, &json!({"res": 0, "pid": 9, "comm": "ln", "ptid": 1, "cwd": "/etc"}));
+    engine.scan(&event(&exec, 9));
+    let link = |path: &str| json!({"res": 0, "oldpath": path, "newpath": "/tmp/x"});
+    let alerts = feed(&mut engine, "link", 9, &link(&format!("{}shadow", "./".repeat(1000))));
+    assert_eq!(alerts[0].message, "linked /DIR_TOO_LONG/FILENAME_TOO_LONG evasion_resolved_path=/etc/shadow");
+    assert_eq!(feed(&mut engine, "link", 9, &link("./shadow"))[0].message, "linked /etc/shadow");
+}
+
+/// Today's kernels end at 2^22; the events have room for more.
+#[test]
+fn process_ids_may_be_as_large_as_their_numbers() {
+    let (mut engine, _) =
+        engine(&[("r", "evt.type=openat", "%proc.pid %proc.ppid %proc.name")], &Options::new("n"));
+    for (pid, parent) in [(1 << 22, 1), ((1 << 22) + 1, 1 << 22), (i32::MAX.cast_unsigned(), (1 << 22) + 1)] {
+        let exec =
+            bytes("execve", pid, &json!({"res": 0, "pid": pid, "comm": format!("c{pid}"), "ptid": parent}));
+        engine.scan(&event(&exec, pid));
+        let alerts = feed(&mut engine, "openat", pid, &open("/x", "/x"));
+        assert_eq!(alerts[0].message, format!("{pid} {parent} c{pid}"));
+    }
+}
+
 #[test]
 fn the_first_rule_or_all_of_them() {
     let two = [("a", "evt.type=openat", "a"), ("b", "evt.type=openat", "b")];

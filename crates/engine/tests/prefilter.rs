@@ -1,8 +1,9 @@
 //! What the filter of opens leaves out matches no rule; and it leaves out what is worth it.
 
 use proptest::{prelude::*, sample::select};
+use saker_capture::Entry;
 use saker_engine::{
-    Matching, Options, RulesHandle, SyscallEngine,
+    CaptureEngine, Matching, Options, RulesHandle, SyscallEngine,
     prefilter::{Open, PathTable},
 };
 use saker_events::{Event, Origin, SYSCALL_SOURCE, load_options, schema, write};
@@ -204,8 +205,8 @@ fn any_open() -> impl Strategy<Value = (&'static str, Open)> {
     })
 }
 
-/// Whether the rule alerts on this open.
-fn alerts(text: &str, call: &str, open: Open, path: &str, resolved: &str) -> bool {
+/// A rule of this condition.
+fn rules(text: &str) -> RulesHandle {
     let schema = schema();
     let condition = Condition::compile(&condition(text), &schema, SYSCALL_SOURCE).expect("a condition");
     let output = Template::compile("x", &schema, SYSCALL_SOURCE).expect("an output");
@@ -220,8 +221,11 @@ fn alerts(text: &str, call: &str, open: Open, path: &str, resolved: &str) -> boo
         ..RuleInfo::default()
     };
     builder.add(info, &condition, output, Vec::new());
-    let options = Options { matching: Matching::All, ..Options::new("n") };
-    let mut engine = SyscallEngine::new(&RulesHandle::new(builder.build()), &options);
+    RulesHandle::new(builder.build())
+}
+
+/// An open as the probe tells it.
+fn event(call: &str, open: Open, path: &str, resolved: &str) -> Vec<u8> {
     let flags = u32::from(open.read) | u32::from(open.write) << 1 | if open.directory { 1 << 10 } else { 0 };
     let fd = if open.success { 3 } else { -2 };
     let mut params = json!({"fd": fd, "name": path, "resolved": if open.success { resolved } else { "" }});
@@ -229,18 +233,35 @@ fn alerts(text: &str, call: &str, open: Open, path: &str, resolved: &str) -> boo
         params["flags"] = flags.into();
     }
     let row = write::row(call).expect("an event");
-    let bytes = write::event(
-        1,
-        9,
-        row.code,
-        &write::params(row, params.as_object().expect("an object")).expect("parameters"),
-    );
-    let mut event = Event::parse(&bytes).expect("an event");
+    let params = write::params(row, params.as_object().expect("an object")).expect("parameters");
+    write::event(1, 9, row.code, &params)
+}
+
+fn parsed(bytes: &[u8]) -> Event<'_> {
+    let mut event = Event::parse(bytes).expect("an event");
     event.num = 1;
+    event
+}
+
+/// Whether the rule alerts on this open.
+fn alerts(text: &str, call: &str, open: Open, path: &str, resolved: &str) -> bool {
+    let options = Options { matching: Matching::All, ..Options::new("n") };
+    let mut engine = SyscallEngine::new(&rules(text), &options);
+    let bytes = event(call, open, path, resolved);
+    let mut event = parsed(&bytes);
     event.origin = Some(Origin { tgid: 9, start: 7 });
     let mut count = 0;
     engine.event(&event, &mut |_| count += 1);
     count > 0
+}
+
+/// Alerts on this open in a capture.
+fn replayed(rules: &RulesHandle, filter: Option<PathTable>, bytes: &[u8]) -> usize {
+    let options = Options { matching: Matching::All, ..Options::new("n") };
+    let mut engine = CaptureEngine::new(rules, &options).with_filter(filter);
+    let mut count = 0;
+    engine.entry(Entry::Event { event: parsed(bytes), state_only: false }, &mut |_| count += 1);
+    count
 }
 
 proptest! {
@@ -254,5 +275,15 @@ proptest! {
         let table = table(&[&text]);
         let passes = table.passes(open, path.as_bytes()) || open.success && table.passes(open, resolved.as_bytes());
         prop_assert!(passes || !alerts(&text, call, open, path, resolved), "{text}");
+    }
+
+    #[test]
+    fn a_capture_is_told_the_same_with_the_filter(
+        text in any_condition(), (call, open) in any_open(),
+        path in select(PATHS.to_vec()), resolved in select(PATHS.to_vec()),
+    ) {
+        let (rules, bytes) = (rules(&text), event(call, open, path, resolved));
+        let filtered = replayed(&rules, Some(table(&[&text])), &bytes);
+        prop_assert_eq!(filtered, replayed(&rules, None, &bytes), "{}", text);
     }
 }

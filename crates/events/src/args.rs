@@ -8,7 +8,6 @@ use crate::{
     descriptor::{FdType, Protocol},
     fd::AT_FDCWD,
     param::{self, Number},
-    path,
     record::{SyscallRecord, errno_name},
     table::{self, Link, Param, ParamType, SIGNAL, Symbol},
 };
@@ -100,7 +99,7 @@ impl SyscallRecord<'_> {
         self.process()?;
         let known = dirfd == AT_FDCWD || self.descriptor(dirfd).is_some();
         let base = if known { self.base(dirfd) } else { Cow::Borrowed(&b""[..]) };
-        Some(path::join(&base, path).into_owned())
+        Some(self.join(&base, path).into_owned())
     }
 
     fn process_name(&self, pid: i64) -> Option<Vec<u8>> {

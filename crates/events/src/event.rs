@@ -77,6 +77,16 @@ pub enum MalformedEvent {
 }
 
 impl<'a> Event<'a> {
+    /// Bytes of its parameters.
+    pub fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Whether it has no parameters.
+    pub fn is_empty(&self) -> bool {
+        self.data.is_empty()
+    }
+
     /// Reads one event from the start of `bytes`.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, MalformedEvent> {

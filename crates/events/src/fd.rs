@@ -156,7 +156,7 @@ impl<'a> Fd<'a> {
             num: num.max(-1),
             kind: (num >= 0).then_some(kind),
             guess: guess(event.code),
-            name: Some(absolute(event, row, record.cwd(), raw)),
+            name: Some(absolute(record, raw)),
             raw,
             name_changed: num >= 0,
             dev: number_of(event, row, "dev").and_then(|dev| u32::try_from(dev).ok()).unwrap_or(0),
@@ -219,6 +219,11 @@ impl<'a> Fd<'a> {
         self.kind.filter(|k| *k == FdType::File).map(|_| path::filename(name))
     }
 
+    /// Whether the name is the very path that the call gave.
+    pub fn is_as_given(&self) -> bool {
+        self.name.as_deref() == Some(self.raw)
+    }
+
     /// The path as given, double slashes made one.
     pub fn name_raw(&self) -> Cow<'a, [u8]> {
         if !self.raw.windows(2).any(|pair| pair == b"//") {
@@ -277,7 +282,7 @@ fn derived_name<'a>(record: &SyscallRecord<'a>) -> Option<Cow<'a, [u8]>> {
         code::SYSCALL_OPENAT_2_X | code::SYSCALL_OPENAT2_X => {
             let path = path_given(record).filter(|path| !path.is_empty())?;
             let base = record.base(number_of(event, row, "dirfd")?.cast_signed());
-            Some(path::join(&base, path))
+            Some(record.join(&base, path))
         }
         code::SYSCALL_OPEN_X
         | code::SYSCALL_CREAT_X
@@ -320,15 +325,15 @@ pub fn layer(event: &Event, row: &'static EventRow) -> Option<Layer> {
 
 /// A call's path made absolute: from the directory that the probe read from the kernel, or else from the
 /// working directory as last heard of; a descriptor that is not known is `<UNKNOWN>`.
-fn absolute<'a>(event: &Event, row: &EventRow, cwd: &[u8], path: &'a [u8]) -> Cow<'a, [u8]> {
+fn absolute<'a>(record: &SyscallRecord, path: &'a [u8]) -> Cow<'a, [u8]> {
     if path.starts_with(b"/") {
-        return path::join(b"", path);
+        return record.join(b"", path);
     }
-    match text_of(event, row, "dirpath") {
-        b"/" => path::join(b"/", path),
-        directory if directory.starts_with(b"/") => path::join(&[directory, b"/"].concat(), path),
-        _ if starts_at_cwd(event, row) => path::join(cwd, path),
-        _ => path::join(UNKNOWN, path),
+    match text_of(&record.event, record.row, "dirpath") {
+        b"/" => record.join(b"/", path),
+        directory if directory.starts_with(b"/") => record.join(&[directory, b"/"].concat(), path),
+        _ if starts_at_cwd(&record.event, record.row) => record.join(record.cwd(), path),
+        _ => record.join(UNKNOWN, path),
     }
 }
 

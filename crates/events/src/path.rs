@@ -3,16 +3,20 @@
 use std::borrow::Cow;
 
 /// Longest path made, in bytes.
-const MAX_PATH: usize = 1024;
+pub(crate) const MAX_PATH: usize = 1024;
 /// What stands for longer ones.
-const TOO_LONG: &[u8] = b"/DIR_TOO_LONG/FILENAME_TOO_LONG";
+pub(crate) const TOO_LONG: &[u8] = b"/DIR_TOO_LONG/FILENAME_TOO_LONG";
 
 /// `path` seen from `base`, which ends in a slash. Symbolic links are not followed.
 pub fn join<'a>(base: &[u8], path: &'a [u8]) -> Cow<'a, [u8]> {
+    let base_len = if path.is_empty() || path.starts_with(b"/") { 0 } else { base.len() };
+    let long = base_len.saturating_add(path.len()) >= MAX_PATH;
+    if long { Cow::Borrowed(TOO_LONG) } else { join_whole(base, path) }
+}
+
+/// The same for paths of any length.
+pub(crate) fn join_whole<'a>(base: &[u8], path: &'a [u8]) -> Cow<'a, [u8]> {
     let base = if path.is_empty() || path.starts_with(b"/") { b"" } else { base };
-    if base.len().saturating_add(path.len()) >= MAX_PATH {
-        return Cow::Borrowed(TOO_LONG);
-    }
     if path.starts_with(b"/") && is_plain(path) {
         return Cow::Borrowed(path);
     }

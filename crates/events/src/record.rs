@@ -81,6 +81,8 @@ pub struct SyscallRecord<'a> {
     /// Found out when a rule asks.
     fd: OnceCell<Option<Fd<'a>>>,
     lacks_metadata: Cell<bool>,
+    /// Paths are made absolute whatever their length.
+    whole_paths: bool,
 }
 
 impl<'a> SyscallRecord<'a> {
@@ -94,7 +96,7 @@ impl<'a> SyscallRecord<'a> {
     ) -> Option<Self> {
         let row = EventRow::of(event.code)?;
         let (fd, lacks_metadata) = (OnceCell::new(), Cell::new(false));
-        Some(Self { header, event, row, processes, users, process, fd, lacks_metadata })
+        Some(Self { header, event, row, processes, users, process, fd, lacks_metadata, whole_paths: false })
     }
 
     /// The process that made the event, if anything is known of it.
@@ -149,6 +151,13 @@ impl<'a> SyscallRecord<'a> {
         self.fd()?.socket.as_ref()
     }
 
+    /// The same event with its path as it really is, and this path, where Falco shows another: a second view for rules
+    /// that would be blind otherwise.
+    pub fn second_view(&self) -> Option<(Self, Cow<'a, [u8]>)> {
+        let resolved = self.resolved_view().zip(self.resolved_path().map(Cow::Borrowed));
+        resolved.or_else(|| self.whole_view())
+    }
+
     /// The same event with its path as the kernel resolved it, where that differs from the path's text: a
     /// second view for rules that symbolic links and `..` would blind. A path that the probe could not read
     /// up to the root does not count.
@@ -156,7 +165,37 @@ impl<'a> SyscallRecord<'a> {
         let resolved = self.resolved_path().filter(|path| path.starts_with(b"/"))?;
         let fd = self.fd().filter(|fd| fd.num >= 0 && fd.name.as_deref() != Some(resolved))?;
         let fd = OnceCell::from(Some(fd.clone().renamed(resolved)));
-        Some(Self { fd, ..self.clone() })
+        Some(Self { fd, whole_paths: true, ..self.clone() })
+    }
+
+    /// The same live event with its paths whole, and the first of those that are too long for Falco, which shows the
+    /// same words for all of them.
+    fn whole_view(&self) -> Option<(Self, Cow<'a, [u8]>)> {
+        self.event.origin?;
+        let directory = self.process.map_or(0, |process| process.cwd.len());
+        if self.event.len().saturating_add(directory) < path::MAX_PATH {
+            return None;
+        }
+        let whole = Self { fd: OnceCell::new(), whole_paths: true, ..self.clone() };
+        let (_, long) =
+            self.joined_paths().zip(whole.joined_paths()).find(|(text, _)| text == path::TOO_LONG)?;
+        Some((whole, Cow::Owned(long)))
+    }
+
+    /// The event's paths as far as they had to be made absolute; of opens what they open.
+    fn joined_paths(&self) -> impl Iterator<Item = Vec<u8>> {
+        let opened = self.open_flags().is_some() || self.is_creat();
+        let name = self.fd().filter(|_| opened).and_then(|fd| Some(fd.name.as_deref()?.to_vec()));
+        let relative = |at: &usize| !param::text(self.event.param(*at).unwrap_or_default()).starts_with(b"/");
+        let is_path = |param: &table::Param| matches!(param.ty, ParamType::Fspath | ParamType::Fsrelpath);
+        let places = self.row.params.iter().enumerate().filter(move |(_, param)| !opened && is_path(param));
+        let texts = places.map(|(at, _)| at).filter(move |at| relative(at)).map(|at| self.param_text(at));
+        name.into_iter().chain(texts)
+    }
+
+    /// [`path::join`], in the second view whatever the length.
+    pub(crate) fn join<'p>(&self, base: &[u8], path: &'p [u8]) -> Cow<'p, [u8]> {
+        if self.whole_paths { path::join_whole(base, path) } else { path::join(base, path) }
     }
 
     /// The path of the file that was opened, as the kernel's own file has it.
@@ -224,6 +263,16 @@ impl<'a> SyscallRecord<'a> {
         Some(param::number(self.row.params.get(at)?.ty, self.event.param(at)?)?.bits())
     }
 
+    /// Whether the call opens a file for reading.
+    pub fn opens_to_read(&self) -> bool {
+        self.open_flags().is_some_and(|flags| flags & O_RDONLY != 0)
+    }
+
+    /// Whether the call opens a file for writing; `creat` does not count.
+    pub fn opens_to_write(&self) -> bool {
+        self.open_flags().is_some_and(|flags| flags & O_WRONLY != 0)
+    }
+
     /// Whether the call is `creat`.
     pub fn is_creat(&self) -> bool {
         self.event.code == code::SYSCALL_CREAT_X
@@ -252,7 +301,7 @@ impl<'a> SyscallRecord<'a> {
         };
         let (dirfd, name) = names.iter().find(|(d, n)| self.row.param(d).and(self.row.param(n)).is_some())?;
         let path = text_of(&self.event, self.row, name);
-        Some(Value::Text(path::join(&self.base(self.number(dirfd)?.cast_signed()), path)))
+        Some(Value::Text(self.join(&self.base(self.number(dirfd)?.cast_signed()), path)))
     }
 
     /// What a relative path starts from when a call names a directory by its descriptor.
@@ -280,7 +329,7 @@ impl<'a> SyscallRecord<'a> {
             None if self.row.any(event_flags::USES_FD) => Cow::Borrowed(UNKNOWN),
             None => Cow::Borrowed(self.cwd()),
         };
-        Some(Value::Text(path::join(&base, raw)))
+        Some(Value::Text(self.join(&base, raw)))
     }
 
     /// One of `fs.path.*raw`.
@@ -300,6 +349,10 @@ impl<'a> SyscallRecord<'a> {
         main.map_or(b"", |main| main.map_or(NO_CWD, |m| &m.cwd))
     }
 }
+
+/// Bits of `file_flags`; who reads and writes has both.
+const O_RDONLY: u64 = 1;
+const O_WRONLY: u64 = 2;
 
 static RESOLVED: ParamPlace = ParamPlace::new("resolved");
 

@@ -23,6 +23,7 @@ use crate::{
     remember::Remembered,
     schema::{EventTypeId, Record, Schema, field_flags},
     transform::Read,
+    tree::Counts,
 };
 
 /// What reading a field takes, in comparisons of a number.
@@ -41,7 +42,7 @@ pub(crate) struct Program {
     of_process: Vec<bool>,
     pub(crate) nodes: Vec<Shared>,
     /// Nodes that depend on the process alone.
-    process_nodes: usize,
+    pub(crate) process_nodes: usize,
     /// No other program has it.
     id: u64,
 }
@@ -258,11 +259,12 @@ impl Program {
 
     fn is_of_process(&self, step: &Step) -> bool {
         let known = |node: &usize| self.nodes.get(*node).is_some_and(|n| n.of_process.is_some());
-        let slot = |slot: &usize| self.of_process.get(*slot).copied().unwrap_or(false);
         match step {
             Step::And(members) | Step::Or(members) => members.iter().all(known),
             Step::Not(inner) => known(inner),
-            Step::Atom(atom) => atom.types.is_none() && atom.slots.iter().all(slot),
+            Step::Atom(atom) => {
+                atom.types.is_none() && atom.slots.iter().all(|slot| self.reads_process(*slot))
+            }
         }
     }
 
@@ -307,6 +309,11 @@ impl Program {
         ((cost / 1000).max(1), if decides { 100_usize.saturating_sub(all) } else { all })
     }
 
+    /// Whether a field depends on the process alone.
+    pub(crate) fn reads_process(&self, slot: usize) -> bool {
+        self.of_process.get(slot).copied().unwrap_or(false)
+    }
+
     /// Whether a field is put together for each event.
     pub(crate) fn is_costly(&self, slot: usize) -> bool {
         self.costly.get(slot).copied().unwrap_or(false)
@@ -337,38 +344,49 @@ pub(crate) struct Run<'r, 's> {
 }
 
 impl<'r, 's> Run<'r, 's> {
-    /// `gates` is how many the trees of the program have.
+    /// `counts` is of the trees of the program.
     pub(crate) fn new(
         program: &'r Program,
-        gates: usize,
+        counts: Counts,
         record: &'r dyn Record,
         results: &'s mut Results,
     ) -> Self {
         let memory = std::mem::take(&mut results.fields);
         let cache = Cache::new(record, &program.fields, memory);
         results.generation = results.generation.wrapping_add(1);
-        let grown = results.known.len() < program.nodes.len() || results.opened.len() < gates;
+        let grown = results.known.len() < program.nodes.len() || results.opened.len() < counts.gates;
         if results.generation == 0 || grown {
             results.known = vec![(0, false); program.nodes.len().max(results.known.len())];
-            results.opened = vec![0; gates.max(results.opened.len())];
+            results.opened = vec![0; counts.gates.max(results.opened.len())];
             results.generation = 1;
         }
         let state = record.process_state();
-        let process = state.map(|state| results.remembered.place(program.id, program.process_nodes, state));
+        let process = state.map(|state| results.remembered.place(program.id, counts.of_process, state));
         Self { program, ty: record.event_type(), cache, results, process }
     }
 
-    /// The gates that this event opens now and did not open before.
+    /// What is behind the gates that this event opens now and did not open before.
     pub(crate) fn opened(&mut self, lookup: &Lookup) -> SmallVec<[usize; 8]> {
         let mut new = SmallVec::new();
-        let Some(value) = self.cache.read(lookup.slot()) else { return new };
-        let (opened, generation) = (&mut self.results.opened, self.results.generation);
-        lookup.open(value, &mut |gate| {
-            if let Some(last) = opened.get_mut(gate).filter(|last| **last != generation) {
-                *last = generation;
-                new.push(gate);
-            }
-        });
+        let place = self.process.zip(lookup.of_process);
+        if place.is_some_and(|(process, number)| self.results.remembered.get(process, number) == Some(false))
+        {
+            return new;
+        }
+        let mut any = false;
+        if let Some(value) = self.cache.read(lookup.slot()) {
+            let (opened, generation) = (&mut self.results.opened, self.results.generation);
+            lookup.open(value, &mut |opens| {
+                any = true;
+                if let Some(last) = opened.get_mut(opens.gate).filter(|last| **last != generation) {
+                    *last = generation;
+                    new.push(opens.at);
+                }
+            });
+        }
+        if let Some((process, number)) = place {
+            self.results.remembered.set(process, number, any);
+        }
         new
     }
 

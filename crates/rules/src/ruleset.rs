@@ -11,7 +11,7 @@ use crate::{
     program::{Program, ProgramBuilder, Results, Run},
     schema::{EventTypeId, Record, Schema, SourceId},
     template::{Template, TemplateField},
-    tree::{Branch, Found, Trees},
+    tree::{Branch, Counts, Found, Trees},
 };
 
 /// Rules of all classes of event types at most; with more, there is one tree for all types.
@@ -107,7 +107,7 @@ struct Source {
     /// For each event type its tree; a single row for a source without types.
     by_type: Vec<usize>,
     typed: bool,
-    gates: usize,
+    counts: Counts,
 }
 
 impl RuleSetBuilder {
@@ -165,8 +165,8 @@ impl Source {
                 None => (vec![0; schema.event_types().len()], vec![trees.tree(&all, None)]),
             },
         };
-        let gates = trees.gates;
-        Self { program, trees: branches, by_type, typed: types.is_some(), gates }
+        let counts = trees.counts;
+        Self { program, trees: branches, by_type, typed: types.is_some(), counts }
     }
 
     fn tree(&self, ty: EventTypeId) -> Option<&Branch> {
@@ -247,7 +247,7 @@ impl RuleSet {
         let Some(tree) = source.tree(record.event_type()).filter(|tree| !tree.is_empty()) else { return };
         let Scratch { results, matched } = scratch;
         matched.clear();
-        let mut run = Run::new(&source.program, source.gates, record, results);
+        let mut run = Run::new(&source.program, source.counts, record, results);
         let first_only = matching == Matching::First;
         tree.find(&mut run, &mut Found { rules: matched, first: None, first_only, shadow: self.shadow });
         run.finish();

@@ -9,8 +9,8 @@ pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&
     let limit = name.len().div_ceil(3);
     known
         .filter(|k| k.len() <= MAX_NAME && k.len().abs_diff(name.len()) <= limit)
-        .map(|k| (distance(name, k), k))
-        .filter(|(d, _)| *d <= limit && *d > 0)
+        .filter_map(|k| Some((distance(name, k, limit)?, k)))
+        .filter(|(d, _)| *d > 0)
         .min_by_key(|(d, _)| *d)
         .map(|(_, k)| k)
 }
@@ -20,8 +20,9 @@ pub fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Str
     nearest(name, known).map(|k| format!("did you mean '{k}'?")).unwrap_or_default()
 }
 
-/// Levenshtein distance over bytes, one row at a time.
-fn distance(a: &str, b: &str) -> usize {
+/// Levenshtein distance over bytes, one row at a time; `None` if it is more than `limit`, which most names show in a few
+/// rows.
+fn distance(a: &str, b: &str, limit: usize) -> Option<usize> {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().enumerate() {
         let mut diagonal = i;
@@ -29,14 +30,20 @@ fn distance(a: &str, b: &str) -> usize {
         if let Some(first) = row.first_mut() {
             *first = left;
         }
+        let mut least = left;
         for (cell, y) in row.iter_mut().skip(1).zip(b.bytes()) {
             let replaced = diagonal.saturating_add(usize::from(x != y));
             diagonal = *cell;
             left = replaced.min(diagonal.min(left).saturating_add(1));
             *cell = left;
+            least = least.min(left);
+        }
+        // No row has less than the one before.
+        if least > limit {
+            return None;
         }
     }
-    row.last().copied().unwrap_or(0)
+    row.last().copied().filter(|d| *d <= limit)
 }
 
 #[cfg(test)]
@@ -51,6 +58,10 @@ mod tests {
         check("proc.pnam", Some("proc.pname"));
         check("evt.typ", Some("evt.type"));
         check("container.id", None);
+        check("nmae", None);
+        check("fdname", Some("fd.name"));
+        check("xxxc.name", Some("proc.name"));
+        check("xxxx.name", None);
         check("", None);
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use crate::{
-    gate::{Gate, Key, Kind, Lookup},
+    gate::{Gate, Key, Kind, Lookup, Opens},
     program::{Program, Run, Step},
     schema::EventTypeId,
 };
@@ -34,8 +34,8 @@ pub(crate) struct Branch {
     /// What several rules need.
     tests: Vec<(usize, Branch)>,
     lookups: Vec<Lookup>,
-    /// What is behind gates, by their numbers.
-    gated: FxHashMap<usize, Branch>,
+    /// What is behind gates.
+    gated: Vec<Branch>,
 }
 
 /// The rules that an event matches.
@@ -87,7 +87,7 @@ impl Branch {
             }
         }
         for lookup in &self.lookups {
-            for below in run.opened(lookup).iter().filter_map(|gate| self.gated.get(gate)) {
+            for below in run.opened(lookup).iter().filter_map(|at| self.gated.get(*at)) {
                 if found.wants_any(below.first, below.last) {
                     below.find(run, found);
                 }
@@ -110,16 +110,23 @@ enum Group {
     Node(usize),
 }
 
-/// Texts, each with the number of the gate that it opens.
-type Texts<'p> = Vec<(&'p [u8], usize)>;
+/// Texts, each with what it opens.
+type Texts<'p> = Vec<(&'p [u8], Opens)>;
+
+/// How much there is to keep in mind of an event and of a process.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    pub(crate) gates: usize,
+    /// Nodes and look-ups that depend on the process alone.
+    pub(crate) of_process: usize,
+}
 
 /// Makes the trees of one source.
 pub(crate) struct Trees<'p> {
     program: &'p Program,
     /// The gates of nodes, as far as they were asked for.
     known: FxHashMap<usize, Option<Gate<'p>>>,
-    /// Gates so far.
-    pub(crate) gates: usize,
+    pub(crate) counts: Counts,
     /// Bytes that texts may still take.
     room: usize,
 }
@@ -127,7 +134,8 @@ pub(crate) struct Trees<'p> {
 impl<'p> Trees<'p> {
     /// No tree yet.
     pub(crate) fn new(program: &'p Program) -> Self {
-        Self { program, known: FxHashMap::default(), gates: 0, room: MAX_GATE_BYTES }
+        let counts = Counts { gates: 0, of_process: program.process_nodes };
+        Self { program, known: FxHashMap::default(), counts, room: MAX_GATE_BYTES }
     }
 
     /// The tree of these rules, each with the node of its condition, on events of a type; `None` stands for any.
@@ -234,17 +242,27 @@ impl<'p> Trees<'p> {
         for (node, entries) in by_node {
             let Some(gate) = self.gate(node) else { continue };
             let (keys, exact) = (gate.keys.clone(), gate.exact);
-            let number = self.gates;
-            self.gates = self.gates.saturating_add(1);
+            let opens = Opens { gate: self.counts.gates, at: branch.gated.len() };
+            self.counts.gates = self.counts.gates.saturating_add(1);
             self.spend(&keys);
             for (kind, slot, text) in keys {
-                texts.entry((kind, slot)).or_default().push((text, number));
+                texts.entry((kind, slot)).or_default().push((text, opens));
             }
             let below = entries.into_iter().map(|e| if exact { e.without(node) } else { e }).collect();
-            branch.gated.insert(number, self.branch(below, level.saturating_add(1)));
+            branch.gated.push(self.branch(below, level.saturating_add(1)));
         }
-        let lookups = texts.iter().map(|((kind, slot), texts)| Lookup::new(*kind, *slot, texts));
-        branch.lookups.extend(lookups.flatten());
+        for ((kind, slot), texts) in texts {
+            branch.lookups.extend(self.lookup(kind, slot, &texts));
+        }
+    }
+
+    fn lookup(&mut self, kind: Kind, slot: usize, texts: &Texts<'_>) -> Option<Lookup> {
+        let mut lookup = Lookup::new(kind, slot, texts)?;
+        if self.program.reads_process(slot) {
+            lookup.of_process = Some(self.counts.of_process);
+            self.counts.of_process = self.counts.of_process.saturating_add(1);
+        }
+        Some(lookup)
     }
 
     fn spend(&mut self, keys: &[Key<'_>]) {

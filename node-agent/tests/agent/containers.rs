@@ -183,6 +183,35 @@ fn an_alert_about_a_container_of_containerd_tells_its_image() {
     assert_eq!(status["containers"]["lookups"]["missing"], 0, "{status}");
 }
 
+/// Whether a container is privileged is known from its engine alone, so the rule has its case here and not among
+/// `tests/cases/stable_rules.yaml`.
+#[test]
+fn upstreams_rule_on_debugfs_fires_in_a_privileged_container_alone() {
+    if !can_run("upstreams_rule_on_debugfs_fires_in_a_privileged_container_alone") {
+        return;
+    }
+    let fixtures = PathBuf::from(std::env::var_os("SAKER_FIXTURES").unwrap_or_default());
+    let rules = fixtures.join("rules/falco_rules.yaml");
+    if !rules.is_file() {
+        let _ = writeln!(std::io::stderr(), "skipped: needs upstream's rules in SAKER_FIXTURES");
+        return;
+    }
+    let containerd = Containerd::start();
+    let rules = format!("rules_files[]={}", rules.display());
+    let agent = agent(&containerd.socket(), &["-o", &rules, "-o", "rule_matching=all"]);
+    let start = |name: &str, privileged: &[&str]| {
+        let settings = [&["run", "-d", "--snapshotter", "native", "--net-host"], privileged].concat();
+        run(containerd.ctr(&settings).args([IMAGE, name, "/debugfs", "/marker"]));
+        agent.alert(&format!("marker read id={name}"));
+    };
+    start("plain", &[]);
+    start("mighty", &["--privileged"]);
+    let (_, line) = agent.alert("Debugfs launched started in a privileged container");
+    check(&line, &["process=debugfs", "command=debugfs /marker"]);
+    let alerts = agent.stdout.all().iter().filter(|line| line.contains("Debugfs launched")).count();
+    assert_eq!(alerts, 1, "the container without privileges fires it too");
+}
+
 #[test]
 fn an_alert_about_a_pod_tells_its_name_and_namespace() {
     if !can_run("an_alert_about_a_pod_tells_its_name_and_namespace") {

@@ -3,6 +3,7 @@
 use std::{
     ffi::CString,
     fs,
+    io::Write as _,
     os::unix::ffi::OsStringExt,
     process::Command,
     time::{Duration, Instant},
@@ -49,6 +50,11 @@ fn alert(agent: &Running, rule: &str, field: &str, text: &str) -> Value {
     }
 }
 
+/// Figures for who reads along (`--nocapture`).
+fn say(figures: &str) {
+    let _ = writeln!(std::io::stderr(), "{figures}");
+}
+
 fn open(path: &[u8]) {
     let path = CString::new(path).unwrap();
     // The agent does not tell of itself, and this test is another process.
@@ -66,6 +72,18 @@ fn paths_of_any_bytes_are_told() {
     }
     for byte in [1, 10, 27, 34, 92, 127, 128, 255_u8] {
         alert(&agent, "Opened", "fd.name", &format!("/x{byte:03}-"));
+    }
+}
+
+/// Nothing is there that the kernel could tell the path of, and Falco's words for long ones say nothing.
+#[test]
+fn long_paths_of_missing_files_are_told() {
+    let Some(agent) = agent("long_paths_of_missing_files_are_told") else { return };
+    let folder = agent.dir.path().to_str().unwrap().to_owned();
+    open(format!("{folder}/{}x-dots", "./".repeat(1800)).as_bytes());
+    open(format!("{folder}/x-names/{}", "name/".repeat(400)).as_bytes());
+    for name in ["/x-dots", "/x-names/name/name/"] {
+        alert(&agent, "Opened", "evasion.resolved_path", name);
     }
 }
 
@@ -123,18 +141,58 @@ fn twenty_thousand_descriptors_are_no_matter() {
     }
 }
 
+/// Runs the program in its first argument, then makes another process of the same id, which opens a file.
+const REUSE_PID: &str = r#"
+import ctypes,os,struct,sys,time
+old=os.fork()
+if old==0: os.execv(sys.argv[1],[sys.argv[1],"MARK","old"])
+os.waitpid(old,0)
+libc=ctypes.CDLL(None,use_errno=True)
+ids=ctypes.c_int(old)
+clone=ctypes.create_string_buffer(struct.pack("=11Q",0,0,0,0,17,0,0,0,ctypes.addressof(ids),1,0))
+for _ in range(200):
+ new=libc.syscall(435,clone,88)
+ if new==0:
+  os.open(sys.argv[2],os.O_CREAT)
+  os._exit(0)
+ if new>0: break
+ time.sleep(0.01)
+else: sys.exit("clone3: errno %d"%ctypes.get_errno())
+os.waitpid(new,0)
+print(new)
+"#;
+
+#[test]
+fn a_process_with_the_id_of_another_has_nothing_of_it() {
+    let Some(agent) = agent("a_process_with_the_id_of_another_has_nothing_of_it") else { return };
+    let (program, file) = (agent.path("the-old-one"), agent.path("x-reused"));
+    fs::copy("/bin/true", &program).unwrap();
+    let reuse = Command::new("python3").args(["-c", REUSE_PID]).arg(&program).arg(file).output().unwrap();
+    assert!(reuse.status.success(), "{reuse:?}");
+    let pid: u64 = String::from_utf8(reuse.stdout).unwrap().trim().parse().unwrap();
+    let old = alert(&agent, "Run", "proc.args", "MARK old");
+    let new = alert(&agent, "Opened", "fd.name", "/x-reused");
+    for of in [&old, &new] {
+        assert_eq!(of["output_fields"]["proc.pid"], pid);
+    }
+    assert_eq!(old["output_fields"]["proc.name"], "the-old-one");
+    assert!(new["output_fields"]["proc.name"].as_str().unwrap().starts_with("python3"), "{new}");
+}
+
 /// `SAKER_FORKS` is how many; a million takes minutes.
 #[test]
 fn many_forks_do_not_fill_the_memory() {
     let Some(agent) = agent("many_forks_do_not_fill_the_memory") else { return };
     let forks: u32 = std::env::var("SAKER_FORKS").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000);
-    let script = format!(
-        "import os\nfor _ in range({forks}):\n p=os.fork()\n if p==0: os._exit(0)\n os.waitpid(p,0)\n"
-    );
-    Command::new("python3").args(["-c", &script]).status().unwrap();
+    // Two shells, because forks of small programs are quick.
+    let script = "for _ in 1 2; do (i=0; while [ $i -lt $0 ]; do (:); i=$((i+1)); done) & done; wait";
+    let started = Instant::now();
+    assert!(Command::new("sh").args(["-c", script, &(forks / 2).to_string()]).status().unwrap().success());
+    let took = started.elapsed();
     Command::new("/bin/true").arg("MARK after").status().unwrap();
     alert(&agent, "Run", "proc.args", "MARK after");
     let kib = agent.memory("VmRSS:");
+    say(&format!("{kib} KiB after {forks} forks in {took:?}"));
     assert!(kib <= 128 << 10, "{kib} KiB after {forks} forks");
 }
 
@@ -149,4 +207,38 @@ fn an_agent_that_was_frozen_goes_on_and_raises_no_false_alarm() {
     std::thread::sleep(Duration::from_secs(4));
     assert!(!agent.stderr.all().iter().any(|line| line.contains("does not report any more")));
     assert_eq!(agent.get("/healthz").0, 200);
+}
+
+/// Finds the map of wanted calls of the process in its first argument, and takes connect out of it.
+const CHANGE_MAP: &str = r#"
+import ctypes,glob,platform,re,struct,sys
+BPF={"x86_64":321}.get(platform.machine(),280)
+libc=ctypes.CDLL(None,use_errno=True)
+def bpf(command,*words):
+ attr=ctypes.create_string_buffer(struct.pack("="+"".join(f for f,_ in words),*(w for _,w in words)),64)
+ done=libc.syscall(BPF,command,attr,64)
+ if done<0: sys.exit("bpf %d: errno %d"%(command,ctypes.get_errno()))
+ return done
+for info in map(lambda name: open(name).read(), glob.glob("/proc/%s/fdinfo/*"%sys.argv[1])):
+ sizes=dict(re.findall(r"(\w+):\s+(\w+)",info))
+ if sizes.get("value_size")=="72":
+  fd=bpf(14,("I",int(sizes["map_id"])))
+  key,value=ctypes.create_string_buffer(4),ctypes.create_string_buffer(72)
+  element=(("I",fd),("I",0),("Q",ctypes.addressof(key)),("Q",ctypes.addressof(value)),("Q",0))
+  bpf(1,*element)
+  value[5]=bytes([value[5][0]^4])
+  bpf(2,*element)
+"#;
+
+#[test]
+fn a_changed_map_of_the_probe_is_an_alert_and_fails_healthz() {
+    let Some(agent) = agent("a_changed_map_of_the_probe_is_an_alert_and_fails_healthz") else { return };
+    assert_eq!(agent.get("/healthz").0, 200);
+    let changed =
+        Command::new("python3").args(["-c", CHANGE_MAP, &agent.pid().to_string()]).output().unwrap();
+    assert!(changed.status.success(), "{changed:?}");
+    let started = Instant::now();
+    alert(&agent, "Saker internal: hook silent", "hook", "map syscalls");
+    say(&format!("a changed map was told after {:?}", started.elapsed()));
+    assert_ne!(agent.get("/healthz").0, 200);
 }

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Context as _;
 use saker_audit_setup::{AuditRule, check, derive, policy::Policy};
+use saker_rules::load::Loaded;
 
-use crate::falco_rule::{Context, loaded, versions};
+use crate::falco_rule::{Context, versions, with_loaded};
 
 /// Policies of different nodes that are looked at.
 const MAX_POLICIES: usize = 16;
@@ -33,19 +35,28 @@ impl Knowledge {
     }
 
     /// Takes over the rules of now, and looks at these policies.
-    pub(super) fn update<'a>(&mut self, context: &Context, policies: impl Iterator<Item = &'a str>) {
-        let policies: Vec<&str> = policies.take(MAX_POLICIES).collect();
+    pub(super) async fn update<'a>(
+        &mut self,
+        context: &Context,
+        policies: impl Iterator<Item = &'a str>,
+    ) -> anyhow::Result<()> {
+        let policies: Vec<_> = policies.take(MAX_POLICIES).map(str::to_owned).collect();
         let versions = versions(context);
         let same = !self.policy.is_empty() && versions == self.versions;
-        if same && policies.iter().all(|policy| self.checked.contains_key(*policy)) {
-            return;
+        if same && policies.iter().all(|policy| self.checked.contains_key(policy)) {
+            return Ok(());
         }
-        let loaded = loaded(context);
-        let rules = AuditRule::all(&loaded);
-        self.policy = derive(&rules).to_string();
-        self.checked =
-            policies.into_iter().map(|policy| (policy.to_owned(), blind(policy, &rules))).collect();
+        let work = move |loaded: &Loaded| {
+            let rules = AuditRule::all(loaded);
+            let check = |policy: String| {
+                let blind = blind(&policy, &rules);
+                (policy, blind)
+            };
+            (derive(&rules).to_string(), policies.into_iter().map(check).collect())
+        };
+        (self.policy, self.checked) = with_loaded(context, work).await.context("cannot derive the policy")?;
         self.versions = versions;
+        Ok(())
     }
 }
 

@@ -2,11 +2,14 @@
 
 use jiff::Timestamp;
 use saker_crds::Scope;
-use saker_rules::explain::{Explanation, Relation, cost::Level, explain_file};
+use saker_rules::{
+    explain::{Explanation, Relation, cost::Level, explain_file},
+    load::Loaded,
+};
 
 use super::{
     Compiler, Resource, dereference,
-    validate::{Outcome, Validated, sentence, validate},
+    validate::{Outcome, sentence, trial},
 };
 use crate::rollout::cut;
 
@@ -31,8 +34,9 @@ pub fn admit(
 ) -> Admission {
     present.retain(|resource| !resource.is(candidate));
     present.push(candidate.clone());
-    let validated = validate(dereference::in_order(present, compiler.tenancy()), compiler, now);
-    let Some(verdict) = validated.verdicts.iter().find(|verdict| verdict.resource.is(candidate)) else {
+    let resources = dereference::in_order(present, compiler.tenancy());
+    let trial = trial(resources, compiler, now, |guilty| guilty.is(candidate));
+    let Some(verdict) = trial.verdicts.iter().find(|verdict| verdict.resource.is(candidate)) else {
         return Admission::default();
     };
     match &verdict.outcome {
@@ -46,7 +50,7 @@ pub fn admit(
         }
         Outcome::Accepted => {
             let confined = confined(verdict.scope, candidate);
-            let warnings = confined.into_iter().chain(warnings(&validated, &verdict.file));
+            let warnings = confined.into_iter().chain(warnings(&trial.loaded, &verdict.file));
             let warnings = warnings.take(MAX_WARNINGS.0).map(|text| cut(text, MAX_WARNINGS.1));
             Admission { refusal: None, warnings: warnings.collect() }
         }
@@ -66,8 +70,7 @@ fn confined(scope: Scope, candidate: &Resource) -> Option<String> {
 
 /// What the author of a file that loads should know: what the compiler says of it, what it replaces, and what its
 /// rules will not do, or only at a price.
-fn warnings(validated: &Validated, file: &str) -> impl Iterator<Item = String> {
-    let loaded = &validated.loaded;
+fn warnings(loaded: &Loaded, file: &str) -> impl Iterator<Item = String> {
     let said = loaded.files.iter().filter(|report| report.name == file).flat_map(|report| &report.warnings);
     let replaced = loaded.replaced.iter().filter(|replaced| replaced.file() == file).map(ToString::to_string);
     let said: Vec<_> = said.map(sentence).chain(replaced).collect();

@@ -31,8 +31,6 @@ pub(super) struct Validated {
     pub(super) verdicts: Vec<Verdict>,
     /// The rules files that travel.
     pub(super) bundle: Bundle,
-    /// What they compile to.
-    pub(super) loaded: Loaded,
 }
 
 /// What became of one resource.
@@ -91,6 +89,16 @@ impl Outcome {
     }
 }
 
+/// What the compiler said.
+pub(super) struct Trial {
+    /// In the order of loading.
+    pub(super) verdicts: Vec<Verdict>,
+    /// Those that load.
+    candidates: Vec<Candidate>,
+    /// What they compile to.
+    pub(super) loaded: Loaded,
+}
+
 /// A resource on trial: its place among the verdicts and its file.
 struct Candidate {
     verdict: usize,
@@ -141,27 +149,37 @@ fn broken(loaded: &Loaded) -> Vec<Broken> {
     broken.map(|report| Broken { reason: describe(&report.errors), file: report.name.clone() }).collect()
 }
 
-/// Leaves out the resources that do not load, one by one, until the rest does.
+/// The resources, judged; and all that loads of them.
 pub(super) fn validate(resources: Vec<Resource>, compiler: &Compiler, now: Timestamp) -> Validated {
-    let mut verdicts: Vec<_> = resources.into_iter().map(|r| verdict(r, compiler, now)).collect();
-    let mut candidates = translate(&mut verdicts, &compiler.tenancy);
-    let loaded = loop {
-        let loaded = compiler.load(candidates.iter().map(|candidate| &candidate.file));
-        let guilty = guilty(compiler, &candidates, broken(&loaded));
-        if guilty.is_empty() {
-            break loaded;
-        }
-        for (verdict, reason) in &guilty {
-            verdicts[*verdict].outcome = Outcome::Rejected(reason.clone());
-        }
-        candidates.retain(|candidate| guilty.iter().all(|(verdict, _)| *verdict != candidate.verdict));
-    };
+    let Trial { mut verdicts, candidates, loaded } = trial(resources, compiler, now, |_| false);
     let mut summaries = summaries(&loaded);
     for verdict in &mut verdicts {
         verdict.rules = summaries.remove(verdict.file.as_str()).unwrap_or_default();
     }
     let files = compiler.with_defaults(candidates.iter().map(|candidate| &candidate.file));
-    Validated { verdicts, bundle: Bundle::new(files), loaded }
+    Validated { verdicts, bundle: Bundle::new(files) }
+}
+
+/// Leaves out the resources that do not load, one by one, until the rest does, or until one of them is enough to know.
+pub(super) fn trial(
+    resources: Vec<Resource>,
+    compiler: &Compiler,
+    now: Timestamp,
+    enough: impl Fn(&Resource) -> bool,
+) -> Trial {
+    let mut verdicts: Vec<_> = resources.into_iter().map(|r| verdict(r, compiler, now)).collect();
+    let mut candidates = translate(&mut verdicts, &compiler.tenancy);
+    loop {
+        let loaded = compiler.load(candidates.iter().map(|candidate| &candidate.file));
+        let guilty = guilty(compiler, &candidates, broken(&loaded));
+        for (verdict, reason) in &guilty {
+            verdicts[*verdict].outcome = Outcome::Rejected(reason.clone());
+        }
+        candidates.retain(|candidate| guilty.iter().all(|(verdict, _)| *verdict != candidate.verdict));
+        if guilty.is_empty() || guilty.iter().any(|(verdict, _)| enough(&verdicts[*verdict].resource)) {
+            return Trial { verdicts, candidates, loaded };
+        }
+    }
 }
 
 fn verdict(resource: Resource, compiler: &Compiler, now: Timestamp) -> Verdict {

@@ -8,6 +8,7 @@ use saker_events::{Event, users::Users};
 use super::{
     Case, CaseEvent, Mismatch, expect,
     syscall::{SyscallCase, UserCase},
+    unknown,
 };
 use crate::{AuditEngine, Options, RulesHandle, SyscallEngine};
 
@@ -28,6 +29,11 @@ pub fn run(case: &Case, rules: &RulesHandle) -> Result<Vec<Mismatch>, String> {
             }
         };
         done.map_err(|reason| format!("event {}: {reason}", number.saturating_add(1)))?;
+    }
+    let rules = rules.load();
+    let mut names = rules.rules().iter().map(|rule| rule.info.name.as_str());
+    if !names.clone().any(|name| name == case.rule) {
+        return Err(unknown("rule", &case.rule, &mut names));
     }
     Ok(expect::compare(&case.expect, &alerts))
 }

@@ -1,10 +1,13 @@
 //! The compact form of a system call and of the process that makes it.
 
-use saker_events::table::{EventRow, Param};
+use saker_events::table::{EVENTS, EventRow, Param};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::record::{self, Stamp};
+use super::{
+    record::{self, Stamp},
+    unknown,
+};
 
 /// Time of a case's first record: 2026-01-02 03:04:05 UTC, nanoseconds since the Unix epoch.
 const START: u64 = 1_767_323_045_000_000_000;
@@ -113,7 +116,8 @@ impl SyscallCase {
     }
 
     fn row(&self) -> Result<&'static EventRow, String> {
-        let row = record::exit_row(&self.evt).ok_or_else(|| format!("unknown event `{}`", self.evt))?;
+        let row = record::exit_row(&self.evt)
+            .ok_or_else(|| unknown("event", &self.evt, EVENTS.iter().map(|row| row.name)))?;
         let Some(name) = self.params.keys().find(|name| row.param(name).is_none()) else { return Ok(row) };
         let known: Vec<_> = row.params.iter().map(|p| p.name).collect();
         Err(format!("{} has no parameter `{name}`; it has {}", self.evt, known.join(", ")))

@@ -1,6 +1,8 @@
 //! Patterns to an automaton that reads a path once, byte by byte, whatever their number: subset construction.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashMap;
 
 use super::{
     MAX_STATES,
@@ -51,7 +53,7 @@ impl<'p> Automaton<'p> {
         for number in 0..automaton.patterns.len() {
             automaton.enter(&mut start, (number, 0));
         }
-        let mut numbers = HashMap::new();
+        let mut numbers = FxHashMap::default();
         automaton.state(start, &mut numbers);
         while let Some(places) = automaton.states.get(automaton.next.len()).cloned() {
             let other = automaton.state(automaton.step(&places, None), &mut numbers);
@@ -96,7 +98,7 @@ impl<'p> Automaton<'p> {
     }
 
     /// The number of the state with these places.
-    fn state(&mut self, places: Vec<Place>, numbers: &mut HashMap<Vec<Place>, usize>) -> usize {
+    fn state(&mut self, places: Vec<Place>, numbers: &mut FxHashMap<Vec<Place>, usize>) -> usize {
         let new = self.states.len();
         *numbers.entry(places).or_insert_with_key(|places| {
             self.states.push(places.clone());

@@ -58,8 +58,8 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("evt.buflen.net", Uint64, SYSCALL, NONE, "Bytes received from or sent to a socket").flags(HIDDEN),
     row("evt.buflen.net.in", Uint64, SYSCALL, NONE, "Bytes received from a socket").flags(HIDDEN),
     row("evt.buflen.net.out", Uint64, SYSCALL, NONE, "Bytes sent to a socket").flags(HIDDEN),
-    row("evt.is_open_read", Bool, SYSCALL, S(|r, _| boolean(r.open_flags().is_some_and(|f| f & O_RDONLY != 0))), "Whether a file is opened for reading"),
-    row("evt.is_open_write", Bool, SYSCALL, S(|r, _| boolean(r.open_flags().is_some_and(|f| f & O_WRONLY != 0))), "Whether a file is opened for writing"),
+    row("evt.is_open_read", Bool, SYSCALL, S(|r, _| boolean(r.opens_to_read())), "Whether a file is opened for reading"),
+    row("evt.is_open_write", Bool, SYSCALL, S(|r, _| boolean(r.opens_to_write())), "Whether a file is opened for writing"),
     row("evt.infra.docker.name", CharBuf, SYSCALL, NONE, "Name of an event of the Docker daemon").flags(HIDDEN),
     row("evt.infra.docker.container.id", CharBuf, SYSCALL, NONE, "Container id of an event of the Docker daemon").flags(HIDDEN),
     row("evt.infra.docker.container.name", CharBuf, SYSCALL, NONE, "Container name of an event of the Docker daemon").flags(HIDDEN),
@@ -69,8 +69,6 @@ pub(super) const ROWS: &[FieldRow] = &[
 ];
 
 // Bits of `file_flags` (scap-format.md §9).
-const O_RDONLY: u64 = 1;
-const O_WRONLY: u64 = 2;
 const O_CREAT: u64 = 1 << 2;
 const O_TMPFILE: u64 = 1 << 13;
 const O_F_CREATED: u64 = 1 << 14;

@@ -17,7 +17,7 @@ use crate::{
     limits::{MAX_DEPTH, MAX_LIST_ITEMS, MAX_LOAD_NODES, MAX_PATTERN_BYTES, NODES_PER_WARNING},
     lint::DEPRECATED_FIELDS,
     load::{
-        Catalog, CompiledList, CompiledMacro, CompiledRule, LoadOptions, Log, SourceFile, Stop,
+        Catalog, CompiledList, CompiledMacro, CompiledRule, LoadOptions, Log, Mode, SourceFile, Stop,
         budget::Budget,
     },
     parse::parse,
@@ -248,12 +248,29 @@ impl Build<'_> {
     }
 
     fn rules(&mut self) -> Result<Vec<CompiledRule>, Stop> {
+        if self.options.mode == Mode::Strict {
+            self.refuse_by_length()?;
+        }
         let mut compiled = Vec::new();
         for entry in self.collection.rules.entries() {
             let newest = self.newest(&entry.versions, Self::rule)?;
             compiled.extend(newest.and_then(|(_, rule)| rule));
         }
         Ok(compiled)
+    }
+
+    /// Refuses what is far too much before any of it is compiled; otherwise it would be found out in the middle.
+    fn refuse_by_length(&mut self) -> Result<(), Stop> {
+        let mut parts = 0_usize;
+        let rules = self.collection.rules.entries().iter().filter_map(Entry::current);
+        for rule in rules.filter(|rule| rule.source_id.is_some()) {
+            parts = parts.saturating_add(least_parts(&rule.condition.text));
+            if parts > MAX_LOAD_NODES {
+                let text = Expanded::new(rule.condition.clone());
+                return self.log.fail(text.diagnostic(Code::LoadErrValidate, resolve::load_too_large(None)));
+            }
+        }
+        Ok(())
     }
 
     /// Compiles a rule; `None` for one that is skipped with a warning.
@@ -396,6 +413,15 @@ fn bound(tree: Expr, rule: &Rule) -> Decoded<Expr> {
     let demand =
         parse(demand, MAX_DEPTH).map_err(|e| refuse(&rule.place, format!("binding: {}", e.message)))?;
     Ok(Expr::And(vec![demand, tree]))
+}
+
+/// Parts that a condition has at least, found without parsing it: `and` and `or` join two, and one more of them may be a
+/// value. Quotes may hold more.
+fn least_parts(condition: &str) -> usize {
+    if condition.contains(['"', '\'']) {
+        return 0;
+    }
+    condition.split_ascii_whitespace().filter(|word| matches!(*word, "and" | "or")).count() / 2
 }
 
 /// A condition as a tree, with the way back to the file.

@@ -1,11 +1,19 @@
 //! The filter of opens: tables that the rules give, and their way into the probe. `filter.h` is the other side.
 
+use std::{
+    hash::{BuildHasher, RandomState},
+    os::fd::{AsFd, OwnedFd},
+};
+
 use aya::{
     Ebpf, Pod,
     maps::{Array, MapData, MapError},
 };
 
-use crate::probe::{ProbeError, map};
+use crate::{
+    bpf, object,
+    probe::{ProbeError, map},
+};
 
 /// Kinds of opens that a filter tells apart: bit 0 for reading, 1 for writing, 2 for a directory, 3 success.
 pub const FILTER_KINDS: usize = 16;
@@ -64,12 +72,18 @@ fn fill<T: Copy>(slots: &mut [T], items: &[T]) -> bool {
 }
 
 impl Raw {
+    fn zeroed() -> Box<Self> {
+        #[expect(unsafe_code, reason = "too large to be made on the stack first")]
+        // SAFETY: any bytes are valid, see `Pod`.
+        unsafe {
+            Box::<Self>::new_zeroed().assume_init()
+        }
+    }
+
     /// `None` if the filter is larger than the probe's tables. There a state is the number of its first cell, and each
     /// has as many cells as a power of two.
     fn new(filter: &PathFilter) -> Option<Box<Self>> {
-        #[expect(unsafe_code, reason = "too large to be made on the stack first")]
-        // SAFETY: any bytes are valid, see `Pod`.
-        let mut raw = unsafe { Box::<Self>::new_zeroed().assume_init() };
+        let mut raw = Self::zeroed();
         let stride = filter.stride.checked_next_power_of_two()?;
         raw.shift = stride.trailing_zeros();
         raw.second = filter.second.checked_shl(raw.shift)?;
@@ -88,12 +102,36 @@ impl Raw {
 pub(crate) struct Filter {
     tables: Array<MapData, Raw>,
     in_use: Array<MapData, u32>,
+    tables_fd: OwnedFd,
     slot: u32,
+    /// What was put into use.
+    used: u32,
+    /// Of the table in use; none if it is not in use.
+    sum: Option<u64>,
+    hasher: RandomState,
+    looks: u32,
+    whole: bool,
 }
+
+/// A table is large: it is looked at each time this many seconds are over.
+const LOOK_SECONDS: u32 = 4;
 
 impl Filter {
     pub(crate) fn new(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
-        Ok(Self { tables: map(ebpf, "filters")?, in_use: map(ebpf, "filter_use")?, slot: 0 })
+        let tables_fd = ebpf.map("filters").and_then(object::fd_of).ok_or(ProbeError::Absent("filters"))?;
+        let tables_fd = tables_fd.try_clone_to_owned().map_err(MapError::from);
+        let refused = |error| ProbeError::Map { name: "filters", error: Box::new(error) };
+        Ok(Self {
+            tables_fd: tables_fd.map_err(refused)?,
+            tables: map(ebpf, "filters")?,
+            in_use: map(ebpf, "filter_use")?,
+            slot: 0,
+            used: 0,
+            sum: None,
+            hasher: RandomState::new(),
+            looks: 0,
+            whole: true,
+        })
     }
 
     /// Puts a filter into use, or none. Returns whether it fits. A program that reads the table before is not
@@ -108,7 +146,31 @@ impl Filter {
             in_use = slot | if mode == FilterMode::Drop { 2 } else { 4 };
         }
         self.in_use.set(0, in_use, 0)?;
+        (self.used, self.sum) = (in_use, raw.as_deref().map(|raw| self.sum_of(raw)));
         Ok(raw.is_some() || filter.is_none())
+    }
+}
+
+impl Filter {
+    /// Once a second: whether the probe's maps have what was put there.
+    pub(crate) fn is_whole(&mut self) -> bool {
+        self.looks = self.looks.wrapping_add(1);
+        if self.looks.is_multiple_of(LOOK_SECONDS) {
+            self.whole = self.sum.is_none() || self.sum_in_use() == self.sum;
+        }
+        self.whole && self.in_use.get(&0, 0).is_ok_and(|used| used == self.used)
+    }
+
+    fn sum_in_use(&self) -> Option<u64> {
+        let mut raw = Raw::zeroed();
+        bpf::lookup(self.tables_fd.as_fd(), self.slot, &mut *raw).ok()?;
+        Some(self.sum_of(&raw))
+    }
+
+    /// With a key of its own, so that nobody can make another table with the same sum.
+    fn sum_of(&self, raw: &Raw) -> u64 {
+        let Raw { kinds, bits, shift, second, classes, next } = raw;
+        self.hasher.hash_one((kinds, bits.as_slice(), shift, second, classes.as_slice(), next.as_slice()))
     }
 }
 

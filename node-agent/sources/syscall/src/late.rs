@@ -1,16 +1,16 @@
 //! Hooks that only some rules need and that can wait: the verifier's time for them is not part of the start, and they
 //! are in use only while a call is wanted that they are for.
 
-use aya::{Btf, Ebpf, programs::tp_btf::BtfTracePointLinkId};
+use aya::{Btf, Ebpf};
 
-use crate::{HookState, SyscallSet, object, probe::ProbeError};
+use crate::{HookState, SyscallSet, link::HookLink, object, probe::ProbeError};
 
 /// Hooks that go together, and the calls they are for.
 pub(crate) struct Late {
     hooks: &'static [&'static str],
     calls: &'static [&'static str],
     wanted: bool,
-    links: Vec<(&'static str, BtfTracePointLinkId)>,
+    links: Vec<HookLink>,
     /// Once, whether it worked or not.
     loaded: Option<Result<(), String>>,
 }
@@ -69,6 +69,11 @@ impl Late {
         self.hooks
     }
 
+    /// Those in use.
+    pub(crate) fn links(&self) -> &[HookLink] {
+        &self.links
+    }
+
     /// Says which calls are wanted; [`Self::follow`] does what follows from it.
     pub(crate) fn want(&mut self, syscalls: &SyscallSet) {
         self.wanted = syscalls.names().any(|name| self.calls.contains(&name));
@@ -83,7 +88,7 @@ impl Late {
     pub(crate) fn follow(&mut self, ebpf: &mut Ebpf) -> Result<Option<HookState>, ProbeError> {
         let attached = !self.links.is_empty();
         if !self.wanted {
-            self.links.drain(..).try_for_each(|(name, link)| object::detach(ebpf, name, link))?;
+            self.links.clear();
             return Ok(attached.then(unwanted));
         }
         if attached || matches!(self.loaded, Some(Err(_))) {
@@ -94,7 +99,7 @@ impl Late {
             return Ok(Some(HookState::Off(reason.clone())));
         }
         for name in self.hooks {
-            self.links.push((name, object::attach(ebpf, name)?));
+            self.links.push(object::attach(ebpf, name)?);
         }
         Ok(Some(HookState::Attached))
     }

@@ -32,6 +32,7 @@
     )
 )]
 
+mod bpf;
 mod calls;
 mod cast;
 mod clock;
@@ -39,7 +40,9 @@ mod counters;
 mod delivery;
 mod filter;
 mod halves;
+mod integrity;
 mod late;
+mod link;
 mod liveness;
 mod object;
 pub mod preflight;

@@ -6,16 +6,16 @@
 use std::thread;
 
 /// Hooks that tell, by the numbers of `ring.h`.
-const HOOKS: [&str; 3] = ["sched_process_fork", "sched_process_exit", "sys_exit"];
+pub(crate) const HOOKS: [&str; 3] = ["sched_process_fork", "sched_process_exit", "sys_exit"];
 /// Seconds without a word until a hook counts as silent.
 const PATIENCE: u32 = 3;
 /// Enough for a thread that does nothing.
 const STACK_BYTES: usize = 16 << 10;
 
-/// A hook fell silent, or speaks again.
+/// A hook fell silent, or speaks again. Also a map of the probe that somebody changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heard {
-    /// The kernel's name of it.
+    /// The kernel's name of it, or the map's.
     pub hook: &'static str,
     /// Whether it reports.
     pub alive: bool,

@@ -1,15 +1,20 @@
 //! The compiled probe and its loading.
 
-use std::{collections::BTreeMap, thread};
+use std::{
+    collections::BTreeMap,
+    os::fd::{AsFd, BorrowedFd},
+    thread,
+};
 
 use aya::{
     Btf, Ebpf, EbpfLoader, Pod, include_bytes_aligned,
-    maps::{Array, MapError},
-    programs::{Program, ProgramError, tp_btf::BtfTracePointLinkId},
+    maps::{Array, Map, MapError},
+    programs::{Program, ProgramError},
 };
 
 use crate::{
-    cast,
+    bpf, cast,
+    link::HookLink,
     probe::{ProbeError, RingBytes},
     recipe, syscalls,
 };
@@ -35,7 +40,7 @@ pub(crate) fn open(btf: &Btf, ring_bytes: RingBytes) -> Result<Ebpf, ProbeError>
         .map_err(|error| ProbeError::Maps(Box::new(error)))
 }
 
-/// Fills the tables that say which call a number is and how its event is made.
+/// Fills the tables that say which call a number is and how its event is made. Nobody can change them from then on.
 pub(crate) fn fill(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
     let recipes = syscalls::numbered().map(|(call, number)| (u32::from(number), recipe::recipe(call)));
     fill_map(ebpf, "recipes", recipes)?;
@@ -50,8 +55,18 @@ fn fill_map<T: Pod>(
 ) -> Result<(), ProbeError> {
     let refused = |error: MapError| ProbeError::Map { name, error: Box::new(error) };
     let map = ebpf.map_mut(name).ok_or(ProbeError::Absent(name))?;
-    let mut map = Array::<_, T>::try_from(map).map_err(refused)?;
-    rows.into_iter().try_for_each(|(at, row)| map.set(at, row, 0)).map_err(refused)
+    let mut rows_of = Array::<_, T>::try_from(&mut *map).map_err(refused)?;
+    rows.into_iter().try_for_each(|(at, row)| rows_of.set(at, row, 0)).map_err(refused)?;
+    // Kernels before 5.2 cannot.
+    if let Some(Err(error)) = fd_of(map).map(bpf::freeze) {
+        tracing::debug!(%error, name, "A map of the probe can be changed");
+    }
+    Ok(())
+}
+
+/// The descriptor of an array.
+pub(crate) fn fd_of(map: &Map) -> Option<BorrowedFd<'_>> {
+    if let Map::Array(data) = map { Some(data.fd().as_fd()) } else { None }
 }
 
 /// Loads the programs for BTF tracepoints of the same names, and apart from them the iterator over processes.
@@ -109,19 +124,11 @@ fn tracepoint<'a>(
 }
 
 /// Puts a loaded program into use.
-pub(crate) fn attach(ebpf: &mut Ebpf, name: &'static str) -> Result<BtfTracePointLinkId, ProbeError> {
+pub(crate) fn attach(ebpf: &mut Ebpf, name: &'static str) -> Result<HookLink, ProbeError> {
     let refused = |error| ProbeError::Program { name, error: Box::new(error) };
-    tracepoint(ebpf, name)?.attach().map_err(refused)
-}
-
-/// Takes a program out of use.
-pub(crate) fn detach(
-    ebpf: &mut Ebpf,
-    name: &'static str,
-    link: BtfTracePointLinkId,
-) -> Result<(), ProbeError> {
-    let refused = |error| ProbeError::Program { name, error: Box::new(error) };
-    tracepoint(ebpf, name)?.detach(link).map_err(refused)
+    let program = tracepoint(ebpf, name)?;
+    let link = program.attach().and_then(|id| program.take_link(id)).map_err(refused)?;
+    Ok(HookLink::new(name, link.into()))
 }
 
 /// The iterator over processes.

@@ -8,7 +8,7 @@ use std::{
 use aya::{
     Btf, Ebpf, EbpfError,
     maps::{Array, Map, MapError, PerCpuArray},
-    programs::{ProgramError, tp_btf::BtfTracePointLinkId},
+    programs::ProgramError,
 };
 use saker_events::Event;
 
@@ -16,8 +16,10 @@ use crate::{
     Counters, FilterMode, Item, PathFilter, SyscallSet, counters,
     delivery::Delivery,
     filter::Filter,
+    integrity::Integrity,
     late::{self, Late},
-    liveness::Liveness,
+    link::HookLink,
+    liveness::{self, Heard, Liveness},
     object, preflight, procfs,
     rings::Rings,
     scan,
@@ -32,6 +34,8 @@ pub(crate) const SYS_EXIT: &str = "sys_exit";
 pub(crate) const TRACEPOINTS: [&str; 4] = [ALWAYS[0], ALWAYS[1], ALWAYS[2], SYS_EXIT];
 const SCAN: &str = "scan";
 const TICK: Duration = Duration::from_secs(1);
+/// The first tick, with which the hooks follow that can wait: a start has had its first alert by then.
+const FIRST_TICK: Duration = Duration::from_millis(100);
 
 /// What to capture, and with how much memory.
 #[derive(Debug, Clone, Default)]
@@ -122,15 +126,19 @@ pub enum ProbeError {
 pub struct Probe {
     ebpf: Ebpf,
     hooks: Vec<Hook>,
-    sys_exit: Option<BtfTracePointLinkId>,
+    always: Vec<HookLink>,
+    sys_exit: Option<HookLink>,
     late: [Late; 2],
     iterates: bool,
     wanted: Array<aya::maps::MapData, [u64; WORDS]>,
+    /// What was put there.
+    wanted_words: [u64; WORDS],
+    integrity: Integrity,
     counts: PerCpuArray<aya::maps::MapData, counters::Raw>,
     filter: Filter,
     rings: Rings,
     delivery: Delivery,
-    ticked: Instant,
+    next_tick: Instant,
 }
 
 impl Probe {
@@ -158,7 +166,7 @@ impl Probe {
         let mut probe = Self::with_maps(ebpf)?;
         probe.set_syscalls(&settings.syscalls)?;
         for name in ALWAYS {
-            object::attach(&mut probe.ebpf, name)?;
+            probe.always.push(object::attach(&mut probe.ebpf, name)?);
             probe.note(name, HookState::Attached);
         }
         probe.iterates = scan.is_ok();
@@ -177,15 +185,18 @@ impl Probe {
         Ok(Self {
             ebpf,
             hooks: Vec::new(),
+            always: Vec::new(),
             sys_exit: None,
             late: late::ALL,
             iterates: false,
             wanted,
+            wanted_words: [0; WORDS],
+            integrity: Integrity::default(),
             counts,
             filter,
             rings,
             delivery,
-            ticked: Instant::now(),
+            next_tick: in_future(FIRST_TICK),
         })
     }
 
@@ -197,9 +208,10 @@ impl Probe {
     /// Changes which system calls are reported, without a gap for those that stay.
     pub fn set_syscalls(&mut self, syscalls: &SyscallSet) -> Result<(), ProbeError> {
         let refused = |error| ProbeError::Map { name: "syscalls", error: Box::new(error) };
-        self.wanted.set(0, syscalls.with_marker().words(), 0).map_err(refused)?;
+        self.wanted_words = syscalls.with_marker().words();
+        self.wanted.set(0, self.wanted_words, 0).map_err(refused)?;
         if syscalls.is_empty() {
-            self.detach_sys_exit()?;
+            self.sys_exit = None;
             self.note(SYS_EXIT, HookState::Off("no system call is wanted".to_owned()));
         } else {
             if self.sys_exit.is_none() {
@@ -231,11 +243,6 @@ impl Probe {
         Ok(())
     }
 
-    fn detach_sys_exit(&mut self) -> Result<(), ProbeError> {
-        let Some(link) = self.sys_exit.take() else { return Ok(()) };
-        object::detach(&mut self.ebpf, SYS_EXIT, link)
-    }
-
     fn note(&mut self, name: &'static str, state: HookState) {
         note(&mut self.hooks, name, state);
     }
@@ -259,7 +266,7 @@ impl Probe {
     pub fn run(&mut self, stop: &AtomicBool, on: &mut dyn FnMut(Item<'_>)) {
         while !stop.load(Ordering::Relaxed) {
             let worked = self.rings.drain(&mut self.delivery, on);
-            if self.ticked.elapsed() >= TICK {
+            if Instant::now() >= self.next_tick {
                 self.tick(on);
             }
             if !worked {
@@ -270,7 +277,7 @@ impl Probe {
     }
 
     fn tick(&mut self, on: &mut dyn FnMut(Item<'_>)) {
-        self.ticked = Instant::now();
+        self.next_tick = in_future(TICK);
         match self.counters() {
             Ok(counters) => self.delivery.tick(&counters, self.sys_exit.is_some(), on),
             Err(error) => tracing::error!(%error, "cannot tell whether events were lost"),
@@ -278,7 +285,17 @@ impl Probe {
         if let Err(error) = self.follow_late(|_| true) {
             tracing::error!(%error, "some hooks could not be attached or detached");
         }
+        self.look().into_iter().for_each(|heard| on(Item::Heard(heard)));
         Liveness::act();
+    }
+
+    /// Looks for what was detached or changed and is not told by its silence.
+    fn look(&mut self) -> Vec<Heard> {
+        let wanted = self.wanted.get(&0, 0).is_ok_and(|words| words == self.wanted_words);
+        let maps = [("map syscalls", wanted), ("map filters", self.filter.is_whole())];
+        let links = self.always.iter().chain(self.late.iter().flat_map(Late::links));
+        let unmarked = links.filter(|link| !liveness::HOOKS.contains(&link.hook()));
+        self.integrity.look(maps.into_iter().chain(unmarked.map(|link| (link.hook(), link.holds()))))
     }
 
     /// What the probe sent, lost and cut until now.
@@ -286,6 +303,11 @@ impl Probe {
         Counters::read(&self.counts)
             .map_err(|error| ProbeError::Map { name: "counts", error: Box::new(error) })
     }
+}
+
+fn in_future(time: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or(now)
 }
 
 fn note(hooks: &mut Vec<Hook>, name: &'static str, state: HookState) {

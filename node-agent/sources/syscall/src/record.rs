@@ -222,6 +222,16 @@ mod tests {
     }
 
     #[test]
+    fn process_ids_may_use_all_their_bits() {
+        let mut bytes = record(0, 0);
+        let (tgid, tid) = (i32::MAX.cast_unsigned(), i64::from(i32::MAX));
+        bytes[16..20].copy_from_slice(&tgid.to_le_bytes());
+        bytes[PREFIX_BYTES + 8..PREFIX_BYTES + 16].copy_from_slice(&tid.to_le_bytes());
+        let Record { prefix, event } = Record::parse(&bytes).unwrap();
+        assert_eq!((prefix.origin.tgid, event.tid), (tgid, tid));
+    }
+
+    #[test]
     fn what_is_no_record_is_refused() {
         assert_eq!(Record::parse(&[0; 23]).unwrap_err(), MalformedRecord::Short(23));
         assert_eq!(Record::parse(&record(2, 0)).unwrap_err(), MalformedRecord::Lane(2));

@@ -1,6 +1,7 @@
 //! Makes a child that acts, and collects what the probe reports of it.
 
 use std::{
+    collections::HashSet,
     path::Path,
     sync::{
         Mutex,
@@ -98,28 +99,32 @@ pub(crate) fn ready(calls: &[&str]) -> Option<Probe> {
 
 /// Runs `act`, which returns the pid of a child that has ended. Returns the child's events, up to its exit.
 pub(crate) fn watch(probe: &mut Probe, act: impl FnOnce() -> i32 + Send) -> Vec<Seen> {
+    let (mut seen, pid) = watch_all(probe, act);
+    seen.retain(|event| event.origin.is_some_and(|origin| i64::from(origin.tgid) == pid));
+    seen
+}
+
+/// The same with the events of all processes, and the child's pid.
+pub(crate) fn watch_all(probe: &mut Probe, act: impl FnOnce() -> i32 + Send) -> (Vec<Seen>, i64) {
     let (stop, pid, seen) = (AtomicBool::new(false), AtomicI64::new(0), Mutex::new(Vec::new()));
-    let started = Instant::now();
+    let (started, mut ended) = (Instant::now(), HashSet::new());
     thread::scope(|scope| {
         scope.spawn(|| pid.store(i64::from(act()), Ordering::Relaxed));
         probe.run(&stop, &mut |item| {
-            let mut seen = seen.lock().expect("no other thread");
             if let Item::Event(event) = item {
-                seen.push(Seen::from(event));
+                seen.lock().expect("no other thread").push(Seen::from(event));
+                if event.code == PROCEXIT {
+                    ended.insert(event.tid);
+                }
             }
-            let ended = |event: &Seen| event.code == PROCEXIT && event.tid == pid.load(Ordering::Relaxed);
-            if started.elapsed() > PATIENCE || seen.iter().any(ended) {
+            if started.elapsed() > PATIENCE || ended.contains(&pid.load(Ordering::Relaxed)) {
                 stop.store(true, Ordering::Relaxed);
             }
         });
     });
-    let (mut seen, pid) = (seen.into_inner().expect("no panic"), pid.into_inner());
-    seen.retain(|event| event.origin.is_some_and(|origin| i64::from(origin.tgid) == pid));
-    assert!(
-        seen.iter().any(|event| event.code == PROCEXIT),
-        "no exit of {pid} within {PATIENCE:?}: {seen:?}"
-    );
-    seen
+    let pid = pid.into_inner();
+    assert!(ended.contains(&pid), "no exit of {pid} within {PATIENCE:?}");
+    (seen.into_inner().expect("no panic"), pid)
 }
 
 /// Watches a child and returns its only event of this code.

@@ -1,17 +1,20 @@
 //! Another thread changes the memory of a call's arguments while the call runs. What is told is what the kernel did,
-//! every time. `SAKER_RACE` is the number of calls of each kind.
+//! every time. `SAKER_RACE` is the number of calls of each kind that are judged.
 
 use std::{
     env, fs,
+    panic::{self, AssertUnwindSafe},
     path::Path,
     ptr,
     sync::atomic::{AtomicBool, AtomicU8, Ordering::SeqCst},
     thread,
+    time::Instant,
 };
 
 use saker_events::table::EventRow;
+use saker_source_syscall::Probe;
 
-use crate::harness::{Seen, child, ready, watch};
+use crate::harness::{EXECVE, Seen, child, child_status, fork, ready, watch, watch_all};
 
 /// A byte in the memory of an argument, which another thread keeps changing from `a` to `b` and back.
 struct Raced {
@@ -37,6 +40,11 @@ impl Raced {
     }
 }
 
+/// Calls made at a time: their records fit into the rings.
+const BATCH: usize = 2000;
+/// Batches of which records were lost, as somebody else filled the ring: they are made again.
+const LOST_BATCHES: usize = 20;
+
 fn times() -> usize {
     env::var("SAKER_RACE").ok().and_then(|times| times.parse().ok()).unwrap_or(500)
 }
@@ -51,34 +59,71 @@ fn shared(bytes: usize) -> &'static [AtomicU8] {
     unsafe { std::slice::from_raw_parts(page.cast(), bytes) }
 }
 
+/// Makes batches of raced calls until as many as wanted are judged. `batch` makes those for which there is room, notes
+/// what the kernel took, and returns what was told; both must be the same.
+#[track_caller]
+fn judge(call: &str, probe: &mut Probe, batch: impl Fn(&mut Probe, &[AtomicU8]) -> Vec<u8>) {
+    let (all, started) = (shared(BATCH.min(times())), Instant::now());
+    let (mut judged, mut firsts, mut wrong, mut lost_batches) = (0, 0, 0, 0);
+    while judged < times() {
+        let truth = &all[..all.len().min(times() - judged)];
+        for took in truth {
+            took.store(0, SeqCst);
+        }
+        let before = lost(probe);
+        let told = batch(probe, truth);
+        let lost = lost(probe) - before;
+        if lost > 0 {
+            lost_batches += 1;
+            assert!(lost_batches < LOST_BATCHES, "{call}: records are lost all the time, now {lost}");
+            continue;
+        }
+        let truth: Vec<u8> = truth.iter().map(|took| took.load(SeqCst)).collect();
+        assert!(truth.iter().all(|took| b"ab".contains(took)), "{call}: the child made every call");
+        assert_eq!(told.len(), truth.len(), "an event for each {call}");
+        judged += truth.len();
+        firsts += truth.iter().map(|took| usize::from(*took == b'a')).sum::<usize>();
+        wrong += told.iter().zip(&truth).filter(|(told, truth)| told != truth).count();
+    }
+    eprintln!(
+        "{call}: {wrong} of {judged} told wrongly, {firsts} took the first, {lost_batches} batches lost, {:?}",
+        started.elapsed()
+    );
+    assert_eq!(wrong, 0, "of {judged} calls of {call}");
+}
+
+/// Records that the rings had no room for.
+fn lost(probe: &Probe) -> u64 {
+    probe.counters().expect("counters").total(|row| row.ring_full)
+}
+
 /// A child makes the raced call again and again; `act` returns what the kernel took. What the events tell, as `told` reads
 /// it, must be the same.
 #[track_caller]
 fn check(event: &str, raced: &Raced, act: impl Fn(&Raced) -> u8 + Sync, told: impl Fn(&Seen) -> u8) {
     let Some(mut probe) = ready(&[event]) else { return };
-    let truth = shared(times());
-    let in_child = || {
-        let done = AtomicBool::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                while !done.load(SeqCst) {
-                    raced.byte().fetch_xor(b'a' ^ b'b', SeqCst);
-                }
-            });
-            for took in truth {
-                took.store(act(raced), SeqCst);
-            }
-            done.store(true, SeqCst);
-        });
-        0
-    };
-    let seen = watch(&mut probe, || child(in_child));
     let named = |seen: &&Seen| EventRow::of(seen.code).is_some_and(|row| row.name == event);
-    let told: Vec<u8> = seen.iter().filter(named).map(told).filter(|name| b"ab".contains(name)).collect();
-    let truth: Vec<u8> = truth.iter().map(|took| took.load(SeqCst)).collect();
-    assert_eq!(told.len(), truth.len(), "an event for each {event}");
-    let wrong = told.iter().zip(&truth).filter(|(told, truth)| told != truth).count();
-    assert_eq!(wrong, 0, "of {} calls of {event}", truth.len());
+    judge(event, &mut probe, |probe, truth| {
+        let seen = watch(probe, || child(|| make_raced(raced, &act, truth)));
+        seen.iter().filter(named).map(&told).filter(|name| b"ab".contains(name)).collect()
+    });
+}
+
+/// The child's part: a call for each place in `truth`. Returns how it ends.
+fn make_raced(raced: &Raced, act: &(impl Fn(&Raced) -> u8 + Sync), truth: &[AtomicU8]) -> i32 {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(SeqCst) {
+                raced.byte().fetch_xor(b'a' ^ b'b', SeqCst);
+            }
+        });
+        let calls = || truth.iter().for_each(|took| took.store(act(raced), SeqCst));
+        // The other thread ends whatever becomes of the calls.
+        let made = panic::catch_unwind(AssertUnwindSafe(calls));
+        done.store(true, SeqCst);
+        i32::from(made.is_err())
+    })
 }
 
 fn last(bytes: &[u8]) -> u8 {
@@ -106,6 +151,11 @@ fn content(fd: i32) -> u8 {
 #[test]
 fn an_open_is_told_as_the_file_that_it_opened() {
     let (_keep, raced) = files();
+    #[cfg(target_arch = "x86_64")]
+    {
+        let open = |raced: &Raced| content(call!(SYS_open, raced.address(), 0));
+        check("open", &raced, open, |seen| last(seen.bytes(6)));
+    }
     let open = |raced: &Raced| content(call!(SYS_openat, libc::AT_FDCWD, raced.address(), 0));
     check("openat", &raced, open, |seen| last(seen.bytes(7)));
     let how = [0_u64; 3];
@@ -125,12 +175,28 @@ fn missing(folder: &Path) -> u8 {
 fn an_unlink_and_a_rename_are_told_with_the_names_that_the_kernel_took() {
     let (keep, raced) = files();
     let folder = keep.path();
+    #[cfg(target_arch = "x86_64")]
+    {
+        let unlink = |raced: &Raced| {
+            assert_eq!(call!(SYS_unlink, raced.address()), 0);
+            missing(folder)
+        };
+        check("unlink", &raced, unlink, |seen| last(seen.bytes(1)));
+    }
     let unlink = |raced: &Raced| {
         assert_eq!(call!(SYS_unlinkat, libc::AT_FDCWD, raced.address(), 0), 0);
         missing(folder)
     };
     check("unlinkat", &raced, unlink, |seen| last(seen.bytes(2)));
     let to = std::ffi::CString::new(folder.join("c").to_str().expect("UTF-8")).expect("no NUL");
+    #[cfg(target_arch = "x86_64")]
+    {
+        let rename = |raced: &Raced| {
+            assert_eq!(call!(SYS_rename, raced.address(), to.as_ptr()), 0);
+            missing(folder)
+        };
+        check("rename", &raced, rename, |seen| last(seen.bytes(1)));
+    }
     let rename = |raced: &Raced| {
         let cwd = libc::AT_FDCWD;
         assert_eq!(call!(SYS_renameat2, cwd, raced.address(), cwd, to.as_ptr(), 0), 0);
@@ -149,6 +215,9 @@ fn a_connection_is_told_with_the_address_that_it_has() {
     let connect = |raced: &Raced| {
         let (mut peer, mut len) = ([0_u8; 16], 16_u32);
         let fd = call!(SYS_socket, libc::AF_INET, libc::SOCK_STREAM, 0);
+        // Closed at once, without keeping the port for a minute: there are not as many ports as calls.
+        let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+        assert_eq!(call!(SYS_setsockopt, fd, libc::SOL_SOCKET, libc::SO_LINGER, &raw const linger, 8), 0);
         assert_eq!(call!(SYS_connect, fd, raced.address(), 16), 0);
         assert_eq!(call!(SYS_getpeername, fd, peer.as_mut_ptr(), &raw mut len), 0);
         call!(SYS_close, fd);
@@ -157,35 +226,49 @@ fn a_connection_is_told_with_the_address_that_it_has() {
     check("connect", &raced, connect, |seen| seen.bytes(1)[10]);
 }
 
-/// The child runs the program itself, so each has a child of its own: the events of those are looked at.
+/// The folder has two programs, which end with their own names.
+fn programs() -> (tempfile::TempDir, Raced) {
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = folder.path().canonicalize().expect("its path");
+    for (name, program) in [("a", "/bin/true"), ("b", "/bin/false")] {
+        fs::copy(program, path.join(name)).expect("a copy");
+    }
+    (folder, Raced::path(&path))
+}
+
+/// Children of the child run the raced program, one after the other. A process of its own flips: an exec ends all threads.
+fn run_raced(raced: &Raced, truth: &[AtomicU8]) -> i32 {
+    let page = shared(raced.bytes.len());
+    page.iter().zip(&raced.bytes).for_each(|(to, from)| to.store(*from, SeqCst));
+    let (path, flips) = (page.as_ptr(), &page[raced.at]);
+    let flipper = fork();
+    if flipper == 0 {
+        call!(SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        loop {
+            flips.fetch_xor(b'a' ^ b'b', SeqCst);
+        }
+    }
+    for took in truth {
+        let status = AtomicU8::new(0);
+        let run = || call!(SYS_execve, path, [raced.address(), ptr::null()].as_ptr(), ptr::null::<u8>());
+        child_status(run, &status);
+        took.store(if status.load(SeqCst) == 0 { b'a' } else { b'b' }, SeqCst);
+    }
+    let mut status = 0_i32;
+    call!(SYS_kill, flipper, libc::SIGKILL);
+    call!(SYS_wait4, flipper, &raw mut status, 0, 0);
+    0
+}
+
 #[test]
 fn an_exec_is_told_with_the_program_that_runs() {
     let Some(mut probe) = ready(&[]) else { return };
-    let folder = tempfile::tempdir().expect("a directory");
-    for (name, program) in [("a", "/bin/true"), ("b", "/bin/false")] {
-        fs::copy(program, folder.path().join(name)).expect("a copy");
-    }
-    let raced = Raced::path(&folder.path().canonicalize().expect("its path"));
-    for _ in 0..times().min(100) {
-        let status = shared(1);
-        let in_child = || {
-            // A process of its own flips: an exec ends all threads.
-            let page = shared(raced.bytes.len());
-            page.iter().zip(&raced.bytes).for_each(|(to, from)| to.store(*from, SeqCst));
-            let (runs, flips) = (page.as_ptr(), &page[raced.at]);
-            let flipper = crate::harness::fork();
-            if flipper == 0 {
-                for _ in 0..1_000_000 {
-                    flips.fetch_xor(b'a' ^ b'b', SeqCst);
-                }
-                call!(SYS_exit_group, 0);
-            }
-            call!(SYS_execve, runs, [raced.address(), ptr::null()].as_ptr(), ptr::null::<u8>())
-        };
-        let seen = watch(&mut probe, || crate::harness::child_status(in_child, &status[0]));
-        let exec = seen.iter().find(|seen| seen.code == crate::harness::EXECVE).expect("an exec");
-        let ran = if status[0].load(SeqCst) == 0 { b'a' } else { b'b' };
+    let (folder, raced) = programs();
+    let folder = folder.path().canonicalize().expect("its path").into_os_string().into_encoded_bytes();
+    judge("execve", &mut probe, |probe, truth| {
+        let (seen, _) = watch_all(probe, || child(|| run_raced(&raced, truth)));
+        let execs = seen.iter().filter(|seen| seen.code == EXECVE);
         // trusted_exepath
-        assert_eq!(last(exec.bytes(27)), ran);
-    }
+        execs.map(|seen| seen.bytes(27)).filter(|path| path.starts_with(&folder)).map(last).collect()
+    });
 }
