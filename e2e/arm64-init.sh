@@ -1,7 +1,7 @@
 #!/bin/busybox sh
 # The first program of the emulated machine of arm64.sh: runs the programs of the image there and ends the machine.
 /bin/busybox --install -s /bin
-export PATH=/bin TMPDIR=/tmp HOME=/
+export PATH=/bin:/ TMPDIR=/tmp HOME=/
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev

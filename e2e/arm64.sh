@@ -78,11 +78,11 @@ live_tests() {
   [ -s "$work/tests" ] && install -D "$(tail -1 "$work/tests")" "$work/root/tests/live"
 }
 
-# The programs of the image, busybox, the tests: what the machine begins with.
+# The files of the image, busybox, the tests: what the machine begins with.
 initramfs() {
   local root=$work/root
   mkdir -p "$root"/{bin,dev,etc,lib,proc,run,sys,tmp,usr,var/lib}
-  cp -P "$work"/image/saker* "$root/bin"
+  cp -a "$work/image/." "$root"
   cp "$cache"/bin/{busybox,true,false} "$root/bin"
   cp -L "$cache"/lib/aarch64-linux-gnu/{ld-linux-aarch64.so.1,libc.so.6} "$root/lib"
   cp e2e/arm64-init.sh "$root/init"
