@@ -73,6 +73,13 @@ pub fn saker(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ran {
     Ran(command(args).stdin(Stdio::null()).output().expect("saker runs"))
 }
 
+/// Runs `saker` as on a machine that has no certificates of authorities.
+pub fn saker_without_certificates(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ran {
+    let mut command = command(args);
+    command.env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/nonexistent");
+    Ran(command.stdin(Stdio::null()).output().expect("saker runs"))
+}
+
 /// Runs `saker` in a directory.
 pub fn saker_in(dir: &Path, args: &[String]) -> Ran {
     Ran(command(args).current_dir(dir).stdin(Stdio::null()).output().expect("saker runs"))

@@ -153,6 +153,17 @@ fn raise_memlock() {
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited) };
 }
 
+/// From now on large blocks go back to the system when they are freed, whichever thread had them. Without this the
+/// allocator keeps as much as it ever gave back, and what a thread had cannot be trimmed.
+pub(crate) fn keep_no_large_blocks() {
+    #[cfg(target_env = "gnu")]
+    #[expect(unsafe_code, reason = "no safe function says so")]
+    // SAFETY: the call has no preconditions.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 128 << 10)
+    };
+}
+
 /// Returns freed memory to the system: the kernel's type information took some 15 MiB for a moment, which an
 /// allocator would keep for good.
 pub(crate) fn give_back_memory() {

@@ -156,6 +156,7 @@ impl Probe {
     }
 
     fn load_here(settings: &Settings) -> Result<Self, ProbeError> {
+        object::keep_no_large_blocks();
         let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Btf(Box::new(error)))?;
         let mut ebpf = object::open(&btf, settings.ring_bytes)?;
         object::fill(&mut ebpf)?;
