@@ -3,7 +3,12 @@
 //! The rare ring is emptied first, into memory, so that it never fills up behind a flood in the bulk ring. A
 //! record is delivered once nothing older can come: whatever caused it was in its ring before it.
 
-use std::{collections::VecDeque, os::fd::AsRawFd, thread, time::Duration};
+use std::{
+    collections::VecDeque,
+    os::fd::AsRawFd,
+    thread,
+    time::{Duration, Instant},
+};
 
 use aya::maps::{Array, MapData, RingBuf};
 
@@ -21,6 +26,8 @@ const BATCH: usize = 1024;
 const NAPS: u32 = 4;
 /// Records since the last sleep that are a burst.
 const BURST: u32 = 32;
+/// A sleep that ends so soon was not worth it: to wake the consumer takes the time of the process that is watched.
+const SOON: Duration = Duration::from_millis(1);
 const NAP: Duration = Duration::from_millis(1);
 /// The longest sleep, in milliseconds; also how late a stop may be noticed.
 const SLEEP: i32 = 100;
@@ -33,6 +40,8 @@ pub(crate) struct Rings {
     idle: u32,
     /// Rounds with records since the last sleep.
     records: u32,
+    /// Whether the last sleep ended soon.
+    woken_soon: bool,
 }
 
 struct Rare {
@@ -66,7 +75,7 @@ impl Rare {
 impl Rings {
     pub(crate) fn new(rare: RingBuf<MapData>, bulk: RingBuf<MapData>, sleeper: Array<MapData, u32>) -> Self {
         let rare = Rare { ring: rare, waiting: VecDeque::new(), bytes: 0 };
-        Self { rare, bulk, sleeper, idle: 0, records: 0 }
+        Self { rare, bulk, sleeper, idle: 0, records: 0, woken_soon: false }
     }
 
     /// Delivers what is there, up to a batch. Returns whether there was anything.
@@ -84,7 +93,7 @@ impl Rings {
     pub(crate) fn rest(&mut self, worked: bool) {
         if worked {
             self.idle = 0;
-        } else if self.records >= BURST && self.idle < NAPS {
+        } else if (self.records >= BURST || self.woken_soon) && self.idle < NAPS {
             self.idle = self.idle.saturating_add(1);
             thread::sleep(NAP);
         } else {
@@ -98,12 +107,14 @@ impl Rings {
             tracing::error!(%error, "cannot ask the probe for a wake-up");
         }
         let poll = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        let start = Instant::now();
         let mut fds = [poll(self.rare.ring.as_raw_fd()), poll(self.bulk.as_raw_fd())];
         #[expect(unsafe_code, reason = "poll on the rings' descriptors")]
         // SAFETY: `fds` is an array of two descriptors that live as long as the rings.
         unsafe {
             libc::poll(fds.as_mut_ptr(), 2, SLEEP)
         };
+        self.woken_soon = start.elapsed() < SOON;
     }
 }
 
