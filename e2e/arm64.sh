@@ -14,14 +14,7 @@ cache=${SAKER_CACHE:-/var/cache/saker}/arm64
 kernel=${KERNEL:-}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-status=0
-
-# part NAME COMMAND...: runs it, and remembers that it failed.
-part() {
-  local name=$1 started=$SECONDS; shift
-  "$@" || { status=1; echo "failed: $name"; }
-  echo "[$((SECONDS - started)) s] $name"
-}
+. e2e/part.sh
 
 # The image's files, from its layers.
 unpack() {

@@ -5,18 +5,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-$PWD/target}
 work=$(mktemp -d)
-status=0
+. e2e/part.sh
 # The control planes, and the tests that run on the second while all others run on the first: they mostly wait for API
 # servers of their own.
 CLUSTERS=(cluster beside)
 BESIDE=(audit_setup_e2e audit_sink_e2e many_rules_e2e)
-
-# part NAME COMMAND...: runs it, and remembers that it failed.
-part() {
-  local name=$1 started=$SECONDS; shift
-  "$@" || { status=1; echo "failed: $name"; }
-  echo "[$((SECONDS - started)) s] $name"
-}
 
 finish() {
   local name

@@ -78,13 +78,8 @@ pub enum MalformedEvent {
 
 impl<'a> Event<'a> {
     /// Bytes of its parameters.
-    pub fn len(&self) -> usize {
+    pub(crate) fn params_len(&self) -> usize {
         self.data.len()
-    }
-
-    /// Whether it has no parameters.
-    pub fn is_empty(&self) -> bool {
-        self.data.is_empty()
     }
 
     /// Reads one event from the start of `bytes`.

@@ -154,18 +154,17 @@ impl<'a> SyscallRecord<'a> {
     /// The same event with its path as it really is, and this path, where Falco shows another: a second view for rules
     /// that would be blind otherwise.
     pub fn second_view(&self) -> Option<(Self, Cow<'a, [u8]>)> {
-        let resolved = self.resolved_view().zip(self.resolved_path().map(Cow::Borrowed));
-        resolved.or_else(|| self.whole_view())
+        self.resolved_view().or_else(|| self.whole_view())
     }
 
     /// The same event with its path as the kernel resolved it, where that differs from the path's text: a
     /// second view for rules that symbolic links and `..` would blind. A path that the probe could not read
     /// up to the root does not count.
-    pub fn resolved_view(&self) -> Option<Self> {
+    fn resolved_view(&self) -> Option<(Self, Cow<'a, [u8]>)> {
         let resolved = self.resolved_path().filter(|path| path.starts_with(b"/"))?;
         let fd = self.fd().filter(|fd| fd.num >= 0 && fd.name.as_deref() != Some(resolved))?;
         let fd = OnceCell::from(Some(fd.clone().renamed(resolved)));
-        Some(Self { fd, whole_paths: true, ..self.clone() })
+        Some((Self { fd, whole_paths: true, ..self.clone() }, Cow::Borrowed(resolved)))
     }
 
     /// The same live event with its paths whole, and the first of those that are too long for Falco, which shows the
@@ -173,7 +172,7 @@ impl<'a> SyscallRecord<'a> {
     fn whole_view(&self) -> Option<(Self, Cow<'a, [u8]>)> {
         self.event.origin?;
         let directory = self.process.map_or(0, |process| process.cwd.len());
-        if self.event.len().saturating_add(directory) < path::MAX_PATH {
+        if self.event.params_len().saturating_add(directory) < path::MAX_PATH {
             return None;
         }
         let whole = Self { fd: OnceCell::new(), whole_paths: true, ..self.clone() };
