@@ -166,7 +166,7 @@ mod tests {
         let bytes = write::event(ts, 9, 2, &[vec![0; 8]]);
         let header = Header { num, ts, ..Header::default() };
         let event = Event::parse(&bytes).unwrap().to_owned();
-        Held { event, header, lineage: Vec::new() }
+        Held { event, header, followed: None, lineage: Vec::new() }
     }
 
     fn all_ready(waiting: &mut Waiting, now: u64) -> Vec<u64> {
