@@ -331,7 +331,8 @@ fn words(error: &str, mark: Mark) -> String {
     if error != "mapping values are not allowed in this context" {
         return error.to_owned();
     }
-    format!("yaml-cpp: error at line {}, column {}: illegal map value", mark.line, mark.column)
+    let (line, column) = (mark.line.saturating_add(1), mark.column.saturating_add(1));
+    format!("yaml-cpp: error at line {line}, column {column}: illegal map value")
 }
 
 #[cfg(test)]
