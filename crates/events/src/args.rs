@@ -86,7 +86,7 @@ impl SyscallRecord<'_> {
     }
 
     fn full_path(&self, param: &Param, path: &[u8]) -> Option<Vec<u8>> {
-        if path.is_empty() || path.starts_with(b"/") {
+        if path.is_empty() || path.starts_with(b"/") || path == b"<NA>" {
             return None;
         }
         let start = self.start(param)?;
