@@ -85,10 +85,20 @@ struct scratch {
 	u8 bytes[RECORD_BYTES];
 };
 
-// A text while it is built; paths grow from the end to the start.
+// The kernel's struct path, but not relocated, so it may live on the stack and in maps.
+struct place {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
+
+// A text while it is built; paths grow from the end to the start. What it is built from is here because a function that
+// the verifier checks by itself takes numbers only, and to it a pointer is one when it comes out of a map.
 struct text {
 	u32 start;
 	u32 unused;
+	struct place at, root;
+	struct dentry *top; // of the mount
+	struct kernfs_node *node;
 	u8 bytes[TEXT_MAX + NAME_BYTES];
 };
 

@@ -33,7 +33,7 @@ static __always_inline bool is_names_cache(struct kmem_cache *cache)
 	char name[sizeof(wanted)] = {};
 	if (names_cache)
 		return names_cache == (u64)cache;
-	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(cache, name));
+	bpf_probe_read_kernel_str(name, sizeof(name), READ(cache, name));
 	for (u32 i = 0; i < sizeof(wanted); i++)
 		if (name[i] != wanted[i])
 			return 0;
@@ -58,8 +58,8 @@ int kmem_cache_free(u64 *ctx)
 	// Kernels of 2024 and before let nobody read an argument of this type, `const void *`, directly.
 	bpf_probe_read_kernel(&name, sizeof(name), &ctx[1]);
 	struct text *t = text_of(PROGRAM_NAMES);
-	struct name_key key = {bpf_get_current_pid_tgid(), (u64)BPF_CORE_READ(name, uptr)};
-	u64 text = (u64)BPF_CORE_READ(name, name);
+	struct name_key key = {bpf_get_current_pid_tgid(), (u64)READ(name, uptr)};
+	u64 text = (u64)READ(name, name);
 	// Very long texts stand apart from what describes them.
 	if (!t || text != (u64)name + bpf_core_field_offset(struct filename, iname))
 		return 0;
