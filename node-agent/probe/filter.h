@@ -27,6 +27,7 @@ struct filter {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE); // to see whether somebody changed it
 	__uint(max_entries, 2);
 	__type(key, u32);
 	__type(value, struct filter);
