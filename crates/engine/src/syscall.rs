@@ -134,6 +134,11 @@ impl SyscallEngine {
         self.processes.counters()
     }
 
+    /// Whether events wait for metadata.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// What became of events that waited for metadata.
     pub fn waiting(&self) -> waiting::Counters {
         self.waiting.counters()

@@ -66,6 +66,10 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queues.is_empty()
+    }
+
     /// Whether events of this container wait.
     pub(crate) fn has(&self, container: &Arc<Container>) -> bool {
         self.queues.iter().any(|queue| Arc::ptr_eq(&queue.container, container))
