@@ -144,9 +144,9 @@ impl<R: Read> Reader<R> {
             Outcome::Kept(params) => {
                 let body = block.body(&self.window);
                 let own = record.event(body).map(|event| event.truncated(params));
-                match (own, Tail::parse(record.behind(body))) {
-                    (Some(own), Some(tail)) => join(&mut self.joined, &own, &tail),
-                    (own, _) => own,
+                match Tail::parse(record.behind(body)) {
+                    Some(tail) => own.and_then(|own| join(&mut self.joined, &own, &tail)),
+                    None => own,
                 }
             }
             Outcome::Converted | Outcome::Dropped => self.converter.converted(),

@@ -22,11 +22,13 @@ pub(crate) struct Tail<'a> {
 
 impl<'a> Tail<'a> {
     /// `None` for padding and whatever else others leave there.
+    #[inline]
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let mut tail = Cursor(bytes);
-        if tail.array()? != MAGIC {
-            return None;
-        }
+        let tail = bytes.strip_prefix(&MAGIC)?;
+        Self::read(Cursor(tail))
+    }
+
+    fn read(mut tail: Cursor<'a>) -> Option<Self> {
         let (flags, count) = (tail.u16()?, tail.u16()?);
         let origin = if flags & HAS_ORIGIN == 0 {
             None

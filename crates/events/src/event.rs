@@ -161,6 +161,7 @@ impl<'a> Event<'a> {
     }
 
     /// Without the parameters behind the first `count`.
+    #[inline]
     #[must_use]
     pub fn truncated(self, count: usize) -> Self {
         let bytes = count.saturating_mul(length_bytes(self.code));
@@ -184,6 +185,7 @@ enum Lengths<'a> {
 }
 
 /// Their sum. No event has so many that it could overflow.
+#[inline]
 fn narrow(lengths: &[[u8; 2]]) -> usize {
     lengths.iter().map(|length| usize::from(u16::from_le_bytes(*length))).sum()
 }
