@@ -28,6 +28,7 @@ mod options;
 mod params;
 pub mod prefilter;
 pub mod process_table;
+mod recent;
 mod rules;
 mod syscall;
 pub mod thread_table;
