@@ -29,6 +29,7 @@ mod options;
 mod params;
 pub mod prefilter;
 pub mod process_table;
+mod recent;
 mod rules;
 mod syscall;
 pub mod thread_table;

@@ -20,7 +20,7 @@ use crate::{
     alerts::{Alerts, Match},
     containers,
     links::{self, Followed, Links},
-    opens,
+    opens::Opens,
     options::Options,
     prefilter::PathTable,
     process_table::{Counters, ProcessTable},
@@ -48,8 +48,8 @@ pub struct CaptureEngine {
     /// No event yet but those by which the writer told its users and containers.
     opening: bool,
     evaluator: Evaluator,
-    /// Opens that rules are evaluated on; all without it.
-    filter: Option<PathTable>,
+    /// Says which opens rules are evaluated on; all without it.
+    filter: Option<Opens>,
 }
 
 /// Rules over single events, and what goes on from one to the next.
@@ -100,8 +100,7 @@ impl SyscallEngine {
                 self.evaluator.waited(&held, &self.processes, &self.users, sink);
             }
         } else {
-            // The kernel has filtered opens before.
-            self.evaluator.event(event, &around, None, sink);
+            self.evaluator.event(event, &around, sink);
         }
         self.processes.after(event);
     }
@@ -160,7 +159,7 @@ impl CaptureEngine {
     /// Leaves out opens that this table rejects; it is of the rules that the engine has from first to last.
     #[must_use]
     pub fn with_filter(self, filter: Option<PathTable>) -> Self {
-        Self { filter, ..self }
+        Self { filter: filter.map(Opens::new), ..self }
     }
 
     /// Takes note of what the capture says next; on events rules are evaluated.
@@ -176,9 +175,9 @@ impl CaptureEngine {
             Entry::Users(list) => self.threads.set_users(list),
             Entry::Processes(list) => self.threads.set_processes(list),
             Entry::Fds { tid, fds } => self.threads.set_fds(tid, fds),
-            Entry::Event { event, state_only } => {
+            Entry::Event { ref event, state_only } => {
                 self.opening &= tells_of_lists(event.code);
-                if state_only || self.opening { self.threads.event(&event) } else { self.event(&event, sink) }
+                if state_only || self.opening { self.threads.event(event) } else { self.event(event, sink) }
             }
         }
     }
@@ -190,9 +189,12 @@ impl CaptureEngine {
 
     fn event(&mut self, event: &Event, sink: &mut dyn FnMut(Alert)) {
         self.threads.event(event);
-        let around =
-            Around { process: self.threads.current(), processes: &self.threads, users: self.threads.users() };
-        self.evaluator.event(event, &around, self.filter.as_ref(), sink);
+        let Self { threads, evaluator, filter, .. } = self;
+        if filter.as_mut().is_some_and(|opens| opens.rejects(event, threads)) {
+            return evaluator.advance(event);
+        }
+        let around = Around { process: threads.current(), processes: threads, users: threads.users() };
+        evaluator.event(event, &around, sink);
     }
 }
 
@@ -241,13 +243,7 @@ impl Evaluator {
         }
     }
 
-    fn event(
-        &mut self,
-        event: &Event,
-        around: &Around,
-        filter: Option<&PathTable>,
-        sink: &mut dyn FnMut(Alert),
-    ) {
+    fn event(&mut self, event: &Event, around: &Around, sink: &mut dyn FnMut(Alert)) {
         self.advance(event);
         let rules = self.rules.load();
         if !rules.concerns(SYSCALL_SOURCE, event_type(event)) {
@@ -258,9 +254,6 @@ impl Evaluator {
         else {
             return;
         };
-        if filter.is_some_and(|table| opens::rejects(table, &record)) {
-            return;
-        }
         let followed = self.links.as_deref().and_then(|links| links::follow(&record, links));
         let pass = Pass { rules, matching: self.matching, alerts: &self.alerts };
         let scratch = &mut self.scratch;
