@@ -76,12 +76,13 @@ pub(super) fn opened(table: &mut ThreadTable, params: Params) {
     let begun =
         begun.filter(|b| b.code != 0 && b.code == params.event.code.wrapping_sub(1) && !b.text.is_empty());
     let (raw, flags, dirfd) = if let Some(begun) = begun {
-        (begun.text.as_slice(), begun.flags | told & O_F_CREATED, begun.dirfd)
+        (begun.text.as_slice(), begun.flags | told & O_F_CREATED, Some(begun.dirfd))
     } else {
         let dirfd = at.dirfd.map_or(Some(AT_FDCWD), |at| params.signed_at(at));
-        (params.text_at(at.name), told, dirfd.unwrap_or(-1))
+        (params.told_at(at.name), told, dirfd.filter(|_| params.event.code != code::SYSCALL_OPEN_BY_HANDLE_AT_X))
     };
-    let name: Arc<[u8]> = path::join(&table.base_of(tid, dirfd, raw), raw).into();
+    let base = dirfd.map_or(Cow::Borrowed(&b""[..]), |dirfd| table.base_of(tid, dirfd, raw));
+    let name: Arc<[u8]> = path::join(&base, raw).into();
     let file = Descriptor {
         kind: if flags & O_DIRECTORY == 0 { FdType::File } else { FdType::Directory },
         raw: if *name == *raw { Arc::clone(&name) } else { raw.into() },
@@ -99,7 +100,7 @@ pub(super) fn opened(table: &mut ThreadTable, params: Params) {
 pub(super) fn made(table: &mut ThreadTable, params: Params, kind: FdType) {
     let Some(number) = params.signed_at(0).filter(|fd| *fd >= 0) else { return };
     let name = match kind {
-        FdType::Memfd => params.text("name").to_vec(),
+        FdType::Memfd => params.told_at(1).to_vec(),
         FdType::Pidfd => format!("/proc/{}", params.signed("pid").unwrap_or(-1)).into_bytes(),
         _ => Vec::new(),
     };
