@@ -8,7 +8,7 @@ use saker_events::{
     fd::{number_of, text_of},
     param, path,
     process::{Capabilities, Image, Memory, Process},
-    table::{EventRow, ParamType},
+    table::{EventRow, ParamType, code},
 };
 
 /// An event with its row: its parameters by name.
@@ -89,6 +89,29 @@ impl<'a> Params<'a> {
             ctime: number("exe_ino_ctime"),
             mtime: number("exe_ino_mtime"),
             ..Image::default()
+        }
+    }
+}
+
+/// Positions of what a call that opens a file tells; of `creat` the flags are known.
+pub(crate) struct OpenLayout {
+    pub dirfd: Option<usize>,
+    pub name: usize,
+    pub flags: Option<usize>,
+    pub dev: usize,
+    pub ino: usize,
+}
+
+impl OpenLayout {
+    pub(crate) const fn of(event_code: u16) -> Self {
+        match event_code {
+            code::SYSCALL_OPENAT_2_X => Self { dirfd: Some(1), name: 2, flags: Some(3), dev: 5, ino: 6 },
+            code::SYSCALL_OPENAT2_X => Self { dirfd: Some(1), name: 2, flags: Some(3), dev: 6, ino: 7 },
+            code::SYSCALL_CREAT_X => Self { dirfd: None, name: 1, flags: None, dev: 3, ino: 4 },
+            code::SYSCALL_OPEN_BY_HANDLE_AT_X => {
+                Self { dirfd: None, name: 3, flags: Some(2), dev: 4, ino: 5 }
+            }
+            _ => Self { dirfd: None, name: 1, flags: Some(2), dev: 4, ino: 5 },
         }
     }
 }

@@ -43,7 +43,11 @@ pub struct Fd<'a> {
     pub layer: Option<Layer>,
 }
 
-/// The bit of `file_flags`.
+/// Bits of `file_flags`; who reads and writes has both of the first.
+pub const O_RDONLY: u64 = 1;
+/// Another.
+pub const O_WRONLY: u64 = 2;
+/// Another.
 pub const O_DIRECTORY: u64 = 1 << 10;
 /// `connect` goes on in the background.
 pub const EINPROGRESS: i64 = -115;
@@ -301,6 +305,14 @@ fn path_given<'a>(record: &SyscallRecord<'a>) -> Option<&'a [u8]> {
         code::SYSCALL_OPEN_X | code::SYSCALL_CREAT_X | code::SYSCALL_OPENAT_2_X | code::SYSCALL_OPENAT2_X
     );
     opens.then(|| text_of(&record.event, record.row, "name"))
+}
+
+static RESOLVED: ParamPlace = ParamPlace::new("resolved");
+
+/// The path of the file that an event opened, as the kernel's own file has it.
+pub fn resolved_path<'a>(event: &Event<'a>, row: &'static EventRow) -> Option<&'a [u8]> {
+    let (at, _) = RESOLVED.of(row)?;
+    Some(param::text(event.param(at)?)).filter(|path| !path.is_empty())
 }
 
 static FLAGS: ParamPlace = ParamPlace::new("flags");

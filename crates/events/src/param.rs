@@ -37,20 +37,27 @@ impl Number {
 }
 
 /// Size of a type's numbers in bytes and whether they have a sign; `None` for what is no number.
+#[inline]
 pub const fn layout(ty: ParamType) -> Option<(usize, bool)> {
+    match signed_size(ty) {
+        0 => None,
+        size => Some((size.unsigned_abs() as usize, size < 0)),
+    }
+}
+
+/// The same as one number, negative for those with a sign: a table for the compiler, not branches.
+const fn signed_size(ty: ParamType) -> i8 {
     use ParamType as T;
-    Some(match ty {
-        T::Int16 => (2, true),
-        T::Int32 | T::Fd32 | T::Pid32 => (4, true),
-        T::Int64 | T::Errno | T::Fd | T::Pid => (8, true),
-        T::Uint8 | T::Flags8 | T::Enumflags8 | T::Sigtype => (1, false),
-        T::Uint16 | T::Flags16 | T::Enumflags16 | T::Port | T::Syscallid => (2, false),
-        T::Uint32 | T::Flags32 | T::Enumflags32 | T::Mode | T::Uid | T::Gid | T::Sigset | T::Ipv4addr => {
-            (4, false)
-        }
-        T::Uint64 | T::Reltime | T::Abstime | T::Charbufarray | T::CharbufPairArray => (8, false),
-        _ => return None,
-    })
+    match ty {
+        T::Int16 => -2,
+        T::Int32 | T::Fd32 | T::Pid32 => -4,
+        T::Int64 | T::Errno | T::Fd | T::Pid => -8,
+        T::Uint8 | T::Flags8 | T::Enumflags8 | T::Sigtype => 1,
+        T::Uint16 | T::Flags16 | T::Enumflags16 | T::Port | T::Syscallid => 2,
+        T::Uint32 | T::Flags32 | T::Enumflags32 | T::Mode | T::Uid | T::Gid | T::Sigset | T::Ipv4addr => 4,
+        T::Uint64 | T::Reltime | T::Abstime | T::Charbufarray | T::CharbufPairArray => 8,
+        _ => 0,
+    }
 }
 
 /// The number in a parameter; `None` for other types and wrong sizes.

@@ -3,14 +3,17 @@
 use std::{borrow::Cow, sync::Arc};
 
 use saker_events::{
-    descriptor::{Descriptor, FdType},
+    descriptor::{Descriptor, FdType, Layer},
     fd::{AT_FDCWD, O_DIRECTORY, UNKNOWN, layer},
     path,
     table::{FCNTL_COMMANDS, code, symbol_value},
 };
 
 use super::{ThreadTable, fds::KeptFd};
-use crate::params::Params;
+use crate::{
+    params::{OpenLayout, Params},
+    recent::Recent,
+};
 
 /// The bit of `file_flags`.
 pub(super) const O_CLOEXEC: u64 = 1 << 12;
@@ -32,25 +35,6 @@ pub(super) struct Opening {
     pub text: Vec<u8>,
 }
 
-/// Positions of what a call that opens tells; of `creat` the flags are known.
-struct Layout {
-    dirfd: Option<usize>,
-    name: usize,
-    flags: Option<usize>,
-    dev: usize,
-    ino: usize,
-}
-
-const fn layout(event_code: u16) -> Layout {
-    match event_code {
-        code::SYSCALL_OPENAT_2_X => Layout { dirfd: Some(1), name: 2, flags: Some(3), dev: 5, ino: 6 },
-        code::SYSCALL_OPENAT2_X => Layout { dirfd: Some(1), name: 2, flags: Some(3), dev: 6, ino: 7 },
-        code::SYSCALL_CREAT_X => Layout { dirfd: None, name: 1, flags: None, dev: 3, ino: 4 },
-        code::SYSCALL_OPEN_BY_HANDLE_AT_X => Layout { dirfd: None, name: 3, flags: Some(2), dev: 4, ino: 5 },
-        _ => Layout { dirfd: None, name: 1, flags: Some(2), dev: 4, ino: 5 },
-    }
-}
-
 /// The start of a call: kept for its exit.
 pub(super) fn begun(table: &mut ThreadTable, params: Params) {
     let text = match params.event.code {
@@ -70,30 +54,76 @@ pub(super) fn begun(table: &mut ThreadTable, params: Params) {
 pub(super) fn opened(table: &mut ThreadTable, params: Params) {
     let Some(number) = params.signed_at(0).filter(|fd| *fd >= 0) else { return };
     let tid = params.event.tid;
-    let at = layout(params.event.code);
+    let at = OpenLayout::of(params.event.code);
     let told = at.flags.and_then(|at| params.at(at)).unwrap_or(0);
     let begun = table.threads.get(tid).map(|t| &t.opening);
     let begun =
         begun.filter(|b| b.code != 0 && b.code == params.event.code.wrapping_sub(1) && !b.text.is_empty());
     let (raw, flags, dirfd) = if let Some(begun) = begun {
-        (begun.text.as_slice(), begun.flags | told & O_F_CREATED, Some(begun.dirfd))
+        (Cow::Owned(begun.text.clone()), begun.flags | told & O_F_CREATED, Some(begun.dirfd))
     } else {
-        let dirfd = at.dirfd.map_or(Some(AT_FDCWD), |at| params.signed_at(at));
-        (params.told_at(at.name), told, dirfd.filter(|_| params.event.code != code::SYSCALL_OPEN_BY_HANDLE_AT_X))
+        let from_cwd = params.event.code != code::SYSCALL_OPEN_BY_HANDLE_AT_X;
+        let dirfd = at.dirfd.map_or(from_cwd.then_some(AT_FDCWD), |at| params.signed_at(at));
+        (Cow::Borrowed(params.told_at(at.name)), told, dirfd)
     };
-    let base = dirfd.map_or(Cow::Borrowed(&b""[..]), |dirfd| table.base_of(tid, dirfd, raw));
-    let name: Arc<[u8]> = path::join(&base, raw).into();
-    let file = Descriptor {
-        kind: if flags & O_DIRECTORY == 0 { FdType::File } else { FdType::Directory },
-        raw: if *name == *raw { Arc::clone(&name) } else { raw.into() },
-        name,
+    let file = Opened {
+        raw: &raw,
         flags,
         dev: params.at(at.dev).and_then(|dev| u32::try_from(dev).ok()).unwrap_or(0),
         ino: params.at(at.ino).unwrap_or(0),
         layer: layer(params.event, params.row),
-        ..Descriptor::default()
+    };
+    let file = if raw.starts_with(b"/") {
+        table.files.share(&file)
+    } else {
+        let base = dirfd.map_or(Cow::Borrowed(&b""[..]), |dirfd| table.base(tid, dirfd));
+        Arc::new(file.descriptor(&path::join(&base, &raw)))
     };
     table.make_fd(number, file, flags & O_CLOEXEC != 0);
+}
+
+/// What an open says of its file.
+struct Opened<'a> {
+    raw: &'a [u8],
+    flags: u64,
+    dev: u32,
+    ino: u64,
+    layer: Option<Layer>,
+}
+
+impl Opened<'_> {
+    fn descriptor(&self, name: &[u8]) -> Descriptor {
+        let name: Arc<[u8]> = name.into();
+        Descriptor {
+            kind: if self.flags & O_DIRECTORY == 0 { FdType::File } else { FdType::Directory },
+            raw: if *name == *self.raw { Arc::clone(&name) } else { self.raw.into() },
+            name,
+            flags: self.flags,
+            dev: self.dev,
+            ino: self.ino,
+            layer: self.layer,
+            ..Descriptor::default()
+        }
+    }
+
+    fn is(&self, file: &Descriptor) -> bool {
+        (self.flags, self.dev, self.ino, self.layer) == (file.flags, file.dev, file.ino, file.layer)
+    }
+}
+
+/// Files that were opened lately by absolute paths: opened again the same way, they are shared.
+#[derive(Debug, Default)]
+pub(super) struct Files(Recent<Arc<Descriptor>>);
+
+impl Files {
+    fn share(&mut self, opened: &Opened) -> Arc<Descriptor> {
+        let make = || Arc::new(opened.descriptor(&path::join(b"", opened.raw)));
+        match self.0.place(opened.raw) {
+            Some(Some(file)) if opened.is(file) => Arc::clone(file),
+            Some(place) => Arc::clone(place.insert(make())),
+            None => make(),
+        }
+    }
 }
 
 /// `eventfd` and others that make one thing without a path.
@@ -202,11 +232,6 @@ impl ThreadTable {
         }
         let directory = self.fd(tid, dirfd).map(|fd| [&fd.file.name, &b"/"[..]].concat());
         directory.map_or(Cow::Borrowed(UNKNOWN), Cow::Owned)
-    }
-
-    /// The same, but nothing for an absolute path.
-    fn base_of(&self, tid: i64, dirfd: i64, path: &[u8]) -> Cow<'_, [u8]> {
-        if path.starts_with(b"/") { Cow::Borrowed(b"") } else { self.base(tid, dirfd) }
     }
 
     /// The working directory of a thread's process.
