@@ -60,10 +60,11 @@ pub(super) fn opened(table: &mut ThreadTable, params: Params) {
     let begun =
         begun.filter(|b| b.code != 0 && b.code == params.event.code.wrapping_sub(1) && !b.text.is_empty());
     let (raw, flags, dirfd) = if let Some(begun) = begun {
-        (Cow::Owned(begun.text.clone()), begun.flags | told & O_F_CREATED, begun.dirfd)
+        (Cow::Owned(begun.text.clone()), begun.flags | told & O_F_CREATED, Some(begun.dirfd))
     } else {
-        let dirfd = at.dirfd.map_or(Some(AT_FDCWD), |at| params.signed_at(at));
-        (Cow::Borrowed(params.text_at(at.name)), told, dirfd.unwrap_or(-1))
+        let from_cwd = params.event.code != code::SYSCALL_OPEN_BY_HANDLE_AT_X;
+        let dirfd = at.dirfd.map_or(from_cwd.then_some(AT_FDCWD), |at| params.signed_at(at));
+        (Cow::Borrowed(params.told_at(at.name)), told, dirfd)
     };
     let file = Opened {
         raw: &raw,
@@ -75,7 +76,8 @@ pub(super) fn opened(table: &mut ThreadTable, params: Params) {
     let file = if raw.starts_with(b"/") {
         table.files.share(&file)
     } else {
-        Arc::new(file.descriptor(&path::join(&table.base(tid, dirfd), &raw)))
+        let base = dirfd.map_or(Cow::Borrowed(&b""[..]), |dirfd| table.base(tid, dirfd));
+        Arc::new(file.descriptor(&path::join(&base, &raw)))
     };
     table.make_fd(number, file, flags & O_CLOEXEC != 0);
 }
@@ -128,7 +130,7 @@ impl Files {
 pub(super) fn made(table: &mut ThreadTable, params: Params, kind: FdType) {
     let Some(number) = params.signed_at(0).filter(|fd| *fd >= 0) else { return };
     let name = match kind {
-        FdType::Memfd => params.text("name").to_vec(),
+        FdType::Memfd => params.told_at(1).to_vec(),
         FdType::Pidfd => format!("/proc/{}", params.signed("pid").unwrap_or(-1)).into_bytes(),
         _ => Vec::new(),
     };
