@@ -23,6 +23,7 @@ pub mod case;
 pub mod containers;
 mod hits;
 pub mod internal;
+mod open_call;
 mod opens;
 mod options;
 mod params;
