@@ -14,7 +14,7 @@ static __always_inline bool is_compat(struct task_struct *task)
 	struct task_struct___x86 *x86 = (void *)task;
 	if (on_x86())
 		return (knows_task() ? x86->thread_info.status : BPF_CORE_READ(x86, thread_info.status)) & 2; // TS_COMPAT
-	return BPF_CORE_READ(task, thread_info.flags) & (1 << 22); // TIF_32BIT
+	return READ(task, thread_info.flags) & (1 << 22); // TIF_32BIT
 }
 
 static __always_inline int native_number(struct pt_regs *regs)

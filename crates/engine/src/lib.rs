@@ -23,6 +23,7 @@ pub mod case;
 pub mod containers;
 mod hits;
 pub mod internal;
+mod links;
 mod open_call;
 mod opens;
 mod options;
@@ -37,6 +38,7 @@ pub mod waiting;
 
 pub use audit::AuditEngine;
 pub use hits::{Count, Hits};
+pub use links::Links;
 pub use options::{Options, hostname};
 pub use rules::RulesHandle;
 pub use saker_rules::ruleset::Matching;

@@ -4,8 +4,10 @@ use std::hash::Hasher;
 
 use rustc_hash::FxHasher;
 
-/// Texts remembered at most.
+/// Texts remembered at most; a power of two.
 const PLACES: usize = 2048;
+/// Which bits of a hash are a place.
+const MASK: u64 = PLACES as u64 - 1;
 /// Bytes of the longest text remembered.
 const MAX_TEXT: usize = 256;
 
@@ -44,7 +46,7 @@ impl<V> Recent<V> {
 fn place(text: &[u8]) -> usize {
     let mut hasher = FxHasher::default();
     hasher.write(text);
-    usize::try_from(hasher.finish() % PLACES as u64).unwrap_or(0)
+    usize::try_from(hasher.finish() & MASK).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use smallvec::SmallVec;
 use crate::{
     alerts::{Alerts, Match},
     containers,
+    links::{self, Followed, Links},
     opens::Opens,
     options::Options,
     prefilter::PathTable,
@@ -58,6 +59,7 @@ struct Evaluator {
     header: Header,
     alerts: Alerts,
     matching: Matching,
+    links: Option<Arc<dyn Links>>,
     scratch: Scratch,
 }
 
@@ -129,6 +131,11 @@ impl SyscallEngine {
     /// What the bounds of the process table did so far.
     pub fn counters(&self) -> Counters {
         self.processes.counters()
+    }
+
+    /// Whether events wait for metadata.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// What became of events that waited for metadata.
@@ -231,6 +238,7 @@ impl Evaluator {
             },
             alerts: Alerts { hits: Arc::clone(&options.hits), iso8601: options.iso8601 },
             matching: options.matching,
+            links: options.links.clone(),
             scratch: Scratch::default(),
         }
     }
@@ -246,8 +254,10 @@ impl Evaluator {
         else {
             return;
         };
+        let followed = self.links.as_deref().and_then(|links| links::follow(&record, links));
         let pass = Pass { rules, matching: self.matching, alerts: &self.alerts };
-        pass.views(&record, &mut self.scratch, &mut |found| self.alerts.send(found, sink));
+        let scratch = &mut self.scratch;
+        pass.views(&record, followed.as_ref(), scratch, &mut |found| self.alerts.send(found, sink));
     }
 
     fn advance(&mut self, event: &Event) {
@@ -275,11 +285,16 @@ impl Evaluator {
         let record =
             SyscallRecord::new(&self.header, *event, around.process, around.processes, around.users)?;
         let rules = self.rules.load();
+        if !rules.concerns(SYSCALL_SOURCE, event_type(event)) {
+            return None;
+        }
         let pass = Pass { rules, matching: self.matching, alerts: &self.alerts };
         let mut matches = Vec::new();
-        let lacks = pass.views(&record, &mut self.scratch, &mut |found| matches.push(found));
+        let followed = self.links.as_deref().and_then(|links| links::follow(&record, links));
+        let scratch = &mut self.scratch;
+        let lacks = pass.views(&record, followed.as_ref(), scratch, &mut |found| matches.push(found));
         if lacks || (others_wait && !matches.is_empty()) {
-            return Some(hold(&record));
+            return Some(hold(&record, followed));
         }
         for found in matches {
             self.alerts.send(found, sink);
@@ -289,25 +304,30 @@ impl Evaluator {
 
     /// Evaluates an event that waited, with what is known by now.
     fn waited(&mut self, held: &Held, now: &dyn Processes, users: &Users, sink: &mut dyn FnMut(Alert)) {
-        let Held { event, header, lineage } = held;
+        let Held { event, header, followed, lineage } = held;
         let then = Then { lineage, now };
         let Some(record) = SyscallRecord::new(header, event.get(), lineage.first(), &then, users) else {
             return;
         };
         let rules = self.rules.load();
         let pass = Pass { rules, matching: self.matching, alerts: &self.alerts };
-        pass.views(&record, &mut self.scratch, &mut |found| self.alerts.send(found, sink));
+        let scratch = &mut self.scratch;
+        pass.views(&record, followed.as_ref(), scratch, &mut |found| self.alerts.send(found, sink));
     }
 }
 
 /// A copy of an event with the processes that its rules may ask for.
-fn hold(record: &SyscallRecord) -> Held {
+fn hold(record: &SyscallRecord, followed: Option<Followed>) -> Held {
     Held {
         event: record.event.to_owned(),
         header: record.header.clone(),
+        followed,
         lineage: lineage(record.process(), record.processes).cloned().collect(),
     }
 }
+
+/// The rules that an event matched.
+type Told = SmallVec<[*const Rule; 4]>;
 
 /// The evaluation of one event.
 struct Pass<'a> {
@@ -319,10 +339,17 @@ struct Pass<'a> {
 impl Pass<'_> {
     /// Evaluates both views of an event. A rule that holds in either alerts once, with both paths; if only the
     /// real path made it hold, the message says so. Returns whether metadata was asked for that is on its way.
-    fn views(&self, record: &SyscallRecord, scratch: &mut Scratch, sink: &mut dyn FnMut(Match)) -> bool {
-        let second = record.second_view();
-        let path = second.as_ref().map(|(_, path)| String::from_utf8_lossy(path));
-        let mut told: SmallVec<[*const Rule; 4]> = SmallVec::new();
+    fn views(
+        &self,
+        record: &SyscallRecord,
+        followed: Option<&Followed>,
+        scratch: &mut Scratch,
+        sink: &mut dyn FnMut(Match),
+    ) -> bool {
+        let second = if followed.is_none() { record.second_view() } else { None };
+        let path = followed.map(|(_, path)| &**path).or(second.as_ref().map(|(_, path)| &**path));
+        let path = path.map(String::from_utf8_lossy);
+        let mut told = Told::new();
         self.rules.evaluate(SYSCALL_SOURCE, record, self.matching, scratch, |rule| {
             told.push(rule);
             let mut found = self.alerts.of(rule, record, record.header);
@@ -331,19 +358,31 @@ impl Pass<'_> {
             }
             sink(found);
         });
-        let (Some((view, _)), Some(path)) = (&second, &path) else { return record.lacks_metadata() };
-        self.rules.evaluate(SYSCALL_SOURCE, view, self.matching, scratch, |rule| {
-            if told.contains(&std::ptr::from_ref(rule)) {
-                return;
+        let Some(path) = path else { return record.lacks_metadata() };
+        let mut sink = |rule: &Rule| {
+            if !told.contains(&std::ptr::from_ref(rule)) {
+                sink(self.by_real_path(rule, record, &path));
             }
-            let mut found = self.alerts.of(rule, record, record.header);
-            if let Some(alert) = &mut found.alert {
-                alert.message.push_str(" evasion_resolved_path=");
-                alert.message.push_str(path);
-                alert.output_fields.insert(RESOLVED_PATH.to_owned(), path.as_ref().into());
-            }
-            sink(found);
-        });
-        record.lacks_metadata() || view.lacks_metadata()
+        };
+        let mut lacks = |view: &SyscallRecord| {
+            self.rules.evaluate(SYSCALL_SOURCE, view, self.matching, scratch, &mut sink);
+            record.lacks_metadata() || view.lacks_metadata()
+        };
+        match (followed, &second) {
+            (Some((event, _)), _) => lacks(&record.with_event(event.get())),
+            (None, Some((view, _))) => lacks(view),
+            (None, None) => record.lacks_metadata(),
+        }
+    }
+
+    /// What is told of a rule that only the real path made hold.
+    fn by_real_path(&self, rule: &Rule, record: &SyscallRecord, path: &str) -> Match {
+        let mut found = self.alerts.of(rule, record, record.header);
+        if let Some(alert) = &mut found.alert {
+            alert.message.push_str(" evasion_resolved_path=");
+            alert.message.push_str(path);
+            alert.output_fields.insert(RESOLVED_PATH.to_owned(), path.into());
+        }
+        found
     }
 }

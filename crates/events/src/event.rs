@@ -121,6 +121,26 @@ impl<'a> Event<'a> {
         OwnedEvent { event, lengths: self.lengths.into(), data: self.data.into() }
     }
 
+    /// A copy with other texts for some parameters, each with its position. A text that is longer than an event can tell
+    /// is cut.
+    pub fn with_texts(&self, texts: &[(usize, Vec<u8>)]) -> OwnedEvent {
+        let (mut lengths, mut data) = (Vec::new(), Vec::new());
+        for index in 0..self.param_count() {
+            let before = data.len();
+            match texts.iter().find(|(at, _)| *at == index) {
+                Some((_, text)) => {
+                    data.extend(text.iter().take(usize::from(u16::MAX).saturating_sub(1)));
+                    data.push(0);
+                }
+                None => data.extend(self.param(index).unwrap_or_default()),
+            }
+            let len = u32::try_from(data.len().saturating_sub(before)).unwrap_or(u32::MAX);
+            lengths.extend(len.to_le_bytes().iter().take(length_bytes(self.code)));
+        }
+        let event = Event { lengths: &[], data: &[], ..*self };
+        OwnedEvent { event, lengths: lengths.into(), data: data.into() }
+    }
+
     /// How many parameters the record holds; the table's row may know fewer or more.
     #[inline]
     pub fn param_count(&self) -> usize {

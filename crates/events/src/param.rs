@@ -137,10 +137,10 @@ pub fn raw(param: &Param, bytes: &[u8], out: &mut Vec<u8>) {
         return raw_number(&param, number, out);
     }
     match param.ty {
-        T::Charbuf | T::Fspath | T::Fsrelpath => match text(bytes) {
-            [] => out.extend_from_slice(b"<NA>"),
-            text => out.extend_from_slice(text),
-        },
+        T::Charbuf | T::Fspath | T::Fsrelpath => {
+            let written = if bytes == b"(NULL)\0" { b"<NA>" } else { text(bytes) };
+            out.extend_from_slice(written);
+        }
         T::Bytebuf => out.extend(bytes.iter().map(|b| printable(*b))),
         T::Sockaddr => show(out, Address::parse(bytes).map(Address::into_text)),
         T::Socktuple => show(out, Tuple::parse(bytes).map(|t| t.into_text())),
@@ -173,6 +173,7 @@ fn raw_number(param: &Param, number: Number, out: &mut Vec<u8>) {
         (T::Abstime, _) => local_time(bits),
         (T::Sigset, _) => signal_names(bits),
         (T::Ipv4addr, _) => ipv4(bits).to_string(),
+        (T::Sigtype, _) => bits.to_string(),
         (ty, Format::Hex) => format!("{:X}", own_bits(ty, bits)),
         (_, Format::Oct) if bits != 0 => format!("0{bits:o}"),
         (T::Uint32, _) => u32::try_from(bits).map_or(0, u32::cast_signed).to_string(),
@@ -268,12 +269,18 @@ impl<'a> Address<'a> {
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (family, rest) = bytes.split_first()?;
         match *family {
-            AF_INET | AF_INET6 => {
-                let end = end(*family, rest)?.0;
-                Some(Self::Ip(as_ipv4([end, end])[0]))
-            }
+            AF_INET | AF_INET6 => Some(Self::Ip(end(*family, rest)?.0)),
             AF_UNIX => Some(Self::Unix(rest.strip_suffix(b"\0")?)),
             other => Some(Self::Other(other)),
+        }
+    }
+
+    /// As sockets keep it: IPv4 inside IPv6 as IPv4.
+    #[must_use]
+    pub fn unmapped(self) -> Self {
+        match self {
+            Self::Ip(end) => Self::Ip(as_ipv4([end, end])[0]),
+            other => other,
         }
     }
 

@@ -15,7 +15,7 @@ pub fn join<'a>(base: &[u8], path: &'a [u8]) -> Cow<'a, [u8]> {
 }
 
 /// The same for paths of any length.
-pub(crate) fn join_whole<'a>(base: &[u8], path: &'a [u8]) -> Cow<'a, [u8]> {
+pub fn join_whole<'a>(base: &[u8], path: &'a [u8]) -> Cow<'a, [u8]> {
     let base = if path.is_empty() || path.starts_with(b"/") { b"" } else { base };
     if path.starts_with(b"/") && is_plain(path) {
         return Cow::Borrowed(path);

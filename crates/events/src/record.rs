@@ -157,6 +157,16 @@ impl<'a> SyscallRecord<'a> {
         self.resolved_view().or_else(|| self.whole_view())
     }
 
+    /// The same call with other parameters, whose paths are whole.
+    pub fn with_event<'b>(&self, event: Event<'b>) -> SyscallRecord<'b>
+    where
+        'a: 'b,
+    {
+        let (fd, lacks_metadata) = (OnceCell::new(), Cell::new(false));
+        let Self { header, row, processes, users, process, .. } = *self;
+        SyscallRecord { header, event, row, processes, users, process, fd, lacks_metadata, whole_paths: true }
+    }
+
     /// The same event with its path as the kernel resolved it, where that differs from the path's text: a
     /// second view for rules that symbolic links and `..` would blind. A path that the probe could not read
     /// up to the root does not count.

@@ -72,7 +72,8 @@ pub(super) fn bound(table: &mut ThreadTable, params: Params) {
     let address = params.event.param(1).and_then(Address::parse);
     let Some(address) = address.filter(|_| params.signed_at(0) == Some(0)) else { return };
     change(table, params, |file| {
-        if let Address::Ip(own) = address
+        file.name = address.clone().into_text().into();
+        if let Address::Ip(own) = address.unmapped()
             && own.port() != 0
         {
             file.socket =
@@ -80,7 +81,6 @@ pub(super) fn bound(table: &mut ThreadTable, params: Params) {
             file.kind = ip_type(own);
             file.end = Some(End::Server);
         }
-        file.name = address.into_text().into();
     });
 }
 
@@ -92,10 +92,10 @@ pub(super) fn connected(table: &mut ThreadTable, params: Params) {
     let begun = table.threads.get(params.event.tid).map(|t| &t.opening);
     let begun =
         begun.filter(|b| b.code == code::SOCKET_CONNECT_E).map(|b| b.text.clone()).unwrap_or_default();
-    let called = Address::parse(&begun);
+    let called = Address::parse(&begun).map(Address::unmapped);
     match params.event.param(1).and_then(Tuple::parse) {
         Some(Tuple::Ip(source, destination)) => {
-            let told = params.event.param(3).and_then(Address::parse);
+            let told = params.event.param(3).and_then(Address::parse).map(Address::unmapped);
             let destination = match (told, called) {
                 (Some(Address::Ip(told)), Some(Address::Ip(called))) if told == destination => called,
                 _ => destination,

@@ -80,13 +80,8 @@ pub(crate) fn load(
     (loaded.into_values().collect(), iterator)
 }
 
-/// Loads the programs for BTF tracepoints of the same names.
-pub(crate) fn load_tracepoints(ebpf: &mut Ebpf, btf: &Btf, names: &[&'static str]) -> Result<(), ProbeError> {
-    load_each(ebpf, btf, names).into_values().collect()
-}
-
-/// Side by side, because the kernel's verifier takes most of the time of a start.
-fn load_each(
+/// Loads these, side by side, because the kernel's verifier takes most of the time of a start.
+pub(crate) fn load_each(
     ebpf: &mut Ebpf,
     btf: &Btf,
     names: &[&'static str],
