@@ -1,6 +1,6 @@
 //! Opens of a capture that no rule can match: the filter of live opens, asked before the rules.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use saker_events::{
     Event,
@@ -82,5 +82,5 @@ fn kind(row: &EventRow, call: &OpenCall, threads: &ThreadTable) -> Option<Open> 
 }
 
 fn is_named(file: &Descriptor, given: &[u8]) -> bool {
-    *file.name == *given && *file.raw == *given
+    *file.name == *given && (Arc::ptr_eq(&file.name, &file.raw) || *file.raw == *given)
 }
