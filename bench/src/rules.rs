@@ -2,6 +2,8 @@
 
 #![allow(clippy::print_stdout, reason = "the table is this program's output")]
 
+mod allocations;
+
 use std::{
     cell::Cell,
     fmt::Write as _,
@@ -26,7 +28,7 @@ use saker_rules::{
     schema::ProcessState,
 };
 
-use crate::{allocations, clock, report::row, upstream};
+use crate::{clock, report::row, upstream};
 
 const ROUNDS: usize = 9;
 /// Passes over all events in a round.
