@@ -14,11 +14,8 @@ static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *nod
 
 // Builds the path of the text's node. The root's own name is empty. Names wait behind the text until their length is
 // known. Returns whether it is whole.
-__noinline int cgroup_path(u32 program)
+static __always_inline bool cgroup_path(struct text *t)
 {
-	struct text *t = text_of(program);
-	if (!t)
-		return 0;
 	struct kernfs_node *node = t->node, *parent = kernfs_parent(node);
 	text_begin(t);
 	for (int i = 0; i < CGROUP_DEPTH_MAX && parent; i++) {
@@ -34,16 +31,6 @@ __noinline int cgroup_path(u32 program)
 	return !parent;
 }
 
-static __always_inline u64 append_built_text(struct scratch *s, struct text *t, u64 at)
-{
-	u32 start = t->start & TEXT_END, len = TEXT_MAX - start;
-	OPAQUE(at);
-	if (at <= RECORD_LIMIT && !bpf_probe_read_kernel(s->bytes + at, len, &t->bytes[start]))
-		return at + len;
-	s->truncated = 1;
-	return at;
-}
-
 // On the unified hierarchy a controller that is not enabled that deep belongs to a cgroup further up; the
 // task's own one is `dfl_cgrp`.
 static __always_inline struct kernfs_node *cgroup_node(struct css_set *set, u32 id)
@@ -56,31 +43,52 @@ static __always_inline struct kernfs_node *cgroup_node(struct css_set *set, u32 
 	return READ(group, kn);
 }
 
-// Subsystems of the unified hierarchy have one node, whose path is built once.
-static __always_inline u64 append_cgroup(struct scratch *s, struct text *t, struct css_set *set, u64 at, u32 id,
-					 const char *name, u32 name_len)
+// Finds the node that the subsystem of this number has in the text's set, and builds its path. Those of the unified
+// hierarchy have one node, whose path is built once. Returns 0 if there is none. Not static: see path_build.
+__noinline int cgroup_build(u32 program, u32 id)
 {
-	struct kernfs_node *node = cgroup_node(set, id);
-	if (!node || at > RECORD_LIMIT)
-		return at;
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &program);
+	struct text *t = text_of(program);
+	if (!s || !t)
+		return 0;
+	struct kernfs_node *node = cgroup_node(t->cgroups, id);
 	bool built = node == t->node;
+	if (!node)
+		return 0;
 	t->node = node;
-	if (!built && !cgroup_path(s->program))
+	if (!built && !cgroup_path(t))
 		s->truncated = 1;
+	return 1;
+}
+
+static __always_inline u64 append_built_text(struct scratch *s, struct text *t, u64 at)
+{
+	u32 start = t->start & TEXT_END, len = TEXT_MAX - start;
+	OPAQUE(at);
+	if (at <= RECORD_LIMIT && !bpf_probe_read_kernel(s->bytes + at, len, &t->bytes[start]))
+		return at + len;
+	s->truncated = 1;
+	return at;
+}
+
+static __always_inline u64 append_cgroup(struct scratch *s, struct text *t, u64 at, u32 id, const char *name, u32 name_len)
+{
+	if (at > RECORD_LIMIT || !cgroup_build(s->program, id))
+		return at;
 	__builtin_memcpy(s->bytes + at, name, name_len);
 	return append_built_text(s, t, at + name_len);
 }
 
 #define APPEND_CGROUP(subsystem)                                                                       \
 	if (bpf_core_enum_value_exists(enum cgroup_subsys_id, subsystem##_cgrp_id))                    \
-	at = append_cgroup(s, t, set, at, bpf_core_enum_value(enum cgroup_subsys_id, subsystem##_cgrp_id), \
+	at = append_cgroup(s, t, at, bpf_core_enum_value(enum cgroup_subsys_id, subsystem##_cgrp_id), \
 			   #subsystem "=", sizeof(#subsystem "=") - 1)
 
 // The five subsystems that container engines have always used.
 static __always_inline void put_cgroups(struct scratch *s, struct text *t, struct task_struct *task)
 {
-	struct css_set *set = READ(task, cgroups);
 	u64 at = record_at(s), from = at;
+	t->cgroups = READ(task, cgroups);
 	t->node = 0;
 	APPEND_CGROUP(cpuset);
 	APPEND_CGROUP(cpu);

@@ -103,7 +103,8 @@ struct text {
 	u32 unused;
 	struct place at, root;
 	struct dentry *top; // of the mount
-	struct kernfs_node *node;
+	struct css_set *cgroups;
+	struct kernfs_node *node; // whose path the text has
 	u8 bytes[TEXT_MAX + NAME_BYTES];
 };
 

@@ -6,7 +6,7 @@
 #include "file.h"
 
 #define SHORT_NAME_WORDS 5
-#define SAME_DEPTH_MAX 24
+#define SAME_DEPTH_MAX 16
 // Texts are compared by words of 8 bytes; the last one may reach behind the end.
 #define SAME_TEXT_MAX 256
 

@@ -69,6 +69,16 @@ fn a_rule_that_never_matches_is_not_blind() {
     assert_eq!(check(&policy(&loaded), &AuditRule::all(&loaded)), []);
 }
 
+/// A line about a whole group would stand before those about what rules name beside it.
+#[test]
+fn a_group_is_not_left_out_with_a_resource_that_only_a_rule_names() {
+    let text = "- {rule: r, desc: d, source: k8s_audit, priority: INFO, output: o, condition: \
+                'ka.verb = create and ka.target.resource = services or \
+                not json.value[/objectRef/apiGroup] = rbac.authorization.k8s.io'}\n";
+    let loaded = rules(&[SourceFile::new("group", text)]);
+    assert_eq!(check(&policy(&loaded), &AuditRule::all(&loaded)), []);
+}
+
 /// Conditions over what a policy can look at, and over what needs each level.
 fn condition() -> impl Strategy<Value = String> {
     let checks = include_str!("cases/checks.txt").lines().collect::<Vec<_>>();

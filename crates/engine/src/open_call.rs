@@ -14,8 +14,9 @@ use crate::params::{int, long, word};
 pub(crate) struct OpenCall<'a> {
     /// The result.
     pub fd: Option<i64>,
-    /// What a relative path starts from; `None` if the event lacks it.
+    /// What a relative path starts from; `None` if the event lacks it, or has a handle in its place.
     pub dirfd: Option<i64>,
+    /// `<NA>` if it was not written.
     pub name: &'a [u8],
     /// Bits of `file_flags`; none of `creat`, whose flags are known.
     pub flags: u64,
@@ -36,7 +37,7 @@ impl<'a> OpenCall<'a> {
                 (int(dirfd), name, word(flags), dev, ino)
             }
             (code::SYSCALL_OPEN_BY_HANDLE_AT_X, [_, _, flags, name, dev, ino, ..]) => {
-                (cwd, name, word(flags), dev, ino)
+                (None, name, word(flags), dev, ino)
             }
             (code::SYSCALL_CREAT_X, [_, name, _, dev, ino, flags, ..]) => (cwd, name, short(flags), dev, ino),
             (_, [_, name, flags, _, dev, ino, ..]) => (cwd, name, word(flags), dev, ino),
@@ -45,7 +46,7 @@ impl<'a> OpenCall<'a> {
         Self {
             fd: int(params[0]),
             dirfd,
-            name: param::text(name),
+            name: param::told(name),
             flags: if event.code == code::SYSCALL_CREAT_X { 0 } else { told.into() },
             dev: word(dev).unwrap_or(0),
             ino: long(ino).unwrap_or(0),
@@ -92,12 +93,8 @@ mod tests {
             let call = OpenCall::of(&event);
             let number = |name| number_of(&event, row, name);
             assert_eq!(call.fd, number("fd").map(u64::cast_signed), "{}", row.name);
-            assert_eq!(
-                call.dirfd.unwrap(),
-                number("dirfd").map_or(AT_FDCWD, u64::cast_signed),
-                "{}",
-                row.name
-            );
+            let dirfd = number("dirfd").map_or(AT_FDCWD, u64::cast_signed);
+            assert_eq!(call.dirfd.unwrap_or(AT_FDCWD), dirfd, "{}", row.name);
             assert_eq!(call.name, text_of(&event, row, path), "{}", row.name);
             assert_eq!(call.flags, number("flags").unwrap_or(0), "{}", row.name);
             assert_eq!((u64::from(call.dev), call.ino), (number("dev").unwrap(), number("ino").unwrap()));

@@ -60,6 +60,11 @@ impl<'a> Params<'a> {
         self.event.param(index).map(param::text).unwrap_or_default()
     }
 
+    /// The same; `<NA>` if nothing was written.
+    pub(crate) fn told_at(&self, index: usize) -> &'a [u8] {
+        param::told(self.event.param(index).unwrap_or_default())
+    }
+
     pub(crate) fn memory(&self) -> Memory {
         let number = |name| self.number(name).unwrap_or(0);
         Memory {

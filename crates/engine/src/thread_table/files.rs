@@ -60,15 +60,16 @@ pub(super) fn opened(table: &mut ThreadTable, params: Params) {
     let begun =
         begun.filter(|b| b.code != 0 && b.code == params.event.code.wrapping_sub(1) && !b.text.is_empty());
     let (raw, flags, dirfd) = if let Some(begun) = begun {
-        (Cow::Owned(begun.text.clone()), begun.flags | call.flags & O_F_CREATED, begun.dirfd)
+        (Cow::Owned(begun.text.clone()), begun.flags | call.flags & O_F_CREATED, Some(begun.dirfd))
     } else {
-        (Cow::Borrowed(call.name), call.flags, call.dirfd.unwrap_or(-1))
+        (Cow::Borrowed(call.name), call.flags, call.dirfd)
     };
     let file = Opened { raw: &raw, flags, dev: call.dev, ino: call.ino, layer: call.layer };
     let file = if raw.starts_with(b"/") {
         table.files.share(&file)
     } else {
-        Arc::new(file.descriptor(&path::join(&table.base(tid, dirfd), &raw)))
+        let base = dirfd.map_or(Cow::Borrowed(&b""[..]), |dirfd| table.base(tid, dirfd));
+        Arc::new(file.descriptor(&path::join(&base, &raw)))
     };
     table.make_fd(number, file, flags & O_CLOEXEC != 0);
 }
@@ -121,7 +122,7 @@ impl Files {
 pub(super) fn made(table: &mut ThreadTable, params: Params, kind: FdType) {
     let Some(number) = params.signed_at(0).filter(|fd| *fd >= 0) else { return };
     let name = match kind {
-        FdType::Memfd => params.text("name").to_vec(),
+        FdType::Memfd => params.told_at(1).to_vec(),
         FdType::Pidfd => format!("/proc/{}", params.signed("pid").unwrap_or(-1)).into_bytes(),
         _ => Vec::new(),
     };
