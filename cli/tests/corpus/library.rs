@@ -147,7 +147,7 @@ fn string_literal(case: &Json) -> Outcome {
 /// How a condition prints a literal. What is printed, and what comes of it, may stand there as text or in hexadecimal.
 fn escape_for_print(case: &Json) -> Outcome {
     let (value, wanted) = (bytes(case).ok_or("no value")?, bytes(&case["expect"]).ok_or("no print")?);
-    let literal: String = value.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+    let literal = value.iter().map(|byte| format!("\\x{byte:02x}")).collect::<Vec<_>>().concat();
     let printed = parse(&format!("a.b = \"{literal}\""), MAX_DEPTH).map_err(|e| e.to_string())?.to_string();
     same("printed", printed.strip_prefix("a.b = ").unwrap_or_default().as_bytes(), &wanted)
 }

@@ -1,6 +1,6 @@
 //! Opens of a capture that no rule can match: the filter of live opens, asked before the rules.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use saker_events::{
     Event,
@@ -12,7 +12,7 @@ use saker_events::{
 };
 
 use crate::{
-    params::{OpenLayout, Params},
+    open_call::OpenCall,
     prefilter::{Open, PathTable},
     recent::Recent,
     thread_table::ThreadTable,
@@ -44,12 +44,10 @@ impl Opens {
             )
         };
         let Some(row) = EventRow::of(event.code).filter(|row| known(row.code)) else { return false };
-        let params = Params { event, row };
-        let layout = OpenLayout::of(event.code);
-        let given = params.text_at(layout.name);
-        let Some(open) = kind(params, &layout, given, threads) else { return false };
-        let same = resolved_path(event, row).is_none_or(|resolved| resolved == given);
-        same && self.terms(given).is_some_and(|terms| !self.table.may_match(open, terms))
+        let call = OpenCall::of(event);
+        let Some(open) = kind(row, &call, threads) else { return false };
+        let same = resolved_path(event, row).is_none_or(|resolved| resolved == call.name);
+        same && self.terms(call.name).is_some_and(|terms| !self.table.may_match(open, terms))
     }
 
     /// What the table says of a path; `None` if it is not absolute or shown otherwise.
@@ -68,21 +66,21 @@ fn as_given(given: &[u8]) -> bool {
 }
 
 /// The kind of an open that rules see as it is told.
-fn kind(params: Params, layout: &OpenLayout, given: &[u8], threads: &ThreadTable) -> Option<Open> {
+fn kind(row: &EventRow, call: &OpenCall, threads: &ThreadTable) -> Option<Open> {
     let number = threads.used_descriptor()?.number;
     let file = threads.current().and_then(|process| threads.descriptor(process, number));
-    let success = params.signed_at(0)? >= 0;
+    let success = call.fd? >= 0;
     let as_told = match file {
-        Some(file) => success && number >= 0 && file.kind.is_file() && is_named(file, given),
+        Some(file) => success && number >= 0 && file.kind.is_file() && is_named(file, call.name),
         // Without a directory the event has no path, even if it is absolute.
-        None => !success && number == -1 && layout.dirfd.is_none_or(|at| params.at(at).is_some()),
+        None => !success && number == -1 && call.dirfd.is_some(),
     };
-    let flags = layout.flags.map_or(Some(O_WRONLY), |at| params.at(at)).unwrap_or(0);
     let directory = file.is_some_and(|file| file.kind == FdType::Directory);
-    let (read, write) = (flags & O_RDONLY != 0, flags & O_WRONLY != 0);
+    let creat = row.code == code::SYSCALL_CREAT_X;
+    let (read, write) = (call.flags & O_RDONLY != 0, creat || call.flags & O_WRONLY != 0);
     as_told.then_some(Open { read, write, directory, success })
 }
 
 fn is_named(file: &Descriptor, given: &[u8]) -> bool {
-    *file.name == *given && *file.raw == *given
+    *file.name == *given && (Arc::ptr_eq(&file.name, &file.raw) || *file.raw == *given)
 }

@@ -8,7 +8,7 @@ use saker_events::{
     fd::{number_of, text_of},
     param, path,
     process::{Capabilities, Image, Memory, Process},
-    table::{EventRow, ParamType, code},
+    table::{EventRow, ParamType},
 };
 
 /// An event with its row: its parameters by name.
@@ -60,6 +60,11 @@ impl<'a> Params<'a> {
         self.event.param(index).map(param::text).unwrap_or_default()
     }
 
+    /// The same; `<NA>` if nothing was written.
+    pub(crate) fn told_at(&self, index: usize) -> &'a [u8] {
+        param::told(self.event.param(index).unwrap_or_default())
+    }
+
     pub(crate) fn memory(&self) -> Memory {
         let number = |name| self.number(name).unwrap_or(0);
         Memory {
@@ -88,27 +93,22 @@ impl<'a> Params<'a> {
     }
 }
 
-/// Positions of what a call that opens a file tells; of `creat` the flags are known.
-pub(crate) struct OpenLayout {
-    pub dirfd: Option<usize>,
-    pub name: usize,
-    pub flags: Option<usize>,
-    pub dev: usize,
-    pub ino: usize,
+/// A number with a sign of eight bytes, as descriptors and results are.
+#[inline]
+pub(crate) fn int(bytes: &[u8]) -> Option<i64> {
+    bytes.try_into().ok().map(i64::from_le_bytes)
 }
 
-impl OpenLayout {
-    pub(crate) const fn of(event_code: u16) -> Self {
-        match event_code {
-            code::SYSCALL_OPENAT_2_X => Self { dirfd: Some(1), name: 2, flags: Some(3), dev: 5, ino: 6 },
-            code::SYSCALL_OPENAT2_X => Self { dirfd: Some(1), name: 2, flags: Some(3), dev: 6, ino: 7 },
-            code::SYSCALL_CREAT_X => Self { dirfd: None, name: 1, flags: None, dev: 3, ino: 4 },
-            code::SYSCALL_OPEN_BY_HANDLE_AT_X => {
-                Self { dirfd: None, name: 3, flags: Some(2), dev: 4, ino: 5 }
-            }
-            _ => Self { dirfd: None, name: 1, flags: Some(2), dev: 4, ino: 5 },
-        }
-    }
+/// A number of eight bytes.
+#[inline]
+pub(crate) fn long(bytes: &[u8]) -> Option<u64> {
+    bytes.try_into().ok().map(u64::from_le_bytes)
+}
+
+/// A number of four bytes.
+#[inline]
+pub(crate) fn word(bytes: &[u8]) -> Option<u32> {
+    bytes.try_into().ok().map(u32::from_le_bytes)
 }
 
 /// What forks and execs both say.

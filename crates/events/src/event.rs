@@ -166,6 +166,21 @@ impl<'a> Event<'a> {
         if length == 0 { None } else { self.data.get(start..start.checked_add(length)?) }
     }
 
+    /// The first parameters, all at once; those that are missing are empty.
+    #[inline]
+    pub fn leading<const N: usize>(&self) -> [&'a [u8]; N] {
+        let mut params = [&[][..]; N];
+        let mut rest = self.data;
+        let mut take = |param: &mut &'a [u8], length| {
+            (*param, rest) = rest.split_at_checked(length).unwrap_or_default();
+        };
+        match self.lengths() {
+            Lengths::Narrow(all) => params.iter_mut().zip(all).for_each(|(p, l)| take(p, narrow(&[*l]))),
+            Lengths::Wide(all) => params.iter_mut().zip(all).for_each(|(p, l)| take(p, wide(&[*l]))),
+        }
+        params
+    }
+
     /// Bytes that the lengths announce.
     #[inline]
     pub fn data_bytes(&self) -> usize {

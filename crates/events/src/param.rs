@@ -84,6 +84,11 @@ pub fn text(bytes: &[u8]) -> &[u8] {
     if text == b"(NULL)" { b"" } else { text }
 }
 
+/// The same, but `<NA>` if nothing was written; a text without characters is something.
+pub fn told(bytes: &[u8]) -> &[u8] {
+    if bytes.is_empty() || bytes == b"(NULL)\0" { b"<NA>" } else { text(bytes) }
+}
+
 /// What a `Dyn` parameter holds this time.
 fn choice<'a>(param: &Param, bytes: &'a [u8]) -> Option<(Param, &'a [u8])> {
     let (index, rest) = bytes.split_first()?;
@@ -137,10 +142,7 @@ pub fn raw(param: &Param, bytes: &[u8], out: &mut Vec<u8>) {
         return raw_number(&param, number, out);
     }
     match param.ty {
-        T::Charbuf | T::Fspath | T::Fsrelpath => {
-            let written = if bytes == b"(NULL)\0" { b"<NA>" } else { text(bytes) };
-            out.extend_from_slice(written);
-        }
+        T::Charbuf | T::Fspath | T::Fsrelpath => out.extend_from_slice(told(bytes)),
         T::Bytebuf => out.extend(bytes.iter().map(|b| printable(*b))),
         T::Sockaddr => show(out, Address::parse(bytes).map(Address::into_text)),
         T::Socktuple => show(out, Tuple::parse(bytes).map(|t| t.into_text())),

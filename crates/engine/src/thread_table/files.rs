@@ -4,14 +4,15 @@ use std::{borrow::Cow, sync::Arc};
 
 use saker_events::{
     descriptor::{Descriptor, FdType, Layer},
-    fd::{AT_FDCWD, O_DIRECTORY, UNKNOWN, layer},
+    fd::{AT_FDCWD, O_DIRECTORY, UNKNOWN},
     path,
     table::{FCNTL_COMMANDS, code, symbol_value},
 };
 
 use super::{ThreadTable, fds::KeptFd};
 use crate::{
-    params::{OpenLayout, Params},
+    open_call::OpenCall,
+    params::{Params, int},
     recent::Recent,
 };
 
@@ -52,30 +53,23 @@ pub(super) fn begun(table: &mut ThreadTable, params: Params) {
 
 /// `open` and its like.
 pub(super) fn opened(table: &mut ThreadTable, params: Params) {
-    let Some(number) = params.signed_at(0).filter(|fd| *fd >= 0) else { return };
+    let call = OpenCall::of(params.event);
+    let Some(number) = call.fd.filter(|fd| *fd >= 0) else { return };
     let tid = params.event.tid;
-    let at = OpenLayout::of(params.event.code);
-    let told = at.flags.and_then(|at| params.at(at)).unwrap_or(0);
     let begun = table.threads.get(tid).map(|t| &t.opening);
     let begun =
         begun.filter(|b| b.code != 0 && b.code == params.event.code.wrapping_sub(1) && !b.text.is_empty());
     let (raw, flags, dirfd) = if let Some(begun) = begun {
-        (Cow::Owned(begun.text.clone()), begun.flags | told & O_F_CREATED, begun.dirfd)
+        (Cow::Owned(begun.text.clone()), begun.flags | call.flags & O_F_CREATED, Some(begun.dirfd))
     } else {
-        let dirfd = at.dirfd.map_or(Some(AT_FDCWD), |at| params.signed_at(at));
-        (Cow::Borrowed(params.text_at(at.name)), told, dirfd.unwrap_or(-1))
+        (Cow::Borrowed(call.name), call.flags, call.dirfd)
     };
-    let file = Opened {
-        raw: &raw,
-        flags,
-        dev: params.at(at.dev).and_then(|dev| u32::try_from(dev).ok()).unwrap_or(0),
-        ino: params.at(at.ino).unwrap_or(0),
-        layer: layer(params.event, params.row),
-    };
+    let file = Opened { raw: &raw, flags, dev: call.dev, ino: call.ino, layer: call.layer };
     let file = if raw.starts_with(b"/") {
         table.files.share(&file)
     } else {
-        Arc::new(file.descriptor(&path::join(&table.base(tid, dirfd), &raw)))
+        let base = dirfd.map_or(Cow::Borrowed(&b""[..]), |dirfd| table.base(tid, dirfd));
+        Arc::new(file.descriptor(&path::join(&base, &raw)))
     };
     table.make_fd(number, file, flags & O_CLOEXEC != 0);
 }
@@ -128,7 +122,7 @@ impl Files {
 pub(super) fn made(table: &mut ThreadTable, params: Params, kind: FdType) {
     let Some(number) = params.signed_at(0).filter(|fd| *fd >= 0) else { return };
     let name = match kind {
-        FdType::Memfd => params.text("name").to_vec(),
+        FdType::Memfd => params.told_at(1).to_vec(),
         FdType::Pidfd => format!("/proc/{}", params.signed("pid").unwrap_or(-1)).into_bytes(),
         _ => Vec::new(),
     };
@@ -160,7 +154,8 @@ pub(super) fn piped(table: &mut ThreadTable, params: Params) {
 /// `close`: taken away after the event.
 pub(super) fn closed(table: &mut ThreadTable, params: Params) {
     let tid = params.event.tid;
-    let number = params.signed_at(1).filter(|_| params.signed_at(0).is_some_and(|res| res >= 0));
+    let [result, fd] = params.event.leading();
+    let number = int(fd).filter(|_| int(result).is_some_and(|res| res >= 0));
     let known = number.filter(|fd| table.fd(tid, *fd).is_some());
     table.ended.fd = known.map(|fd| (tid, fd));
 }
