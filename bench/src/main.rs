@@ -14,7 +14,7 @@ fn main() -> anyhow::Result<()> {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["agent", program] => report::print(program.as_ref()),
         ["audit", program] => audit::print(program.as_ref()),
-        ["rules", folder] => rules::print(folder.as_ref()),
+        ["rules", folder] => rules::print(folder.as_ref()).and_then(|()| replay::print(folder.as_ref())),
         _ => anyhow::bail!("usage: saker-bench agent|audit PROGRAM | saker-bench rules FOLDER"),
     }
 }

@@ -21,19 +21,18 @@ use saker_events::{
     write,
 };
 use saker_rules::{
-    load::{Loaded, SourceFile, load},
+    load::{SourceFile, load},
     ruleset::{Matching, RuleSet, Scratch},
     schema::ProcessState,
 };
 
-use crate::{allocations, clock, replay, report::row};
+use crate::{allocations, clock, report::row};
 
 const ROUNDS: usize = 9;
 /// Passes over all events in a round.
 const PASSES: usize = 10_000;
-const STABLE: &str = "falco_rules.yaml";
 const UPSTREAM: [&str; 4] =
-    [STABLE, "falco-incubating_rules.yaml", "falco-sandbox_rules.yaml", "k8s_audit_rules.yaml"];
+    ["falco_rules.yaml", "falco-incubating_rules.yaml", "falco-sandbox_rules.yaml", "k8s_audit_rules.yaml"];
 
 /// Ordinary events of an ordinary program: name and parameters as JSON. None matches any rule.
 const EVENTS: [(&str, &str); 8] = [
@@ -53,22 +52,21 @@ const EVENTS: [(&str, &str); 8] = [
     ("openat", r#"{"fd": -2, "dirfd": -100, "name": "/etc/app/missing.conf", "flags": 1}"#),
 ];
 
+/// The first `count` of upstream's files, the stable rules first.
+pub fn upstream(folder: &Path, count: usize) -> Result<Vec<SourceFile>> {
+    UPSTREAM.iter().take(count).map(|name| read(folder, name)).collect()
+}
+
 fn read(folder: &Path, name: &str) -> Result<SourceFile> {
     let path = folder.join(name);
     let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     Ok(SourceFile::new(name, text))
 }
 
-/// The first of upstream's files.
-pub fn upstream(folder: &Path, files: usize) -> Result<Loaded> {
-    let files: Vec<_> = UPSTREAM.iter().take(files).map(|name| read(folder, name)).collect::<Result<_>>()?;
-    Ok(load(&files, &load_options()))
-}
-
 /// Prints the rows of rules; `folder` has upstream's rules files.
 pub fn print(folder: &Path) -> Result<()> {
     println!("| figure | median | min | max |\n|---|---|---|---|");
-    let upstream: Vec<_> = UPSTREAM.iter().map(|name| read(folder, name)).collect::<Result<_>>()?;
+    let upstream = upstream(folder, 4)?;
     let (stable, syscalls) = (&upstream[..1], &upstream[..3]);
     time_load("load of upstream's four files, ms", &upstream)?;
     time_load("load of 10 000 rules, ms", &[generated(10_000)])?;
@@ -83,8 +81,7 @@ pub fn print(folder: &Path) -> Result<()> {
         events.evaluate(name, &rules)?;
         events.engine(name, &rules)?;
     }
-    let capture = folder.join("../captures/busy.scap");
-    if capture.exists() { replay::rows(folder, &capture) } else { Ok(()) }
+    Ok(())
 }
 
 /// Rules as people write them, with literals of their own.

@@ -9,7 +9,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use saker_audit_setup::order::Order;
+use saker_audit_setup::order::{self, Answer, Order, Outcome};
 
 /// A machine with k3s.
 fn k3s() -> Files {
@@ -41,8 +41,11 @@ fn what_is_written_passes_the_check_and_can_be_taken_back() {
     assert!(Path::new(&root.arg("etc/rancher/k3s/config.yaml.d/90-saker-audit.yaml")).exists());
     let checked = setup(&root, &["--check"]).success();
     assert!(checked.contains("the running API server: not found"), "{checked}");
+    let failed = Answer { revision: String::new(), outcome: Outcome::Failed, message: "why".to_owned() };
+    order::set_answer(&root.path(""), Some(&failed)).expect("a writable directory");
     setup(&root, &["--undo"]).success();
     assert!(!root.path("etc/rancher/k3s/saker").exists());
+    assert_eq!(order::answer(&root.path("")), None, "what failed before is done now");
 }
 
 #[test]
@@ -71,7 +74,7 @@ fn an_order_is_carried_out_in_this_nodes_turn_and_taken_back() {
     let (root, orders) =
         (k3s(), Files::new([("audit-policy.yaml", "POLICY"), ("audit-webhook.kubeconfig", "KUBECONFIG")]));
     let order = |patch: bool, turn: &str| {
-        let digest = saker_audit_setup::order::digest("POLICY", "KUBECONFIG");
+        let digest = order::digest("POLICY", "KUBECONFIG");
         let order =
             Order { patch, digest, revision: "1".to_owned(), turn: turn.to_owned(), ..Order::default() };
         fs::write(orders.path("order.json"), serde_json::to_string(&order).expect("JSON")).expect("an order");

@@ -56,11 +56,14 @@ fn ratchet(passing: &BTreeSet<String>, failing: &BTreeMap<String, String>) {
         fs::write(&path, all.join("\n") + "\n").expect("the list of what holds");
         return;
     }
+    let reasons = known_misses();
+    for (id, reason) in failing.iter().filter(|(id, _)| !reasons.contains_key(*id)) {
+        eprintln!("{id}: {reason}");
+    }
     let lost: Vec<_> = failing.iter().filter(|(id, _)| known.contains(*id)).collect();
     assert!(lost.is_empty(), "these cases held before: {lost:#?}");
     let new: Vec<_> = passing.difference(&known).collect();
     assert!(new.is_empty(), "these cases hold now: run with UPDATE_EXPECT=1 to keep them: {new:?}");
-    let reasons = known_misses();
     let unexplained: Vec<_> = failing.iter().filter(|(id, _)| !reasons.contains_key(*id)).collect();
     assert!(unexplained.is_empty(), "cases/corpus_misses.tsv has no reason for {unexplained:#?}");
     let explained: Vec<_> = passing.iter().filter(|id| reasons.contains_key(*id)).collect();

@@ -250,7 +250,7 @@ __noinline int keep_peer_of(u32 program)
 
 static __always_inline void put_queue(struct scratch *s, struct sock *sk, u32 which)
 {
-	u32 len = BPF_CORE_READ(sk, sk_ack_backlog), most = BPF_CORE_READ(sk, sk_max_ack_backlog);
+	u32 len = READ(sk, sk_ack_backlog), most = READ(sk, sk_max_ack_backlog);
 	if (which == 0)
 		return put_u8(s, most ? (u64)len * 100 / most : 0);
 	put_u32(s, which == 1 ? len : most);
@@ -324,9 +324,9 @@ __noinline int put_kernel_of(u32 program)
 		return 0;
 	struct file *file = file_of(task, w->value);
 	switch (w->param.put) {
-	case PUT_INODE: put_u64(s, BPF_CORE_READ(file, f_inode, i_ino)); break;
+	case PUT_INODE: put_u64(s, READ(file, f_inode, i_ino)); break;
 	case PUT_DEVICE: put_u32(s, file ? file_device(file) : 0); break;
-	case PUT_CAPABILITIES: put_u64(s, capabilities(BPF_CORE_READ(task, cred), w->param.with)); break;
+	case PUT_CAPABILITIES: put_u64(s, capabilities(READ(task, cred), w->param.with)); break;
 	case PUT_OPEN_FLAGS: put_u32(s, file_flags((u32)w->value)); break;
 	}
 	return 0;

@@ -34,10 +34,10 @@ struct address {
 
 static __always_inline struct sock *file_socket(struct file *file)
 {
-	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+	if ((READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return 0;
-	struct socket *socket = BPF_CORE_READ(file, private_data);
-	return BPF_CORE_READ(socket, sk);
+	struct socket *socket = READ(file, private_data);
+	return READ(socket, sk);
 }
 
 static __always_inline struct sock *socket_of(struct task_struct *task, u32 fd)
@@ -55,10 +55,10 @@ static __always_inline struct sock *call_socket(struct scratch *s, struct task_s
 static __always_inline u64 append_ip4_tuple(struct scratch *s, u64 at, struct sock *sk)
 {
 	APPEND(s, at, u8, AF_INET);
-	APPEND(s, at, u32, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
-	APPEND(s, at, u16, BPF_CORE_READ(sk, __sk_common.skc_num));
-	APPEND(s, at, u32, BPF_CORE_READ(sk, __sk_common.skc_daddr));
-	APPEND(s, at, u16, __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport)));
+	APPEND(s, at, u32, READ(sk, __sk_common.skc_rcv_saddr));
+	APPEND(s, at, u16, READ(sk, __sk_common.skc_num));
+	APPEND(s, at, u32, READ(sk, __sk_common.skc_daddr));
+	APPEND(s, at, u16, __builtin_bswap16(READ(sk, __sk_common.skc_dport)));
 	return at;
 }
 
@@ -67,10 +67,10 @@ static __always_inline u64 append_ip6_tuple(struct scratch *s, u64 at, struct so
 	APPEND(s, at, u8, AF_INET6);
 	bpf_core_read(s->bytes + at, 16, &sk->__sk_common.skc_v6_rcv_saddr);
 	at += 16;
-	APPEND(s, at, u16, BPF_CORE_READ(sk, __sk_common.skc_num));
+	APPEND(s, at, u16, READ(sk, __sk_common.skc_num));
 	bpf_core_read(s->bytes + at, 16, &sk->__sk_common.skc_v6_daddr);
 	at += 16;
-	APPEND(s, at, u16, __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport)));
+	APPEND(s, at, u16, __builtin_bswap16(READ(sk, __sk_common.skc_dport)));
 	return at;
 }
 
@@ -91,8 +91,8 @@ static __always_inline u64 append_unix_path(struct scratch *s, u64 at, const cha
 
 static __always_inline u64 append_unix_tuple(struct scratch *s, u64 at, struct sock *sk)
 {
-	struct sock *peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
-	struct unix_address *address = BPF_CORE_READ((struct unix_sock *)peer, addr);
+	struct sock *peer = READ((struct unix_sock *)sk, peer);
+	struct unix_address *address = READ((struct unix_sock *)peer, addr);
 	APPEND(s, at, u8, AF_UNIX);
 	APPEND(s, at, u64, (u64)sk);
 	APPEND(s, at, u64, (u64)peer);
@@ -108,7 +108,7 @@ static __always_inline void put_tuple(struct scratch *s, struct sock *sk)
 	u64 at = record_at(s), from = at;
 	if (at > RECORD_LIMIT)
 		return put_empty(s);
-	switch (BPF_CORE_READ(sk, __sk_common.skc_family)) {
+	switch (READ(sk, __sk_common.skc_family)) {
 	case AF_INET: at = append_ip4_tuple(s, at, sk); break;
 	case AF_INET6: at = append_ip6_tuple(s, at, sk); break;
 	case AF_UNIX: at = append_unix_tuple(s, at, sk); break;
@@ -175,6 +175,6 @@ static __always_inline void connect_exit(struct scratch *s, struct task_struct *
 	else
 		put_empty(s);
 	put_connect_arguments(s);
-	put_u32(s, BPF_CORE_READ(sk, sk_protocol));
+	put_u32(s, READ(sk, sk_protocol));
 	send_bulk(s, CLASS_CONNECT);
 }

@@ -34,7 +34,7 @@ static __always_inline void put_capabilities(struct scratch *s, const struct cre
 
 static __always_inline void put_exec_inode(struct scratch *s, struct inode *inode)
 {
-	put_u64(s, BPF_CORE_READ(inode, i_ino));
+	put_u64(s, READ(inode, i_ino));
 	put_u64(s, inode_ctime(inode));
 	put_u64(s, inode_mtime(inode));
 }
@@ -42,18 +42,18 @@ static __always_inline void put_exec_inode(struct scratch *s, struct inode *inod
 // Parameters 16 to 29, without env.
 static __always_inline void put_exec_identity(struct scratch *s, struct text *t, struct task_struct *task, u32 level)
 {
-	struct file *exe = BPF_CORE_READ(task, mm, exe_file);
-	const struct cred *cred = BPF_CORE_READ(task, cred);
+	struct file *exe = READ(task, mm, exe_file);
+	const struct cred *cred = READ(task, cred);
 	put_u32(s, tty_number(task));
 	put_s64(s, group_id(task, PIDTYPE_PGID, level));
 	put_u32(s, login_uid(task));
 	put_u32(s, exe_flags(exe, cred));
 	put_capabilities(s, cred);
-	put_exec_inode(s, BPF_CORE_READ(exe, f_inode));
-	put_u32(s, BPF_CORE_READ(cred, euid.val));
+	put_exec_inode(s, READ(exe, f_inode));
+	put_u32(s, READ(cred, euid.val));
 	put_file_path(s, t, task, exe);
 	put_s64(s, group_id(task, PIDTYPE_PGID, 0));
-	put_u32(s, BPF_CORE_READ(cred, egid.val));
+	put_u32(s, READ(cred, egid.val));
 }
 
 // Parameters 3 to 29: all but the result and the command line.
@@ -69,7 +69,7 @@ static __always_inline void put_exec_extensions(struct scratch *s, struct task_s
 {
 	u32 level = pid_level(task);
 	put_s64(s, group_id(task, PIDTYPE_SID, 0));
-	put_s64(s, pid_number(BPF_CORE_READ(task, thread_pid), level));
+	put_s64(s, pid_number(READ(task, thread_pid), level));
 	put_s64(s, group_id(task, PIDTYPE_TGID, level));
 	put_u64(s, pidns_init_start(task));
 }
@@ -77,7 +77,7 @@ static __always_inline void put_exec_extensions(struct scratch *s, struct task_s
 // The kernel names what it runs by a descriptor only for an execveat with one.
 static __always_inline bool ran_descriptor(struct linux_binprm *program)
 {
-	return bpf_core_field_exists(program->fdpath) && BPF_CORE_READ(program, fdpath);
+	return bpf_core_field_exists(program->fdpath) && READ(program, fdpath);
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -95,7 +95,7 @@ int sched_process_exec(u64 *ctx)
 	put_command_line(s, t, task, 0);
 	put_exec_params(s, t, task, 0);
 	if (!at)
-		put_text(s, BPF_CORE_READ(program, filename));
+		put_text(s, READ(program, filename));
 	put_exec_extensions(s, task);
 	send_rare(s, CLASS_EXEC);
 	return 0;

@@ -22,10 +22,10 @@ enum { LOWEST_PRIVATE_PORT = 32768, TCP_ESTABLISHED = 1 };
 // The kernel does not note who called whom. The port that the machine chose itself is the caller's.
 static __always_inline enum role socket_role(struct sock *sk)
 {
-	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	u16 own = BPF_CORE_READ(sk, __sk_common.skc_num);
-	u16 other = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
-	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN)
+	u16 family = READ(sk, __sk_common.skc_family);
+	u16 own = READ(sk, __sk_common.skc_num);
+	u16 other = __builtin_bswap16(READ(sk, __sk_common.skc_dport));
+	if (READ(sk, __sk_common.skc_state) == TCP_LISTEN)
 		return ROLE_LISTENS;
 	if (family == AF_UNIX || !other)
 		return ROLE_NONE;
@@ -34,10 +34,10 @@ static __always_inline enum role socket_role(struct sock *sk)
 
 static __always_inline bool file_is_alone(struct file *file)
 {
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	struct dentry *dentry = READ(file, f_path.dentry);
 	u8 first = 0;
-	bpf_probe_read_kernel(&first, 1, BPF_CORE_READ(dentry, d_name.name));
-	return BPF_CORE_READ(dentry, d_parent) == dentry && first != '/';
+	bpf_probe_read_kernel(&first, 1, READ(dentry, d_name.name));
+	return READ(dentry, d_parent) == dentry && first != '/';
 }
 
 // Makes one parameter of the last one and what stands before it since `from`.
@@ -51,15 +51,15 @@ static __always_inline void join_from(struct scratch *s, u32 from)
 
 static __always_inline void put_socket_facts(struct scratch *s, struct facts *f, struct file *file)
 {
-	struct socket *socket = BPF_CORE_READ(file, private_data);
-	struct sock *sk = BPF_CORE_READ(socket, sk);
+	struct socket *socket = READ(file, private_data);
+	struct sock *sk = READ(socket, sk);
 	struct address nobody = {};
 	u32 from = s->at;
 	enum role role = socket_role(sk);
-	bool connected = BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_ESTABLISHED;
+	bool connected = READ(sk, __sk_common.skc_state) == TCP_ESTABLISHED;
 	f->role = role | (connected ? FACT_CONNECTED : 0);
-	f->device = BPF_CORE_READ(sk, __sk_common.skc_family);
-	f->protocol = BPF_CORE_READ(sk, sk_protocol);
+	f->device = READ(sk, __sk_common.skc_family);
+	f->protocol = READ(sk, sk_protocol);
 	put_bytes(s, f, sizeof(*f));
 	s->index--;
 	put_flow(s, sk, &nobody, role == ROLE_SERVER);
@@ -92,10 +92,10 @@ __noinline int put_facts(u32 program, u32 fd)
 		return 0;
 	}
 	struct facts f = {
-		.mode = BPF_CORE_READ(file, f_inode, i_mode),
+		.mode = READ(file, f_inode, i_mode),
 		.role = file_is_alone(file) ? FACT_ALONE : 0,
 		.device = file_device(file),
-		.inode = BPF_CORE_READ(file, f_inode, i_ino),
+		.inode = READ(file, f_inode, i_ino),
 	};
 	if ((f.mode & S_IFMT) == S_IFSOCK)
 		put_socket_facts(s, &f, file);

@@ -27,6 +27,7 @@ struct filter {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE); // to see whether somebody changed it
 	__uint(max_entries, 2);
 	__type(key, u32);
 	__type(value, struct filter);
@@ -103,11 +104,11 @@ __noinline int filter_built(u32 program, u32 slot, u32 kind)
 static __always_inline bool filter_path(struct scratch *s, struct text *t, struct task_struct *task, u32 fd)
 {
 	struct file *file = file_of(task, fd);
-	struct place root = root_of(task), at = {};
 	if (!file)
 		return 0;
-	bpf_core_read(&at, sizeof(at), &file->f_path);
-	if (path_build(s->program, (u64)at.mnt, (u64)at.dentry, (u64)root.mnt, (u64)root.dentry) != STEP_END)
+	t->at = PLACE_OF(file, f_path);
+	t->root = PLACE_OF(task, fs, root);
+	if (path_build(s->program) != STEP_END)
 		return 0;
 	return TEXT_END - t->start < FILTER_PATH_MAX;
 }

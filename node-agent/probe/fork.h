@@ -50,13 +50,13 @@ static __always_inline u32 requested_flags(struct call_context *c)
 static __always_inline u32 true_flags(struct task_struct *parent, struct task_struct *child)
 {
 	u32 flags = 0;
-	if (BPF_CORE_READ(parent, files) == BPF_CORE_READ(child, files))
+	if (READ(parent, files) == READ(child, files))
 		flags |= FLAG_FILES;
-	if (BPF_CORE_READ(parent, fs) == BPF_CORE_READ(child, fs))
+	if (READ(parent, fs) == READ(child, fs))
 		flags |= FLAG_FS;
-	if (BPF_CORE_READ(parent, tgid) == BPF_CORE_READ(child, tgid))
+	if (READ(parent, tgid) == READ(child, tgid))
 		flags |= FLAG_THREAD;
-	if (BPF_CORE_READ(parent, mm) == BPF_CORE_READ(child, mm))
+	if (READ(parent, mm) == READ(child, mm))
 		flags |= FLAG_VM;
 	if (pid_level(child))
 		flags |= FLAG_CHILD_IN_PIDNS;
@@ -101,9 +101,9 @@ static __always_inline void put_fork_params(struct scratch *s, struct text *t, s
 	put_process(s, t, child);
 	put_cgroups(s, t, child);
 	put_u32(s, fork_flags(&s->call, parent, child));
-	put_u32(s, BPF_CORE_READ(child, cred, euid.val));
-	put_u32(s, BPF_CORE_READ(child, cred, egid.val));
-	put_s64(s, pid_number(BPF_CORE_READ(child, thread_pid), level));
+	put_u32(s, READ(child, cred, euid.val));
+	put_u32(s, READ(child, cred, egid.val));
+	put_s64(s, pid_number(READ(child, thread_pid), level));
 	put_s64(s, group_id(child, PIDTYPE_TGID, level));
 	put_u64(s, pidns_init_start(child));
 }
@@ -116,7 +116,7 @@ int sched_process_fork(u64 *ctx)
 	struct text *t = text_of(PROGRAM_FORK);
 	if (!s || !t || is_kernel_thread(child))
 		return 0;
-	if (BPF_CORE_READ(child, tgid) == agent_tgid) {
+	if (READ(child, tgid) == agent_tgid) {
 		send_marker(s, &rare, LANE_RARE, HOOK_FORK, child);
 		return 0;
 	}

@@ -37,11 +37,16 @@ enum call {
 	CALL_FORK = 57,
 	CALL_VFORK = 58,
 	CALL_EXECVE = 59,
+	CALL_GETCWD = 79,
+	CALL_RENAME = 82,
 	CALL_CREAT = 85,
+	CALL_LINK = 86,
+	CALL_SYMLINK = 88,
 	CALL_MARKER = 146, // sched_get_priority_max, by the agent itself
 	CALL_OPENAT = 257,
 	CALL_MKDIRAT = 258,
 	CALL_UNLINKAT = 263,
+	CALL_RENAMEAT = 264,
 	CALL_LINKAT = 265,
 	CALL_SYMLINKAT = 266,
 	CALL_ACCEPT4 = 288,
@@ -85,10 +90,21 @@ struct scratch {
 	u8 bytes[RECORD_BYTES];
 };
 
-// A text while it is built; paths grow from the end to the start.
+// The kernel's struct path, but not relocated, so it may live on the stack and in maps.
+struct place {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
+
+// A text while it is built; paths grow from the end to the start. What it is built from is here because a function that
+// the verifier checks by itself takes numbers only, and to it a pointer is one when it comes out of a map.
 struct text {
 	u32 start;
 	u32 unused;
+	struct place at, root;
+	struct dentry *top; // of the mount
+	struct css_set *cgroups;
+	struct kernfs_node *node; // whose path the text has
 	u8 bytes[TEXT_MAX + NAME_BYTES];
 };
 

@@ -89,7 +89,7 @@ static __always_inline void open_result(struct open_call *o, struct task_struct 
 	struct file *file = c->file ? (void *)c->file : result >= 0 ? file_of(task, result) : 0;
 	o->file = file;
 	if (file && c->call == CALL_OPENAT2)
-		o->flags = (o->flags & ~(u64)O_ACCMODE) | (BPF_CORE_READ(file, f_flags) & O_ACCMODE);
+		o->flags = (o->flags & ~(u64)O_ACCMODE) | (READ(file, f_flags) & O_ACCMODE);
 }
 
 static __always_inline u32 open_flags(struct open_call *o)
@@ -97,7 +97,7 @@ static __always_inline u32 open_flags(struct open_call *o)
 	u32 flags = file_flags(o->flags);
 	struct file *file = o->file;
 	enum layer layer = file ? file_layer(file) : LAYER_NONE;
-	if (file && BPF_CORE_READ(file, f_mode) & FMODE_CREATED)
+	if (file && READ(file, f_mode) & FMODE_CREATED)
 		flags |= FLAG_CREATED;
 	return flags | (layer == LAYER_UPPER ? FLAG_UPPER : layer == LAYER_LOWER ? FLAG_LOWER : 0);
 }
@@ -111,7 +111,7 @@ static __always_inline void put_device_and_inode(struct scratch *s, struct open_
 {
 	struct file *file = o->file;
 	put_u32(s, file ? file_device(file) : 0);
-	put_u64(s, file ? BPF_CORE_READ(file, f_inode, i_ino) : 0);
+	put_u64(s, file ? READ(file, f_inode, i_ino) : 0);
 }
 
 // The directory that a relative name starts from.

@@ -55,34 +55,8 @@ static __always_inline void put_built_text(struct scratch *s, struct text *t)
 	put_bytes(s, &t->bytes[start], TEXT_MAX - start);
 }
 
-// The kernel's struct path, but not relocated, so it may live on the stack and be read at once.
-struct place {
-	struct vfsmount *mnt;
-	struct dentry *dentry;
-};
-
 #define PLACE_OF(from, field...) \
-	((struct place){BPF_CORE_READ(from, field.mnt), BPF_CORE_READ(from, field.dentry)})
-
-// The root directory of the current task.
-static __always_inline struct place root_of(struct task_struct *task)
-{
-	struct fs_struct *fs = knows_task() ? task->fs : BPF_CORE_READ(task, fs);
-	struct place root = {};
-	bpf_core_read(&root, sizeof(root), &fs->root);
-	return root;
-}
-
-struct walk {
-	struct place at, root;
-	struct dentry *top; // of the mount
-};
-
-// The kernel's struct qstr, read at once.
-struct name {
-	u32 hash, len;
-	const u8 *text;
-};
+	((struct place){READ(from, field.mnt), READ(from, field.dentry)})
 
 static __always_inline struct mount *mount_of(struct vfsmount *mnt)
 {
@@ -91,56 +65,58 @@ static __always_inline struct mount *mount_of(struct vfsmount *mnt)
 
 static __always_inline struct dentry *top_of(struct vfsmount *mnt)
 {
-	return BPF_CORE_READ(mnt, mnt_root);
+	return READ(mnt, mnt_root);
 }
 
 // STEP_NONE: it has no path, like a pipe.
 enum step { STEP_UP, STEP_END, STEP_FULL, STEP_NONE };
-
-// Goes from one dentry to the one above it, across mounts, and notes its name.
-static __always_inline enum step path_step(struct text *t, struct walk *w)
-{
-	struct dentry *here = w->at.dentry;
-	struct vfsmount *mnt = w->at.mnt;
-	if (here == w->root.dentry && mnt == w->root.mnt)
-		return STEP_END;
-	if (here == w->top) {
-		struct mount *m = mount_of(mnt), *parent = BPF_CORE_READ(m, mnt_parent);
-		w->at.dentry = BPF_CORE_READ(m, mnt_mountpoint);
-		w->at.mnt = (void *)parent + bpf_core_field_offset(struct mount, mnt);
-		w->top = top_of(w->at.mnt);
-		return parent == m ? STEP_END : STEP_UP;
-	}
-	struct name name = {};
-	w->at.dentry = BPF_CORE_READ(here, d_parent);
-	bpf_core_read(&name, sizeof(name), &here->d_name);
-	bool alone = w->at.dentry == here;
-	if (alone && !name.len)
-		return STEP_NONE;
-	if (!path_prepend(t, name.text, name.len))
-		return STEP_FULL;
-	return alone ? STEP_END : STEP_UP;
-}
 
 static __always_inline struct text *text_of(u32 program)
 {
 	return bpf_map_lookup_elem(&texts, &program);
 }
 
-// Puts the path of a dentry, as a process with that root sees it, into the program's text. What is too long
-// keeps its end, without a leading slash, so that it is never taken for another absolute path.
-// Not static: the verifier then checks it once, not once per caller; such a function takes numbers only.
-__noinline int path_build(u32 program, u64 mnt, u64 dentry, u64 root_mnt, u64 root_dentry)
+// Goes from the text's dentry to the one above it, across mounts, and notes its name.
+// Not static: the verifier then checks it once, not once per round.
+__noinline int path_step(u32 program)
 {
-	struct walk w = {.at = {(void *)mnt, (void *)dentry}, .root = {(void *)root_mnt, (void *)root_dentry}};
+	struct text *t = text_of(program);
+	if (!t)
+		return STEP_NONE;
+	struct dentry *here = t->at.dentry;
+	struct vfsmount *mnt = t->at.mnt;
+	if (here == t->root.dentry && mnt == t->root.mnt)
+		return STEP_END;
+	if (here == t->top) {
+		struct mount *m = mount_of(mnt), *parent = READ(m, mnt_parent);
+		t->at.dentry = READ(m, mnt_mountpoint);
+		t->at.mnt = (void *)parent + bpf_core_field_offset(struct mount, mnt);
+		t->top = top_of(t->at.mnt);
+		return parent == m ? STEP_END : STEP_UP;
+	}
+	u32 len = READ(here, d_name.len);
+	t->at.dentry = READ(here, d_parent);
+	bool alone = t->at.dentry == here;
+	if (alone && !len)
+		return STEP_NONE;
+	if (!path_prepend(t, READ(here, d_name.name), len))
+		return STEP_FULL;
+	return alone ? STEP_END : STEP_UP;
+}
+
+// Puts the path of the text's place, as a process with its root sees it, into the text. What is too long
+// keeps its end, without a leading slash, so that it is never taken for another absolute path.
+// Not static: the verifier then checks it once, not once per caller.
+__noinline int path_build(u32 program)
+{
 	struct text *t = text_of(program);
 	int step = STEP_UP;
 	if (!t)
 		return STEP_NONE;
-	w.top = top_of(w.at.mnt);
+	t->top = top_of(t->at.mnt);
 	text_begin(t);
 	for (int i = 0; i < COMPONENTS_MAX && step == STEP_UP; i++)
-		step = path_step(t, &w);
+		step = path_step(program);
 	if (step == STEP_UP || step == STEP_FULL)
 		t->start++;
 	else if (t->start == TEXT_END)
@@ -151,10 +127,11 @@ __noinline int path_build(u32 program, u64 mnt, u64 dentry, u64 root_mnt, u64 ro
 // A parameter with the path of `at` as `task` sees it.
 static __always_inline void put_path(struct scratch *s, struct text *t, struct task_struct *task, struct place at)
 {
-	struct place root = PLACE_OF(task, fs, root);
 	int step = STEP_NONE;
+	t->at = at;
+	t->root = PLACE_OF(task, fs, root);
 	if (at.dentry)
-		step = path_build(s->program, (u64)at.mnt, (u64)at.dentry, (u64)root.mnt, (u64)root.dentry);
+		step = path_build(s->program);
 	if (step == STEP_NONE)
 		return put_empty(s);
 	if (step != STEP_END)

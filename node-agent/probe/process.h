@@ -8,12 +8,12 @@ enum { RLIMIT_NOFILE = 7, NOBODY = 0xffffffff, PF_KTHREAD = 0x00200000 };
 
 static __always_inline bool is_kernel_thread(struct task_struct *task)
 {
-	return BPF_CORE_READ(task, flags) & PF_KTHREAD;
+	return READ(task, flags) & PF_KTHREAD;
 }
 
 static __always_inline u32 pid_level(struct task_struct *task)
 {
-	return BPF_CORE_READ(task, thread_pid, level);
+	return READ(task, thread_pid, level);
 }
 
 // What a pid is in the namespace of that level.
@@ -25,29 +25,27 @@ static __always_inline struct upid *pid_at(struct pid *pid, u32 level)
 static __always_inline int pid_number(struct pid *pid, u32 level)
 {
 	struct upid *number = pid_at(pid, level);
-	return BPF_CORE_READ(number, nr);
+	return READ(number, nr);
 }
 
 // The id of the group of this type, in the pid namespace of that level.
 static __always_inline s64 group_id(struct task_struct *task, int type, u32 level)
 {
-	struct pid **pids = (void *)BPF_CORE_READ(task, signal) + bpf_core_field_offset(struct signal_struct, pids);
-	struct pid *pid = 0;
-	bpf_probe_read_kernel(&pid, sizeof(pid), pids + type);
-	return pid_number(pid, level);
+	struct pid **pids = (void *)READ(task, signal) + bpf_core_field_offset(struct signal_struct, pids);
+	return pid_number(pointer_at(pids + type), level);
 }
 
 // The init process of the task's pid namespace.
 static __always_inline struct task_struct *init_of(struct task_struct *task)
 {
-	struct upid *own = pid_at(BPF_CORE_READ(task, thread_pid), pid_level(task));
-	return BPF_CORE_READ(own, ns, child_reaper);
+	struct upid *own = pid_at(READ(task, thread_pid), pid_level(task));
+	return READ(own, ns, child_reaper);
 }
 
 static __always_inline u64 pidns_init_start(struct task_struct *task)
 {
 	struct task_struct *init = init_of(task);
-	return BPF_CORE_READ(init, start_boottime);
+	return READ(init, start_boottime);
 }
 
 // Copies from the user memory of `task`: the current one, or any other if the program may sleep.
@@ -78,7 +76,7 @@ static __always_inline u64 text_load(struct scratch *s, struct text *t, struct t
 static __always_inline void put_command_line(struct scratch *s, struct text *t, struct task_struct *task,
 					    bool sleepable)
 {
-	unsigned long from = BPF_CORE_READ(task, mm, arg_start), to = BPF_CORE_READ(task, mm, arg_end);
+	unsigned long from = READ(task, mm, arg_start), to = READ(task, mm, arg_end);
 	u64 len = text_load(s, t, task, from, to, sleepable), before = s->at;
 	put_text(s, t->bytes);
 	u64 exe = s->at - before;
@@ -92,7 +90,7 @@ static __always_inline void put_command_line(struct scratch *s, struct text *t, 
 
 static __always_inline void put_environment(struct scratch *s, struct text *t, struct task_struct *task, bool sleepable)
 {
-	unsigned long from = BPF_CORE_READ(task, mm, env_start), to = BPF_CORE_READ(task, mm, env_end);
+	unsigned long from = READ(task, mm, env_start), to = READ(task, mm, env_end);
 	u64 len = text_load(s, t, task, from, to, sleepable);
 	put_bytes(s, t->bytes, len);
 }
@@ -117,10 +115,10 @@ enum { MM_FILEPAGES, MM_ANONPAGES, MM_SWAPENTS, MM_SHMEMPAGES };
 // keeps a part of the sum.
 static __always_inline void put_memory(struct scratch *s, struct task_struct *task)
 {
-	struct mm_struct *mm = BPF_CORE_READ(task, mm);
-	put_u64(s, BPF_CORE_READ(task, maj_flt));
-	put_u64(s, BPF_CORE_READ(task, min_flt));
-	put_u32(s, BPF_CORE_READ(mm, total_vm) * page_kib);
+	struct mm_struct *mm = READ(task, mm);
+	put_u64(s, READ(task, maj_flt));
+	put_u64(s, READ(task, min_flt));
+	put_u32(s, READ(mm, total_vm) * page_kib);
 	put_u32(s, (rss_pages(mm, MM_FILEPAGES) + rss_pages(mm, MM_ANONPAGES) + rss_pages(mm, MM_SHMEMPAGES)) * page_kib);
 	put_u32(s, rss_pages(mm, MM_SWAPENTS) * page_kib);
 }
@@ -134,28 +132,28 @@ static __always_inline void put_comm(struct scratch *s, struct task_struct *task
 
 static __always_inline u32 tty_number(struct task_struct *task)
 {
-	struct tty_struct *tty = BPF_CORE_READ(task, signal, tty);
+	struct tty_struct *tty = READ(task, signal, tty);
 	if (!tty)
 		return 0;
-	u32 major = BPF_CORE_READ(tty, driver, major);
-	u32 minor = BPF_CORE_READ(tty, driver, minor_start) + BPF_CORE_READ(tty, index);
+	u32 major = READ(tty, driver, major);
+	u32 minor = READ(tty, driver, minor_start) + READ(tty, index);
 	return (minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12);
 }
 
 static __always_inline u32 login_uid(struct task_struct *task)
 {
-	return bpf_core_field_exists(task->loginuid) ? BPF_CORE_READ(task, loginuid.val) : NOBODY;
+	return bpf_core_field_exists(task->loginuid) ? READ(task, loginuid.val) : NOBODY;
 }
 
 // Parameters 3 to 13 of every fork and exec event: tid, pid, ptid, cwd, fdlimit, pgft_maj, pgft_min, vm_size,
 // vm_rss, vm_swap, comm.
 static __always_inline void put_process(struct scratch *s, struct text *t, struct task_struct *task)
 {
-	put_s64(s, BPF_CORE_READ(task, pid));
-	put_s64(s, BPF_CORE_READ(task, tgid));
-	put_s64(s, BPF_CORE_READ(task, real_parent, tgid)); // the process, whichever of its threads forked
+	put_s64(s, READ(task, pid));
+	put_s64(s, READ(task, tgid));
+	put_s64(s, READ(task, real_parent, tgid)); // the process, whichever of its threads forked
 	put_path(s, t, task, PLACE_OF(task, fs, pwd));
-	put_u64(s, BPF_CORE_READ(task, signal, rlim[RLIMIT_NOFILE].rlim_cur));
+	put_u64(s, READ(task, signal, rlim[RLIMIT_NOFILE].rlim_cur));
 	put_memory(s, task);
 	put_comm(s, task);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 // Builds a record: a prefix of our own, then an event in the layout of scap files: header, lengths, parameters.
 #pragma once
-#include "maps.h"
+#include "cast.h"
 
 struct prefix {
 	u64 seq;
@@ -62,13 +62,13 @@ static __always_inline void record_begin(struct scratch *s, u16 code, u32 nparam
 	s->index = 0;
 	s->truncated = 0;
 	struct prefix *p = record_prefix(s);
-	p->start = BPF_CORE_READ(task, group_leader, start_boottime);
-	p->tgid = BPF_CORE_READ(task, tgid);
+	p->start = READ(task, group_leader, start_boottime);
+	p->tgid = READ(task, tgid);
 	p->cpu = bpf_get_smp_processor_id();
 	p->flags = 0;
 	struct header *h = record_header(s);
 	h->ts = bpf_ktime_get_boot_ns();
-	h->tid = (s64)BPF_CORE_READ(task, pid);
+	h->tid = (s64)READ(task, pid);
 	h->code = code;
 	h->nparams = nparams;
 }

@@ -14,7 +14,7 @@ static __always_inline bool is_compat(struct task_struct *task)
 	struct task_struct___x86 *x86 = (void *)task;
 	if (on_x86())
 		return (knows_task() ? x86->thread_info.status : BPF_CORE_READ(x86, thread_info.status)) & 2; // TS_COMPAT
-	return BPF_CORE_READ(task, thread_info.flags) & (1 << 22); // TIF_32BIT
+	return READ(task, thread_info.flags) & (1 << 22); // TIF_32BIT
 }
 
 static __always_inline int native_number(struct pt_regs *regs)
@@ -54,12 +54,23 @@ static __always_inline s32 call_number(struct pt_regs *regs, bool compat)
 static __always_inline void arguments_x86(struct call_context *c, struct pt_regs *regs)
 {
 	struct pt_regs___x86 *r = (void *)regs;
-	c->args[0] = c->compat ? r->bx : r->di;
-	c->args[1] = c->compat ? r->cx : r->si;
+	c->args[0] = r->di;
+	c->args[1] = r->si;
 	c->args[2] = r->dx;
-	c->args[3] = c->compat ? r->si : r->r10;
-	c->args[4] = c->compat ? r->di : r->r8;
-	c->args[5] = c->compat ? r->bp : r->r9;
+	c->args[3] = r->r10;
+	c->args[4] = r->r8;
+	c->args[5] = r->r9;
+}
+
+static __always_inline void arguments_i386(struct call_context *c, struct pt_regs *regs)
+{
+	struct pt_regs___x86 *r = (void *)regs;
+	c->args[0] = (u32)r->bx;
+	c->args[1] = (u32)r->cx;
+	c->args[2] = (u32)r->dx;
+	c->args[3] = (u32)r->si;
+	c->args[4] = (u32)r->di;
+	c->args[5] = (u32)r->bp;
 }
 
 static __always_inline void arguments_arm64(struct call_context *c, struct pt_regs *regs)
@@ -83,18 +94,28 @@ static __always_inline void socketcall(struct call_context *c)
 		c->args[i] = args[i];
 }
 
+// 32-bit callers on arm64 use the same registers.
+static __always_inline void compat_arguments(struct call_context *c, struct pt_regs *regs)
+{
+	if (on_x86()) {
+		arguments_i386(c, regs);
+	} else {
+		arguments_arm64(c, regs);
+		for (int i = 0; i < 6; i++)
+			c->args[i] = (u32)c->args[i];
+	}
+	if (c->call == CALL_SOCKETCALL)
+		socketcall(c);
+}
+
 static __always_inline void call_arguments(struct call_context *c, struct pt_regs *regs)
 {
-	if (on_x86())
+	if (c->compat)
+		compat_arguments(c, regs);
+	else if (on_x86())
 		arguments_x86(c, regs);
 	else
 		arguments_arm64(c, regs);
-	if (!c->compat)
-		return;
-	for (int i = 0; i < 6; i++)
-		c->args[i] = (u32)c->args[i];
-	if (c->call == CALL_SOCKETCALL)
-		socketcall(c);
 }
 
 static __always_inline bool is_wanted(s32 call)

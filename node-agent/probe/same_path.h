@@ -6,7 +6,7 @@
 #include "file.h"
 
 #define SHORT_NAME_WORDS 5
-#define SAME_DEPTH_MAX 24
+#define SAME_DEPTH_MAX 16
 // Texts are compared by words of 8 bytes; the last one may reach behind the end.
 #define SAME_TEXT_MAX 256
 
@@ -74,14 +74,13 @@ static __always_inline bool leads_to(struct text *t, u32 len, const struct dentr
 	return 0;
 }
 
-// The file behind a descriptor. The table is an array of pointers, which the kernel's type information has no word for:
-// to read one it passes for a structure that begins with a pointer.
+// The file behind a descriptor.
 static __always_inline const struct file *file_at(struct task_struct *task, u32 fd)
 {
 	struct fdtable *table = task->files->fdt;
 	if (fd >= table->max_fds)
 		return 0;
-	return CAST(struct file, CAST(struct list_head, table->fd + fd)->next);
+	return CAST(struct file, pointer_at(table->fd + fd));
 }
 
 // Whether the first `len` bytes of the text are the path of the file behind the descriptor. Only where it lies on the

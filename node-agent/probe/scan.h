@@ -8,7 +8,7 @@ int scan(struct bpf_iter__task *ctx)
 {
 	struct seq_file *seq = ctx->meta->seq;
 	struct task_struct *task = ctx->task;
-	if (!task || !BPF_CORE_READ(task, mm) || BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid))
+	if (!task || !READ(task, mm) || READ(task, pid) != READ(task, tgid))
 		return 0;
 	struct scratch *s = scratch_of(PROGRAM_SCAN);
 	struct text *t = text_of(PROGRAM_SCAN);

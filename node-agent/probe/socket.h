@@ -8,9 +8,9 @@ enum { TCP_LISTEN = 10 };
 // Who sends to whom. Not connected sockets have one end: the other is the address that the call gave or got.
 static __always_inline u64 append_ip4_flow(struct scratch *s, u64 at, struct sock *sk, struct address *peer, bool in)
 {
-	u32 own = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr), other = BPF_CORE_READ(sk, __sk_common.skc_daddr);
-	u16 own_port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	u16 other_port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	u32 own = READ(sk, __sk_common.skc_rcv_saddr), other = READ(sk, __sk_common.skc_daddr);
+	u16 own_port = READ(sk, __sk_common.skc_num);
+	u16 other_port = __builtin_bswap16(READ(sk, __sk_common.skc_dport));
 	if (peer->family == AF_INET) {
 		bpf_probe_read_kernel(&other, sizeof(other), peer->ip4);
 		other_port = __builtin_bswap16(peer->port);
@@ -35,8 +35,8 @@ static __always_inline u64 append_ip6_flow(struct scratch *s, u64 at, struct soc
 {
 	const void *own = (void *)sk + bpf_core_field_offset(struct sock, __sk_common.skc_v6_rcv_saddr);
 	const void *other = (void *)sk + bpf_core_field_offset(struct sock, __sk_common.skc_v6_daddr);
-	u16 own_port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	u16 other_port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	u16 own_port = READ(sk, __sk_common.skc_num);
+	u16 other_port = __builtin_bswap16(READ(sk, __sk_common.skc_dport));
 	if (peer->family == AF_INET6) {
 		other = peer->ip6;
 		other_port = __builtin_bswap16(peer->port6);
@@ -52,13 +52,13 @@ static __always_inline u64 append_ip6_flow(struct scratch *s, u64 at, struct soc
 
 static __always_inline struct unix_address *unix_name(struct sock *sk)
 {
-	return sk ? BPF_CORE_READ((struct unix_sock *)sk, addr) : 0;
+	return sk ? READ((struct unix_sock *)sk, addr) : 0;
 }
 
 // The name is that of the end which was bound.
 static __always_inline u64 append_unix_flow(struct scratch *s, u64 at, struct sock *sk, struct address *to, bool in)
 {
-	struct sock *peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
+	struct sock *peer = READ((struct unix_sock *)sk, peer);
 	struct unix_address *name = unix_name(in ? sk : peer);
 	APPEND(s, at, u8, AF_UNIX);
 	APPEND(s, at, u64, (u64)(in ? peer : sk));
@@ -73,7 +73,7 @@ static __always_inline u64 append_unix_flow(struct scratch *s, u64 at, struct so
 
 static __always_inline u64 append_flow(struct scratch *s, u64 at, struct sock *sk, struct address *peer, bool in)
 {
-	switch (BPF_CORE_READ(sk, __sk_common.skc_family)) {
+	switch (READ(sk, __sk_common.skc_family)) {
 	case AF_INET: return append_ip4_flow(s, at, sk, peer, in);
 	case AF_INET6: return append_ip6_flow(s, at, sk, peer, in);
 	case AF_UNIX: return append_unix_flow(s, at, sk, peer, in);

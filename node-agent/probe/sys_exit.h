@@ -12,13 +12,10 @@ static __always_inline void call_exit(struct scratch *s, struct text *t, struct 
 	case CALL_OPEN:
 	case CALL_OPENAT:
 	case CALL_OPENAT2:
-		if (!open_rejected(s, t, task, result))
-			open_exit(s, t, task, result);
-		return;
 	case CALL_CREAT:
-		if (!open_rejected(s, t, task, result))
-			creat_exit(s, t, task, result);
-		return;
+		if (open_rejected(s, t, task, result))
+			return;
+		return s->call.call == CALL_CREAT ? creat_exit(s, t, task, result) : open_exit(s, t, task, result);
 	case CALL_CONNECT: return connect_exit(s, task, result);
 	case CALL_EXECVE:
 	case CALL_EXECVEAT: return exec_failed(s, t, task, result);

@@ -2,7 +2,7 @@
 // The current task. Kernels since 5.11 tell the verifier its type: what it points to is then read without the help
 // of a function, which makes every system call of the machine cheaper.
 #pragma once
-#include "maps.h"
+#include "cast.h"
 
 static __always_inline bool knows_task(void)
 {

@@ -56,7 +56,7 @@ static __always_inline s32 uring_call(u8 operation)
 	(c)->args[0] = (a0), (c)->args[1] = (a1), (c)->args[2] = (a2), (c)->args[3] = (a3), (c)->args[4] = (a4)
 
 // What the request's own structure has.
-#define OF(type, field...) BPF_CORE_READ((struct type *)req, field)
+#define OF(type, field...) READ((struct type *)req, field)
 // The kernel's copy of a path, which is gone when the request ends.
 #define PATH_OF(type, field) (s->half == RECORD_LAST_HALF ? 0 : (u64)OF(type, field, name))
 
@@ -99,14 +99,14 @@ static __always_inline void path_request(struct scratch *s, struct io_kiocb *req
 // A fixed file has no descriptor.
 static __always_inline s32 request_fd(struct io_kiocb *req)
 {
-	return BPF_CORE_READ(req, flags) & REQUEST_FIXED_FILE ? -1 : BPF_CORE_READ(req, cqe.fd);
+	return READ(req, flags) & REQUEST_FIXED_FILE ? -1 : READ(req, cqe.fd);
 }
 
 // The kernel's copy of a socket address: some versions keep it alone, others in a structure that begins with a pointer,
 // which is never as odd as one of these families.
 static __always_inline u64 copied_address(struct io_kiocb *req)
 {
-	void *copy = BPF_CORE_READ(req, async_data);
+	void *copy = READ(req, async_data);
 	u16 family = 0;
 	if (!copy)
 		return 0;
@@ -152,12 +152,12 @@ static __always_inline bool is_path_call(s32 call)
 // The file that an open put into the ring's own table instead of giving a descriptor.
 static __always_inline struct file *file_in_slot(struct io_kiocb *req, u32 slot)
 {
-	struct io_ring_ctx *ring = BPF_CORE_READ(req, ctx);
+	struct io_ring_ctx *ring = READ(req, ctx);
 	struct io_rsrc_node *node = 0;
-	if (!bpf_core_field_exists(ring->file_table.data.nodes) || slot >= BPF_CORE_READ(ring, file_table.data.nr))
+	if (!bpf_core_field_exists(ring->file_table.data.nodes) || slot >= READ(ring, file_table.data.nr))
 		return 0;
-	bpf_probe_read_kernel(&node, sizeof(node), BPF_CORE_READ(ring, file_table.data.nodes) + slot);
-	return (void *)(BPF_CORE_READ(node, file_ptr) & ~7ul);
+	bpf_probe_read_kernel(&node, sizeof(node), READ(ring, file_table.data.nodes) + slot);
+	return (void *)(READ(node, file_ptr) & ~7ul);
 }
 
 // The file that the request is about, at its end.
@@ -167,7 +167,7 @@ static __always_inline struct file *request_file(struct io_kiocb *req, s32 call,
 		u32 slot = OF(io_open, file_slot);
 		return slot && result >= 0 ? file_in_slot(req, slot == ANY_SLOT ? (u32)result : slot - 1) : 0;
 	}
-	return is_path_call(call) || call == CALL_SOCKET ? 0 : BPF_CORE_READ(req, file);
+	return is_path_call(call) || call == CALL_SOCKET ? 0 : READ(req, file);
 }
 
 static __always_inline void request_begin(struct scratch *s, struct io_kiocb *req, s32 call)
@@ -197,12 +197,12 @@ SEC("tp_btf/io_uring_submit_req")
 int io_uring_submit_req(u64 *ctx)
 {
 	struct io_kiocb *req = (void *)ctx[0];
-	s32 call = uring_call(BPF_CORE_READ(req, opcode));
+	s32 call = uring_call(READ(req, opcode));
 	struct scratch *s = scratch_of(PROGRAM_URING_SUBMIT);
 	struct text *t = text_of(PROGRAM_URING_SUBMIT);
 	if (!s || !t || !is_wanted(call))
 		return 0;
-	bool alone = BPF_CORE_READ(req, flags) & REQUEST_NO_COMPLETION;
+	bool alone = READ(req, flags) & REQUEST_NO_COMPLETION;
 	s->half = RECORD_FIRST_HALF | (alone ? RECORD_MAY_BE_ALONE : 0);
 	s->call.file = 0;
 	request_begin(s, req, call);
@@ -214,12 +214,12 @@ SEC("tp_btf/io_uring_complete")
 int io_uring_complete(u64 *ctx)
 {
 	struct io_kiocb *req = (void *)ctx[1];
-	s32 call = uring_call(req ? BPF_CORE_READ(req, opcode) : 0);
+	s32 call = uring_call(req ? READ(req, opcode) : 0);
 	struct scratch *s = scratch_of(PROGRAM_URING_COMPLETE);
 	struct text *t = text_of(PROGRAM_URING_COMPLETE);
 	if (!s || !t || !is_wanted(call))
 		return 0;
-	s32 result = BPF_CORE_READ(req, cqe.res);
+	s32 result = READ(req, cqe.res);
 	s->half = RECORD_LAST_HALF;
 	s->call.file = (u64)request_file(req, call, result);
 	request_begin(s, req, call);

@@ -19,6 +19,7 @@ mod capture;
 mod config;
 mod containers;
 mod drops;
+mod links;
 mod log;
 mod metrics;
 mod operator;

@@ -14,7 +14,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::Parser;
 use saker_alert::Renderer;
 use saker_containers::Containers;
-use saker_engine::{AuditEngine, Matching, Options, RulesHandle, SyscallEngine, hostname};
+use saker_engine::{AuditEngine, Links, Matching, Options, RulesHandle, SyscallEngine, hostname};
 use saker_events::{container::Lookup, schema};
 use saker_outputs::Outputs;
 use saker_rules::{bundle::Bundle, ruleset::RuleSetBuilder};
@@ -130,7 +130,8 @@ impl Agent {
         let reloader = first_rules(config, source, bundle, &rules, &status)?;
 
         let lookup = containers.clone().map(|containers| Arc::new(containers) as Arc<dyn Lookup>);
-        let options = Options { containers: lookup, ..engine_options(config, &status) };
+        let links = Some(Arc::clone(&status.links) as Arc<dyn Links>);
+        let options = Options { containers: lookup, links, ..engine_options(config, &status) };
         let engine = || SyscallEngine::new(&rules, &options);
         let syscall = || start_syscalls(config, reloader.wanted(), engine(), args, &status);
         let syscall = wants.syscall.then(syscall).transpose()?;

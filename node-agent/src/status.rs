@@ -19,7 +19,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::{
-    alerts::Alerts, audit_sight::Sight, audit_status::AuditReport, containers, operator::Operator, processes,
+    alerts::Alerts, audit_sight::Sight, audit_status::AuditReport, containers, links::ProcLinks,
+    operator::Operator, processes,
 };
 
 /// Rejected rules that `/status` lists; the number is always the full one.
@@ -45,6 +46,8 @@ pub struct Status {
     pub processes: processes::State,
     /// What is known of containers.
     pub containers: containers::State,
+    /// Where paths lead.
+    pub links: Arc<ProcLinks>,
     /// How often rules matched.
     pub hits: Arc<Hits>,
     /// Who may read all this from elsewhere.
@@ -192,6 +195,7 @@ impl Status {
             audit: Arc::default(),
             processes: processes::State::default(),
             containers: containers::State::default(),
+            links: Arc::default(),
             hits: Arc::default(),
             operator: Operator::default(),
             sight: Sight::default(),

@@ -1,6 +1,7 @@
 //! Syscall events on their way from the rings through the engine to the outputs, on one plain thread.
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     io,
     sync::{
@@ -15,6 +16,7 @@ use saker_engine::{SyscallEngine, internal};
 use saker_events::Event;
 use saker_source_syscall::{
     ClassCounters, Counters, FilterMode, Heard, Hook, HookState, Item, Lane, Probe, ProbeError, SyscallSet,
+    Waker,
 };
 
 use crate::{
@@ -32,12 +34,14 @@ const EVENTS_PER_LOOK: u64 = 1024;
 /// Time for what is in the rings when the agent ends.
 const LAST_DRAIN: Duration = Duration::from_secs(1);
 
+/// The longest sleep while events wait for metadata.
+const WAITING_SLEEP: Duration = Duration::from_millis(100);
 /// Time for the thread to follow what is wanted.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How others reach the thread.
-#[derive(Default)]
 pub struct Control {
+    waker: Waker,
     /// Ends the current run of the probe; the thread then looks around and goes on, unless it is to stop.
     interrupt: AtomicBool,
     stop: AtomicBool,
@@ -50,11 +54,23 @@ pub struct Control {
 }
 
 impl Control {
+    fn new(waker: Waker) -> Self {
+        Self {
+            waker,
+            interrupt: AtomicBool::default(),
+            stop: AtomicBool::default(),
+            wanted: Mutex::default(),
+            followed: Condvar::default(),
+            counters: Mutex::default(),
+            probe: Mutex::default(),
+        }
+    }
+
     /// Changes what is reported, without detaching, and returns when it is.
     pub fn want(&self, wanted: Wanted) {
         let mut slot = lock(&self.wanted);
         *slot = Some(wanted);
-        self.interrupt.store(true, Relaxed);
+        self.interrupt();
         let waited = self.followed.wait_timeout_while(slot, PATIENCE, |slot| slot.is_some());
         if waited.is_ok_and(|(_, timeout)| timeout.timed_out()) {
             tracing::warn!(
@@ -66,7 +82,12 @@ impl Control {
     /// Ends the thread.
     pub fn stop(&self) {
         self.stop.store(true, Relaxed);
+        self.interrupt();
+    }
+
+    fn interrupt(&self) {
         self.interrupt.store(true, Relaxed);
+        self.waker.wake();
     }
 
     /// What the probe counts by kind of event.
@@ -98,7 +119,7 @@ pub fn start(
     drops: SyscallEventDrops,
     status: Arc<Status>,
 ) -> io::Result<(Arc<Control>, JoinHandle<()>)> {
-    let control = Arc::new(Control::default());
+    let control = Arc::new(Control::new(probe.waker()));
     let drops = Drops::new(drops, Instant::now());
     status.syscall.set(SourceState::Running);
     let handler = Handler {
@@ -228,7 +249,7 @@ impl Worker {
     fn drain(&mut self) {
         let (done, deadline) = (AtomicBool::new(false), Instant::now() + LAST_DRAIN);
         self.probe.run(&done, &mut |item| {
-            if matches!(item, Item::Idle) || Instant::now() > deadline {
+            if matches!(item, Item::Idle(_)) || Instant::now() > deadline {
                 done.store(true, Relaxed);
             }
             self.handler.item(&item);
@@ -251,9 +272,10 @@ impl Handler {
             }
             Item::Gap { lane, lost, .. } => self.lost(*lane, *lost),
             Item::Heard(heard) => self.heard(*heard),
-            Item::Idle => {
+            Item::Idle(sleep) => {
                 self.release(now());
                 self.interrupt_if_due();
+                self.shorten(sleep);
             }
         }
     }
@@ -317,6 +339,13 @@ impl Handler {
         if self.looked.elapsed() >= drops::INTERVAL {
             self.control.interrupt.store(true, Relaxed);
         }
+    }
+
+    /// Events that wait for metadata are looked after more often.
+    fn shorten(&self, sleep: &Cell<Duration>) {
+        let look = drops::INTERVAL.saturating_sub(self.looked.elapsed());
+        let most = if self.engine.is_waiting() { look.min(WAITING_SLEEP) } else { look };
+        sleep.set(sleep.get().min(most));
     }
 
     fn lost(&mut self, lane: Lane, count: u64) {

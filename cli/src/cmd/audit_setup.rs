@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::builder::NonEmptyStringValueParser;
-use saker_audit_setup::{AuditRule, Endpoint, Machine, Plan, derive};
+use saker_audit_setup::{AuditRule, Endpoint, Machine, Plan, derive, order};
 use saker_events::load_options;
 
 use super::audit_follow;
@@ -77,15 +77,7 @@ impl Args {
         match (self.check, self.apply, self.undo) {
             (true, ..) => check(&self.root, &plan, out),
             (_, true, _) => apply(&self.root, &plan, patience, out),
-            (_, _, true) => {
-                plan.undo(&self.root)?;
-                writeln!(
-                    out,
-                    "{}: taken back. Restart the API server unless it is a static pod.",
-                    plan.distribution
-                )?;
-                Ok(Verdict::Good)
-            }
+            (_, _, true) => undo(&self.root, &plan, out),
             _ => print(&plan, out),
         }
     }
@@ -101,6 +93,14 @@ impl Args {
         }
         Ok(Endpoint { url: self.endpoint.clone(), ca: self.ca.as_ref().map(read).transpose()?, client })
     }
+}
+
+/// What an order did here is no longer there, nor what became of it.
+fn undo(root: &Path, plan: &Plan, out: &mut dyn Write) -> anyhow::Result<Verdict> {
+    plan.undo(root)?;
+    order::set_answer(root, None)?;
+    writeln!(out, "{}: taken back. Restart the API server unless it is a static pod.", plan.distribution)?;
+    Ok(Verdict::Good)
 }
 
 fn print(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<Verdict> {

@@ -24,6 +24,8 @@ use crate::{Verdict, say};
 
 /// Time for what is in the rings at the end.
 const LAST_DRAIN: Duration = Duration::from_secs(1);
+/// Time between two looks for a reason to end.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Record what processes on this machine do into a capture file
 ///
@@ -117,8 +119,9 @@ impl Recording {
         match item {
             Item::Event(event) | Item::Rejected(event) => self.event(event),
             Item::Gap { lost, .. } => self.recorder.lost(*lost),
-            Item::Idle if self.is_over() => self.stop.store(true, Relaxed),
-            Item::Idle | Item::Heard(_) => {}
+            Item::Idle(_) if self.is_over() => self.stop.store(true, Relaxed),
+            Item::Idle(sleep) => sleep.set(LOOK),
+            Item::Heard(_) => {}
         }
     }
 
@@ -136,7 +139,7 @@ impl Recording {
     fn drain(&mut self, probe: &mut Probe) {
         let (done, start) = (AtomicBool::new(false), Instant::now());
         probe.run(&done, &mut |item| {
-            if matches!(item, Item::Idle) || start.elapsed() > LAST_DRAIN {
+            if matches!(item, Item::Idle(_)) || start.elapsed() > LAST_DRAIN {
                 done.store(true, Relaxed);
             }
             self.item(&item);

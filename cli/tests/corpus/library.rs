@@ -3,6 +3,8 @@
 #[path = "../../../crates/rules/tests/support/record.rs"]
 mod record;
 
+use std::collections::BTreeMap;
+
 use record::MapRecord;
 use saker_events::schema;
 use saker_rules::{
@@ -13,12 +15,13 @@ use saker_rules::{
     lint,
     load::{LoadOptions, SourceFile, load},
     parse::{self, parse},
+    render,
     requirements::{Version, parse_version},
-    schema::{Schema, SourceId},
+    schema::{Record as _, Schema, SourceId},
     select::{Selection, Selector, matches},
     template::Template,
 };
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 const BLANKS: [&str; 4] = ["\t", "\n", "\r\n", "   "];
 
@@ -33,6 +36,7 @@ pub(crate) fn run(case: &Json, schema: &Schema) -> Option<Outcome> {
         "filter_evttypes" => filter_evttypes(case, schema),
         "filter_evttypes_equal" => filter_evttypes_equal(case, schema),
         "string_literal" => string_literal(case),
+        "escape_for_print" => escape_for_print(case),
         "pmatch" => pmatch(case, schema),
         "format_parse" => format_parse(case, schema),
         "format_render" => format_render(case, schema),
@@ -136,10 +140,28 @@ fn string_literal(case: &Json) -> Outcome {
     if case["expect"]["error"] == true {
         return same("error", parsed.is_err(), true);
     }
-    let hex = case["expect"]["bytes_hex"].as_str().unwrap();
-    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-    let wanted: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+    let wanted = bytes(&case["expect"]).ok_or("no bytes")?;
     same("bytes", parsed.map_err(|e| e.to_string())?.as_slice(), &wanted)
+}
+
+/// How a condition prints a literal. What is printed, and what comes of it, may stand there as text or in hexadecimal.
+fn escape_for_print(case: &Json) -> Outcome {
+    let (value, wanted) = (bytes(case).ok_or("no value")?, bytes(&case["expect"]).ok_or("no print")?);
+    let literal = value.iter().map(|byte| format!("\\x{byte:02x}")).collect::<Vec<_>>().concat();
+    let printed = parse(&format!("a.b = \"{literal}\""), MAX_DEPTH).map_err(|e| e.to_string())?.to_string();
+    same("printed", printed.strip_prefix("a.b = ").unwrap_or_default().as_bytes(), &wanted)
+}
+
+/// The one value of a case that is no name: `bytes_hex` or another `…hex`, else a text.
+fn bytes(case: &Json) -> Option<Vec<u8>> {
+    let is_name = |key: &str| matches!(key, "id" | "kind" | "upstream" | "note" | "literal");
+    let mut texts = case.as_object()?.iter().filter(|(key, value)| !is_name(key) && value.is_string());
+    let (key, value) = texts.next()?;
+    let value = value.as_str()?;
+    if !key.ends_with("hex") {
+        return Some(value.as_bytes().to_vec());
+    }
+    (0..value.len()).step_by(2).map(|at| u8::from_str_radix(value.get(at..at + 2)?, 16).ok()).collect()
 }
 
 fn pmatch(case: &Json, schema: &Schema) -> Outcome {
@@ -171,7 +193,11 @@ fn format_render(case: &Json, schema: &Schema) -> Outcome {
     let (template, lenient) = template(case, schema).map_err(|e| e.to_string())?;
     let record = MapRecord { schema, values: &case["fields"] };
     let mut out = String::new();
-    let complete = if lenient {
+    let complete = if case["mode"] == "json" {
+        let (fields, complete) = output_fields(&template, &record, lenient);
+        out = if fields.is_empty() { "null".to_owned() } else { json!(fields).to_string() };
+        complete
+    } else if lenient {
         template.render(&record, &mut out);
         true
     } else {
@@ -179,6 +205,25 @@ fn format_render(case: &Json, schema: &Schema) -> Outcome {
     };
     same("complete", complete, case["expect"]["complete"] == true)?;
     same("output", out.as_str(), case["expect"]["output"].as_str().unwrap())
+}
+
+/// The fields of an output up to the first that is absent, unless those are to be told as such; whether all are there.
+fn output_fields(
+    template: &Template,
+    record: &MapRecord<'_>,
+    lenient: bool,
+) -> (BTreeMap<String, Json>, bool) {
+    let mut fields = BTreeMap::new();
+    for field in template.fields() {
+        let spec = record.schema.field(field.id).unwrap();
+        let value = record.field(field.id, field.arg.as_ref());
+        if value.is_none() && !lenient {
+            return (fields, false);
+        }
+        let value = value.map_or(Json::Null, |value| render::json(&value, spec.ty, spec.name));
+        fields.insert(field.key.clone(), value);
+    }
+    (fields, true)
 }
 
 /// How many rules run, before and after selections.

@@ -45,7 +45,12 @@ pub(crate) fn rows(asked: &[Asked]) -> Vec<Row> {
         }
     }
     merged.push(last);
-    merged.iter().flat_map(|blocks| rows_of(blocks, rest)).collect()
+    let mut rows: Vec<Row> = merged.iter().flat_map(|blocks| rows_of(blocks, rest)).collect();
+    let sizes = sizes(named);
+    rows.iter_mut()
+        .flat_map(|row| &mut row.rule.resources)
+        .for_each(|of_group| whole_group(of_group, &sizes));
+    rows
 }
 
 /// Names the rules of a cell at the line about the rest that serves them.
@@ -193,15 +198,26 @@ fn resources(targets: &[&Target]) -> Vec<GroupResources> {
         resources,
         ..GroupResources::default()
     };
-    groups.into_iter().map(group).map(whole_group).collect()
+    groups.into_iter().map(group).collect()
 }
 
-/// All that a group of Kubernetes has is written as the group alone.
-fn whole_group(named: GroupResources) -> GroupResources {
-    let of_group = kubernetes().filter(|(group, ..)| *group == named.group).count();
-    if of_group > 1 && of_group == named.resources.len() {
-        GroupResources { resources: Vec::new(), ..named }
-    } else {
-        named
+/// How many resources are named of each group, without groups of which Kubernetes knows fewer: they may have more.
+fn sizes(named: &[Asked]) -> BTreeMap<&str, usize> {
+    let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
+    for asked in named {
+        if let Target::Named(resource) = &asked.target {
+            let size = sizes.entry(&resource.group).or_default();
+            *size = size.saturating_add(1);
+        }
+    }
+    sizes.retain(|group, size| kubernetes().filter(|(known, ..)| known == group).count() == *size);
+    sizes
+}
+
+/// All that a group has is written as the group alone.
+fn whole_group(of_group: &mut GroupResources, sizes: &BTreeMap<&str, usize>) {
+    let all = sizes.get(&*of_group.group).copied().unwrap_or(0);
+    if all > 1 && all == of_group.resources.len() {
+        of_group.resources.clear();
     }
 }

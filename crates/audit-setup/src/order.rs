@@ -36,6 +36,8 @@ pub struct Order {
     pub digest: String,
     /// The one node that may begin.
     pub turn: String,
+    /// Where it came to nothing, and why. Nodes do not look at it.
+    pub failed: String,
     /// Whether k3s may be started again.
     pub restart: bool,
 }

@@ -64,6 +64,7 @@ pub(crate) const MAJOR_VERSION: u16 = 1;
 pub(crate) const FRAME_BYTES: usize = 12;
 
 impl Kind {
+    #[inline]
     fn of(number: u32) -> Self {
         KINDS.iter().find(|(n, _)| *n == number).map_or(Self::Unknown, |(_, kind)| *kind)
     }
@@ -81,6 +82,7 @@ pub(crate) struct Block {
 
 impl Block {
     /// The block at the window's start; `None` at the end of the stream.
+    #[inline]
     pub(crate) fn next<R: Read>(window: &mut Window<R>) -> Result<Option<Self>, Error> {
         let offset = window.offset;
         let damaged = |expected| Error::Damaged { offset, expected };
@@ -112,6 +114,7 @@ impl Block {
     }
 
     /// Its body with the padding.
+    #[inline]
     pub(crate) fn body<'a, R: Read>(&self, window: &'a Window<R>) -> &'a [u8] {
         let whole = window.bytes().get(8..self.total).unwrap_or_default();
         whole.split_last_chunk::<4>().map_or(&[], |(body, _)| body)
@@ -155,6 +158,7 @@ pub(crate) fn check_header(body: &[u8]) -> Result<(), Error> {
 }
 
 /// Fills the window, with an error that says where.
+#[inline]
 fn fill<R: Read>(window: &mut Window<R>, count: usize) -> Result<bool, Error> {
     let offset = window.offset;
     window.fill(count).map_err(|source| match source.kind() {

@@ -161,6 +161,7 @@ impl Converter {
 }
 
 /// What most events need no rule for.
+#[inline]
 pub(crate) fn at_once(code: u16, params: usize) -> Option<Outcome> {
     let Some(row) = Row::of(code) else { return Some(Outcome::Dropped) };
     match row.class {

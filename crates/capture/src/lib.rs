@@ -20,6 +20,7 @@ mod convert;
 mod cursor;
 mod draft;
 mod error;
+mod gunzip;
 mod host;
 mod lists;
 mod out;

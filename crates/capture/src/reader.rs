@@ -12,7 +12,7 @@ use crate::{
     draft::Draft,
     lists::{fds, interfaces, processes},
     record::Record,
-    tail::Tail,
+    tail::{self, Tail},
     window::Window,
 };
 
@@ -138,22 +138,24 @@ impl<R: Read> Reader<R> {
         self.converter.convert(&event).map_err(|_| block.unconvertible(&event))
     }
 
+    #[inline]
     fn event(&mut self, block: Block, outcome: Outcome) -> Result<Entry<'_>, Error> {
-        let record = &self.record;
-        let event = match outcome {
-            Outcome::Kept(params) => {
-                let body = block.body(&self.window);
-                let own = record.event(body).map(|event| event.truncated(params));
-                match (own, Tail::parse(record.behind(body))) {
-                    (Some(own), Some(tail)) => join(&mut self.joined, &own, &tail),
-                    (own, _) => own,
-                }
-            }
-            Outcome::Converted | Outcome::Dropped => self.converter.converted(),
-        };
-        let Some(mut event) = event else { return Err(block.damaged("parameters inside their event")) };
         self.events = self.events.saturating_add(1);
-        (event.num, event.cpu) = (self.events, record.cpu);
+        let Self { window, record, converter, joined, events, .. } = self;
+        let body = block.body(window);
+        let event = match outcome {
+            // What most events are is put together at once.
+            Outcome::Kept(params) if !tail::is_at(record.behind(body)) => {
+                record.event(body).map(|own| own.truncated(params).numbered(*events, record.cpu))
+            }
+            Outcome::Kept(params) => {
+                join(joined, record, body, params).map(|whole| whole.numbered(*events, record.cpu))
+            }
+            Outcome::Converted | Outcome::Dropped => {
+                converter.converted().map(|made| made.numbered(*events, record.cpu))
+            }
+        };
+        let event = event.ok_or_else(|| block.damaged("parameters inside their event"))?;
         Ok(Entry::Event { event, state_only: record.flags & STATE_ONLY != 0 })
     }
 
@@ -191,8 +193,11 @@ impl<R: Read> Reader<R> {
 }
 
 /// The event with the parameters of its tail, which stand behind the table's.
-fn join<'a>(joined: &'a mut Draft, own: &Event, tail: &Tail) -> Option<Event<'a>> {
-    joined.copy(own);
+#[cold]
+fn join<'a>(joined: &'a mut Draft, record: &Record, body: &'a [u8], params: usize) -> Option<Event<'a>> {
+    let own = record.event(body)?.truncated(params);
+    let Some(tail) = Tail::parse(record.behind(body)) else { return Some(own) };
+    joined.copy(&own);
     let whole = EventRow::of(own.code).is_some_and(|row| row.own_params() == own.param_count());
     if whole {
         tail.params().try_for_each(|bytes| joined.push(bytes))?;

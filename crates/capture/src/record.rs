@@ -27,6 +27,7 @@ pub(crate) struct Record {
 
 impl Record {
     /// Reads the header into this; `None` if the event is not inside the body.
+    #[inline]
     pub(crate) fn parse(&mut self, body: &[u8], flagged: bool, version: u8) -> Option<()> {
         let mut cursor = Cursor(body);
         self.cpu = cursor.u16()?;
@@ -45,16 +46,19 @@ impl Record {
         (data <= end).then_some(())
     }
 
+    #[inline]
     pub(crate) fn param_count(&self) -> usize {
-        self.lengths.len().checked_div(length_bytes(self.code)).unwrap_or(0)
+        if length_bytes(self.code) == 2 { self.lengths.len() / 2 } else { self.lengths.len() / 4 }
     }
 
     /// What follows the event in its body.
+    #[inline]
     pub(crate) fn behind<'a>(&self, body: &'a [u8]) -> &'a [u8] {
         body.get(self.data.end..).unwrap_or_default()
     }
 
     /// The event in the body it was read from; `None` if a parameter reaches beyond.
+    #[inline]
     pub(crate) fn event<'a>(&self, body: &'a [u8]) -> Option<Event<'a>> {
         let (lengths, data) = (body.get(self.lengths.clone())?, body.get(self.data.clone())?);
         Event::from_parts(self.ts, self.tid, self.code, lengths, data).ok()

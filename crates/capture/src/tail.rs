@@ -23,10 +23,7 @@ pub(crate) struct Tail<'a> {
 impl<'a> Tail<'a> {
     /// `None` for padding and whatever else others leave there.
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let mut tail = Cursor(bytes);
-        if tail.array()? != MAGIC {
-            return None;
-        }
+        let mut tail = Cursor(bytes.strip_prefix(&MAGIC)?);
         let (flags, count) = (tail.u16()?, tail.u16()?);
         let origin = if flags & HAS_ORIGIN == 0 {
             None
@@ -46,6 +43,12 @@ impl<'a> Tail<'a> {
             .iter()
             .map(move |len| rest.bytes(usize::from(u16::from_le_bytes(*len))).unwrap_or_default())
     }
+}
+
+/// Whether a tail begins here.
+#[inline]
+pub(crate) fn is_at(bytes: &[u8]) -> bool {
+    bytes.starts_with(&MAGIC)
 }
 
 /// Appends what the first `own` parameters do not tell; nothing if that is all.

@@ -2,12 +2,12 @@
 
 use std::io::{self, BufReader, Chain, Cursor, Read};
 
-use flate2::bufread::MultiGzDecoder;
+use crate::gunzip::Gunzip;
 
 /// Bytes of the buffer at first; it grows for longer blocks only.
 const FIRST_BYTES: usize = 256 << 10;
-/// Bytes read at once: a decompressor that meets damage may keep what it made in the same call for itself.
-const PIECE: usize = 16 << 10;
+/// Bytes of the file read at once.
+const FILE_BYTES: usize = 64 << 10;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// What the first bytes are put back before.
@@ -15,17 +15,17 @@ type Whole<R> = BufReader<Chain<Cursor<Vec<u8>>, R>>;
 
 enum Source<R> {
     Plain(Whole<R>),
-    Gzip(Box<MultiGzDecoder<Whole<R>>>),
+    Gzip(Gunzip<Whole<R>>),
 }
 
 impl<R: Read> Source<R> {
-    /// Decides by content. Several gzip members in a row are one stream.
+    /// Decides by content.
     fn new(mut inner: R) -> io::Result<Self> {
         let mut first = Vec::new();
         inner.by_ref().take(2).read_to_end(&mut first)?;
         let gzip = first == GZIP_MAGIC;
-        let whole = BufReader::new(Cursor::new(first).chain(inner));
-        Ok(if gzip { Self::Gzip(Box::new(MultiGzDecoder::new(whole))) } else { Self::Plain(whole) })
+        let whole = BufReader::with_capacity(FILE_BYTES, Cursor::new(first).chain(inner));
+        Ok(if gzip { Self::Gzip(Gunzip::new(whole)) } else { Self::Plain(whole) })
     }
 
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
@@ -52,17 +52,24 @@ impl<R: Read> Window<R> {
     }
 
     /// What is in the buffer.
+    #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
     /// Reads until `count` bytes are there; `false` if the stream ends before.
+    #[inline]
     pub(crate) fn fill(&mut self, count: usize) -> io::Result<bool> {
-        while self.bytes().len() < count {
-            self.make_room();
-            let room = self.buffer.get_mut(self.end..).unwrap_or_default();
-            let piece = room.len().min(PIECE);
-            match self.source.read(room.get_mut(..piece).unwrap_or_default()) {
+        if self.end.saturating_sub(self.start) >= count { Ok(true) } else { self.read(count) }
+    }
+
+    fn read(&mut self, count: usize) -> io::Result<bool> {
+        self.make_room();
+        while self.end < count {
+            if self.end == self.buffer.len() {
+                self.grow();
+            }
+            match self.source.read(self.buffer.get_mut(self.end..).unwrap_or_default()) {
                 Ok(0) => return Ok(false),
                 Ok(read) => self.end = self.end.saturating_add(read),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -72,21 +79,20 @@ impl<R: Read> Window<R> {
         Ok(true)
     }
 
-    /// Moves what is left to the front, and doubles a buffer that is full: memory follows the bytes that are
-    /// really there, not a length that a block claims.
+    /// Moves what is left to the front.
     fn make_room(&mut self) {
-        if self.end < self.buffer.len() {
-            return;
-        }
         self.buffer.copy_within(self.start..self.end, 0);
         self.end = self.end.saturating_sub(self.start);
         self.start = 0;
-        if self.end == self.buffer.len() {
-            self.buffer.resize(self.buffer.len().saturating_mul(2), 0);
-        }
+    }
+
+    /// Doubles a buffer that is full: memory follows the bytes that are really there, not a length that a block claims.
+    fn grow(&mut self) {
+        self.buffer.resize(self.buffer.len().saturating_mul(2), 0);
     }
 
     /// Moves forward over bytes that are in the buffer.
+    #[inline]
     pub(crate) fn consume(&mut self, count: usize) {
         let count = count.min(self.bytes().len());
         self.start = self.start.saturating_add(count);

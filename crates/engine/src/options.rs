@@ -5,7 +5,7 @@ use std::sync::Arc;
 use saker_events::{container::Lookup, users::Users};
 use saker_rules::ruleset::Matching;
 
-use crate::{hits::Hits, process_table::DEFAULT_CAPACITY};
+use crate::{hits::Hits, links::Links, process_table::DEFAULT_CAPACITY};
 
 /// What an engine is told once.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub struct Options {
     pub users: Arc<Users>,
     /// Finds out about containers; without it events wait for nothing.
     pub containers: Option<Arc<dyn Lookup>>,
+    /// Looks where paths lead; without it calls that change names have only the view of their text.
+    pub links: Option<Arc<dyn Links>>,
     /// Counts matches; share one among all engines.
     pub hits: Arc<Hits>,
 }
@@ -39,6 +41,7 @@ impl Options {
             max_processes: DEFAULT_CAPACITY,
             users: Arc::default(),
             containers: None,
+            links: None,
             hits: Arc::default(),
         }
     }

@@ -60,6 +60,11 @@ impl<'a> Params<'a> {
         self.event.param(index).map(param::text).unwrap_or_default()
     }
 
+    /// The same; `<NA>` if nothing was written.
+    pub(crate) fn told_at(&self, index: usize) -> &'a [u8] {
+        param::told(self.event.param(index).unwrap_or_default())
+    }
+
     pub(crate) fn memory(&self) -> Memory {
         let number = |name| self.number(name).unwrap_or(0);
         Memory {
@@ -86,6 +91,24 @@ impl<'a> Params<'a> {
             ..Image::default()
         }
     }
+}
+
+/// A number with a sign of eight bytes, as descriptors and results are.
+#[inline]
+pub(crate) fn int(bytes: &[u8]) -> Option<i64> {
+    bytes.try_into().ok().map(i64::from_le_bytes)
+}
+
+/// A number of eight bytes.
+#[inline]
+pub(crate) fn long(bytes: &[u8]) -> Option<u64> {
+    bytes.try_into().ok().map(u64::from_le_bytes)
+}
+
+/// A number of four bytes.
+#[inline]
+pub(crate) fn word(bytes: &[u8]) -> Option<u32> {
+    bytes.try_into().ok().map(u32::from_le_bytes)
 }
 
 /// What forks and execs both say.

@@ -99,10 +99,19 @@ impl PathTable {
 
     /// Whether an open of this path, which begins with a slash, may match a rule.
     pub fn passes(&self, open: Open, path: &[u8]) -> bool {
-        let kind = self.kinds.get(open.index()).copied().unwrap_or(u64::MAX);
-        if kind == 0 || kind == u64::MAX {
-            return kind != 0;
+        self.may_match(open, self.terms(path))
+    }
+
+    /// Whether an open of a path with these [`Self::terms`] may match a rule.
+    pub(crate) fn may_match(&self, open: Open, terms: u64) -> bool {
+        match self.kinds.get(open.index()) {
+            Some(&kind) if kind != u64::MAX => kind & terms != 0,
+            _ => true,
         }
+    }
+
+    /// The bits of the last states of both automata that they have in common.
+    pub(crate) fn terms(&self, path: &[u8]) -> u64 {
         let next = |state: u16, class: usize| {
             let at = usize::from(state).saturating_mul(self.stride).saturating_add(class);
             self.next.get(at).copied().unwrap_or(0)
@@ -113,7 +122,7 @@ impl PathTable {
         };
         let (first, second) = path.iter().fold((0, self.second), step);
         let bits = |state| self.bits.get(usize::from(state)).copied().unwrap_or(u64::MAX);
-        kind & bits(first) & bits(second) != 0
+        bits(first) & bits(second)
     }
 }
 

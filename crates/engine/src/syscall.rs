@@ -18,7 +18,9 @@ use smallvec::SmallVec;
 
 use crate::{
     alerts::{Alerts, Match},
-    containers, opens,
+    containers,
+    links::{self, Followed, Links},
+    opens::Opens,
     options::Options,
     prefilter::PathTable,
     process_table::{Counters, ProcessTable},
@@ -46,8 +48,8 @@ pub struct CaptureEngine {
     /// No event yet but those by which the writer told its users and containers.
     opening: bool,
     evaluator: Evaluator,
-    /// Opens that rules are evaluated on; all without it.
-    filter: Option<PathTable>,
+    /// Says which opens rules are evaluated on; all without it.
+    filter: Option<Opens>,
 }
 
 /// Rules over single events, and what goes on from one to the next.
@@ -57,6 +59,7 @@ struct Evaluator {
     header: Header,
     alerts: Alerts,
     matching: Matching,
+    links: Option<Arc<dyn Links>>,
     scratch: Scratch,
 }
 
@@ -97,8 +100,7 @@ impl SyscallEngine {
                 self.evaluator.waited(&held, &self.processes, &self.users, sink);
             }
         } else {
-            // The kernel has filtered opens before.
-            self.evaluator.event(event, &around, None, sink);
+            self.evaluator.event(event, &around, sink);
         }
         self.processes.after(event);
     }
@@ -131,6 +133,11 @@ impl SyscallEngine {
         self.processes.counters()
     }
 
+    /// Whether events wait for metadata.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// What became of events that waited for metadata.
     pub fn waiting(&self) -> waiting::Counters {
         self.waiting.counters()
@@ -152,7 +159,7 @@ impl CaptureEngine {
     /// Leaves out opens that this table rejects; it is of the rules that the engine has from first to last.
     #[must_use]
     pub fn with_filter(self, filter: Option<PathTable>) -> Self {
-        Self { filter, ..self }
+        Self { filter: filter.map(Opens::new), ..self }
     }
 
     /// Takes note of what the capture says next; on events rules are evaluated.
@@ -168,9 +175,9 @@ impl CaptureEngine {
             Entry::Users(list) => self.threads.set_users(list),
             Entry::Processes(list) => self.threads.set_processes(list),
             Entry::Fds { tid, fds } => self.threads.set_fds(tid, fds),
-            Entry::Event { event, state_only } => {
+            Entry::Event { ref event, state_only } => {
                 self.opening &= tells_of_lists(event.code);
-                if state_only || self.opening { self.threads.event(&event) } else { self.event(&event, sink) }
+                if state_only || self.opening { self.threads.event(event) } else { self.event(event, sink) }
             }
         }
     }
@@ -182,9 +189,12 @@ impl CaptureEngine {
 
     fn event(&mut self, event: &Event, sink: &mut dyn FnMut(Alert)) {
         self.threads.event(event);
-        let around =
-            Around { process: self.threads.current(), processes: &self.threads, users: self.threads.users() };
-        self.evaluator.event(event, &around, self.filter.as_ref(), sink);
+        let Self { threads, evaluator, filter, .. } = self;
+        if filter.as_mut().is_some_and(|opens| opens.rejects(event, threads)) {
+            return evaluator.advance(event);
+        }
+        let around = Around { process: threads.current(), processes: threads, users: threads.users() };
+        evaluator.event(event, &around, sink);
     }
 }
 
@@ -228,17 +238,12 @@ impl Evaluator {
             },
             alerts: Alerts { hits: Arc::clone(&options.hits), iso8601: options.iso8601 },
             matching: options.matching,
+            links: options.links.clone(),
             scratch: Scratch::default(),
         }
     }
 
-    fn event(
-        &mut self,
-        event: &Event,
-        around: &Around,
-        filter: Option<&PathTable>,
-        sink: &mut dyn FnMut(Alert),
-    ) {
+    fn event(&mut self, event: &Event, around: &Around, sink: &mut dyn FnMut(Alert)) {
         self.advance(event);
         let rules = self.rules.load();
         if !rules.concerns(SYSCALL_SOURCE, event_type(event)) {
@@ -249,11 +254,10 @@ impl Evaluator {
         else {
             return;
         };
-        if filter.is_some_and(|table| opens::rejects(table, &record)) {
-            return;
-        }
+        let followed = self.links.as_deref().and_then(|links| links::follow(&record, links));
         let pass = Pass { rules, matching: self.matching, alerts: &self.alerts };
-        pass.views(&record, &mut self.scratch, &mut |found| self.alerts.send(found, sink));
+        let scratch = &mut self.scratch;
+        pass.views(&record, followed.as_ref(), scratch, &mut |found| self.alerts.send(found, sink));
     }
 
     fn advance(&mut self, event: &Event) {
@@ -281,11 +285,16 @@ impl Evaluator {
         let record =
             SyscallRecord::new(&self.header, *event, around.process, around.processes, around.users)?;
         let rules = self.rules.load();
+        if !rules.concerns(SYSCALL_SOURCE, event_type(event)) {
+            return None;
+        }
         let pass = Pass { rules, matching: self.matching, alerts: &self.alerts };
         let mut matches = Vec::new();
-        let lacks = pass.views(&record, &mut self.scratch, &mut |found| matches.push(found));
+        let followed = self.links.as_deref().and_then(|links| links::follow(&record, links));
+        let scratch = &mut self.scratch;
+        let lacks = pass.views(&record, followed.as_ref(), scratch, &mut |found| matches.push(found));
         if lacks || (others_wait && !matches.is_empty()) {
-            return Some(hold(&record));
+            return Some(hold(&record, followed));
         }
         for found in matches {
             self.alerts.send(found, sink);
@@ -295,25 +304,30 @@ impl Evaluator {
 
     /// Evaluates an event that waited, with what is known by now.
     fn waited(&mut self, held: &Held, now: &dyn Processes, users: &Users, sink: &mut dyn FnMut(Alert)) {
-        let Held { event, header, lineage } = held;
+        let Held { event, header, followed, lineage } = held;
         let then = Then { lineage, now };
         let Some(record) = SyscallRecord::new(header, event.get(), lineage.first(), &then, users) else {
             return;
         };
         let rules = self.rules.load();
         let pass = Pass { rules, matching: self.matching, alerts: &self.alerts };
-        pass.views(&record, &mut self.scratch, &mut |found| self.alerts.send(found, sink));
+        let scratch = &mut self.scratch;
+        pass.views(&record, followed.as_ref(), scratch, &mut |found| self.alerts.send(found, sink));
     }
 }
 
 /// A copy of an event with the processes that its rules may ask for.
-fn hold(record: &SyscallRecord) -> Held {
+fn hold(record: &SyscallRecord, followed: Option<Followed>) -> Held {
     Held {
         event: record.event.to_owned(),
         header: record.header.clone(),
+        followed,
         lineage: lineage(record.process(), record.processes).cloned().collect(),
     }
 }
+
+/// The rules that an event matched.
+type Told = SmallVec<[*const Rule; 4]>;
 
 /// The evaluation of one event.
 struct Pass<'a> {
@@ -325,10 +339,17 @@ struct Pass<'a> {
 impl Pass<'_> {
     /// Evaluates both views of an event. A rule that holds in either alerts once, with both paths; if only the
     /// real path made it hold, the message says so. Returns whether metadata was asked for that is on its way.
-    fn views(&self, record: &SyscallRecord, scratch: &mut Scratch, sink: &mut dyn FnMut(Match)) -> bool {
-        let second = record.second_view();
-        let path = second.as_ref().map(|(_, path)| String::from_utf8_lossy(path));
-        let mut told: SmallVec<[*const Rule; 4]> = SmallVec::new();
+    fn views(
+        &self,
+        record: &SyscallRecord,
+        followed: Option<&Followed>,
+        scratch: &mut Scratch,
+        sink: &mut dyn FnMut(Match),
+    ) -> bool {
+        let second = if followed.is_none() { record.second_view() } else { None };
+        let path = followed.map(|(_, path)| &**path).or(second.as_ref().map(|(_, path)| &**path));
+        let path = path.map(String::from_utf8_lossy);
+        let mut told = Told::new();
         self.rules.evaluate(SYSCALL_SOURCE, record, self.matching, scratch, |rule| {
             told.push(rule);
             let mut found = self.alerts.of(rule, record, record.header);
@@ -337,19 +358,31 @@ impl Pass<'_> {
             }
             sink(found);
         });
-        let (Some((view, _)), Some(path)) = (&second, &path) else { return record.lacks_metadata() };
-        self.rules.evaluate(SYSCALL_SOURCE, view, self.matching, scratch, |rule| {
-            if told.contains(&std::ptr::from_ref(rule)) {
-                return;
+        let Some(path) = path else { return record.lacks_metadata() };
+        let mut sink = |rule: &Rule| {
+            if !told.contains(&std::ptr::from_ref(rule)) {
+                sink(self.by_real_path(rule, record, &path));
             }
-            let mut found = self.alerts.of(rule, record, record.header);
-            if let Some(alert) = &mut found.alert {
-                alert.message.push_str(" evasion_resolved_path=");
-                alert.message.push_str(path);
-                alert.output_fields.insert(RESOLVED_PATH.to_owned(), path.as_ref().into());
-            }
-            sink(found);
-        });
-        record.lacks_metadata() || view.lacks_metadata()
+        };
+        let mut lacks = |view: &SyscallRecord| {
+            self.rules.evaluate(SYSCALL_SOURCE, view, self.matching, scratch, &mut sink);
+            record.lacks_metadata() || view.lacks_metadata()
+        };
+        match (followed, &second) {
+            (Some((event, _)), _) => lacks(&record.with_event(event.get())),
+            (None, Some((view, _))) => lacks(view),
+            (None, None) => record.lacks_metadata(),
+        }
+    }
+
+    /// What is told of a rule that only the real path made hold.
+    fn by_real_path(&self, rule: &Rule, record: &SyscallRecord, path: &str) -> Match {
+        let mut found = self.alerts.of(rule, record, record.header);
+        if let Some(alert) = &mut found.alert {
+            alert.message.push_str(" evasion_resolved_path=");
+            alert.message.push_str(path);
+            alert.output_fields.insert(RESOLVED_PATH.to_owned(), path.into());
+        }
+        found
     }
 }

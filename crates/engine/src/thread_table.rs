@@ -32,7 +32,13 @@ use saker_events::{
 
 use saker_rules::schema::ProcessState;
 
-use self::{containers::Containers, fds::Fds, files::Opening, kinship::Group, threads::Threads};
+use self::{
+    containers::Containers,
+    fds::Fds,
+    files::{Files, Opening},
+    kinship::Group,
+    threads::Threads,
+};
 use crate::params::Params;
 
 /// Threads kept at most.
@@ -135,6 +141,7 @@ pub struct ThreadTable {
     users: Users,
     users_of_containers: FxHashMap<String, Users>,
     containers: Containers,
+    files: Files,
     boot_time: u64,
     /// Counts events.
     clock: u64,
@@ -166,6 +173,7 @@ impl Default for ThreadTable {
             users: Users::default(),
             users_of_containers: FxHashMap::default(),
             containers: Containers::default(),
+            files: Files::default(),
             boot_time: 0,
             clock: 0,
             versions: 0,

@@ -10,6 +10,8 @@ use saker_events::{
     record::Header,
 };
 
+use crate::links::Followed;
+
 /// Nanoseconds that an event waits at most.
 const PATIENCE: u64 = 500_000_000;
 /// Events that wait at one time; a further one sends the oldest of its container on its way, or goes itself.
@@ -33,8 +35,18 @@ pub struct Counters {
 pub(crate) struct Held {
     pub(crate) event: OwnedEvent,
     pub(crate) header: Header,
+    /// Where its paths led, if elsewhere.
+    pub(crate) followed: Option<Followed>,
     /// The process and its parents.
     pub(crate) lineage: Vec<Process>,
+}
+
+impl Held {
+    /// Bytes of its parameters.
+    fn len(&self) -> usize {
+        let followed = self.followed.as_ref().map_or(0, |(event, _)| event.len());
+        self.event.len().saturating_add(followed)
+    }
 }
 
 /// The events of one container.
@@ -54,6 +66,10 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queues.is_empty()
+    }
+
     /// Whether events of this container wait.
     pub(crate) fn has(&self, container: &Arc<Container>) -> bool {
         self.queues.iter().any(|queue| Arc::ptr_eq(&queue.container, container))
@@ -62,12 +78,12 @@ impl Waiting {
     /// Keeps an event. If there is no room, gives back the event of this container that is to be evaluated now.
     pub(crate) fn hold(&mut self, container: &Arc<Container>, held: Held) -> Option<Held> {
         self.counters.waited = self.counters.waited.saturating_add(1);
-        let full = self.events >= CAPACITY || self.bytes.saturating_add(held.event.len()) > MAX_BYTES;
+        let full = self.events >= CAPACITY || self.bytes.saturating_add(held.len()) > MAX_BYTES;
         if full && !self.has(container) {
             self.counters.crowded = self.counters.crowded.saturating_add(1);
             return Some(held);
         }
-        self.bytes = self.bytes.saturating_add(held.event.len());
+        self.bytes = self.bytes.saturating_add(held.len());
         self.events = self.events.saturating_add(1);
         let at = self.queue(container);
         let queue = self.queues.get_mut(at)?;
@@ -101,7 +117,7 @@ impl Waiting {
             self.queues.swap_remove(at);
         }
         self.events = self.events.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(held.event.len());
+        self.bytes = self.bytes.saturating_sub(held.len());
         Some(held)
     }
 
@@ -154,7 +170,7 @@ mod tests {
         let bytes = write::event(ts, 9, 2, &[vec![0; 8]]);
         let header = Header { num, ts, ..Header::default() };
         let event = Event::parse(&bytes).unwrap().to_owned();
-        Held { event, header, lineage: Vec::new() }
+        Held { event, header, followed: None, lineage: Vec::new() }
     }
 
     fn all_ready(waiting: &mut Waiting, now: u64) -> Vec<u64> {

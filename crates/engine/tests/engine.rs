@@ -1,7 +1,9 @@
 //! Events in, alerts out.
 
+use std::sync::Arc;
+
 use saker_alert::{Alert, Priority};
-use saker_engine::{AuditEngine, Matching, Options, RulesHandle, SyscallEngine};
+use saker_engine::{AuditEngine, Links, Matching, Options, RulesHandle, SyscallEngine};
 use saker_events::{
     Event, K8S_AUDIT_SOURCE, Origin, SYSCALL_SOURCE,
     audit::{AuditEvent, Json},
@@ -110,6 +112,50 @@ fn a_link_does_not_hide_what_was_opened() {
     assert_eq!(alert.message, "opened /tmp/shadow evasion_resolved_path=/etc/shadow");
     assert_eq!(alert.output_fields["fd.name"], "/tmp/shadow");
     assert_eq!(alert.output_fields["evasion.resolved_path"], "/etc/shadow");
+}
+
+/// A machine on which `/tmp/etc` leads to `/etc`, as long as process 8 lives.
+#[derive(Debug)]
+struct TmpEtc;
+
+impl Links for TmpEtc {
+    fn follow(&self, pid: i64, path: &[u8], _: bool) -> Option<Vec<u8>> {
+        (pid == 8).then(|| path.strip_prefix(b"/tmp").unwrap_or(path).to_vec())
+    }
+}
+
+#[test]
+fn a_link_does_not_hide_which_name_was_changed() {
+    let condition = "evt.type in (unlinkat, rename, symlink, chmod) and (fs.path.name = /etc/shadow or \
+                     fs.path.target = /etc/shadow or evt.arg.target = /etc/shadow)";
+    let options = Options { links: Some(Arc::new(TmpEtc)), ..Options::new("n") };
+    let (mut engine, _) = engine(&[("r", condition, "%evt.type")], &options);
+    for (pid, parent) in [(8, 1), (9, 8)] {
+        let exec = json!({"res": 0, "pid": pid, "comm": "sh", "ptid": parent, "cwd": "/tmp/etc"});
+        engine.scan(&event(&bytes("execve", pid, &exec), pid));
+    }
+    let mut check = |pid, name: &str, params: &Value, message: Option<&str>| {
+        let alerts: Vec<_> = feed(&mut engine, name, pid, params).into_iter().map(|a| a.message).collect();
+        assert_eq!(alerts, message.into_iter().collect::<Vec<_>>(), "{name} {params}");
+    };
+    let hidden = "unlinkat evasion_resolved_path=/etc/shadow";
+    let at = |res: i64, name: &str| json!({"res": res, "dirfd": -100, "name": name, "flags": 0});
+    check(8, "unlinkat", &at(0, "/tmp/etc/shadow"), Some(hidden));
+    check(8, "unlinkat", &at(0, "shadow"), Some(hidden));
+    check(9, "unlinkat", &at(0, "shadow"), Some(hidden));
+    check(7, "unlinkat", &at(0, "/tmp/etc/shadow"), None);
+    check(8, "unlinkat", &at(-2, "/tmp/etc/shadow"), None);
+    check(8, "unlinkat", &at(0, "/etc/shadow"), Some("unlinkat"));
+    let names = json!({"res": 0, "oldpath": "/tmp/etc/passwd", "newpath": "/tmp/etc/shadow"});
+    check(8, "rename", &names, Some("rename evasion_resolved_path=/etc/passwd"));
+    let link = json!({"res": 0, "target": "shadow", "linkpath": "/etc/x"});
+    check(8, "symlink", &link, Some("symlink evasion_resolved_path=/etc/shadow"));
+    check(
+        8,
+        "chmod",
+        &json!({"res": 0, "filename": "shadow"}),
+        Some("chmod evasion_resolved_path=/etc/shadow"),
+    );
 }
 
 #[test]

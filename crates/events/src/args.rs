@@ -86,9 +86,15 @@ impl SyscallRecord<'_> {
     }
 
     fn full_path(&self, param: &Param, path: &[u8]) -> Option<Vec<u8>> {
-        if path.is_empty() || path.starts_with(b"/") {
+        if path.is_empty() || path.starts_with(b"/") || path == b"<NA>" {
             return None;
         }
+        let start = self.start(param)?;
+        Some(self.join(&start, path).into_owned())
+    }
+
+    /// What a parameter's relative path starts from, ending in a slash; empty if its descriptor is not known.
+    fn start(&self, param: &Param) -> Option<Cow<'_, [u8]>> {
         let dirfd = match param.link {
             Link::Dirfd(index) => {
                 let found = self.row.params.get(usize::from(index))?;
@@ -98,8 +104,15 @@ impl SyscallRecord<'_> {
         };
         self.process()?;
         let known = dirfd == AT_FDCWD || self.descriptor(dirfd).is_some();
-        let base = if known { self.base(dirfd) } else { Cow::Borrowed(&b""[..]) };
-        Some(self.join(&base, path).into_owned())
+        Some(if known { self.base(dirfd) } else { Cow::Borrowed(&b""[..]) })
+    }
+
+    /// The path of a parameter from the root on, with all the dots that it was given with.
+    pub fn path_as_given(&self, index: usize) -> Option<Vec<u8>> {
+        let (param, path) = (self.row.params.get(index)?, param::text(self.event.param(index)?));
+        let start = if path.starts_with(b"/") { Cow::Borrowed(&b""[..]) } else { self.start(param)? };
+        let whole = [&start, path].concat();
+        (!path.is_empty() && whole.starts_with(b"/")).then_some(whole)
     }
 
     fn process_name(&self, pid: i64) -> Option<Vec<u8>> {
@@ -116,7 +129,7 @@ impl SyscallRecord<'_> {
     }
 
     /// A parameter's text by its position: its meaning, else the plain text.
-    pub(crate) fn param_text(&self, index: usize) -> Vec<u8> {
+    pub fn param_text(&self, index: usize) -> Vec<u8> {
         let Some(param) = self.row.params.get(index) else { return Vec::new() };
         let bytes = self.event.param(index).unwrap_or_default();
         self.meaning(param, bytes).filter(|text| !text.is_empty()).unwrap_or_else(|| self.plain(param, bytes))

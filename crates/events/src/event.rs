@@ -121,6 +121,26 @@ impl<'a> Event<'a> {
         OwnedEvent { event, lengths: self.lengths.into(), data: self.data.into() }
     }
 
+    /// A copy with other texts for some parameters, each with its position. A text that is longer than an event can tell
+    /// is cut.
+    pub fn with_texts(&self, texts: &[(usize, Vec<u8>)]) -> OwnedEvent {
+        let (mut lengths, mut data) = (Vec::new(), Vec::new());
+        for index in 0..self.param_count() {
+            let before = data.len();
+            match texts.iter().find(|(at, _)| *at == index) {
+                Some((_, text)) => {
+                    data.extend(text.iter().take(usize::from(u16::MAX).saturating_sub(1)));
+                    data.push(0);
+                }
+                None => data.extend(self.param(index).unwrap_or_default()),
+            }
+            let len = u32::try_from(data.len().saturating_sub(before)).unwrap_or(u32::MAX);
+            lengths.extend(len.to_le_bytes().iter().take(length_bytes(self.code)));
+        }
+        let event = Event { lengths: &[], data: &[], ..*self };
+        OwnedEvent { event, lengths: lengths.into(), data: data.into() }
+    }
+
     /// How many parameters the record holds; the table's row may know fewer or more.
     #[inline]
     pub fn param_count(&self) -> usize {
@@ -146,6 +166,21 @@ impl<'a> Event<'a> {
         if length == 0 { None } else { self.data.get(start..start.checked_add(length)?) }
     }
 
+    /// The first parameters, all at once; those that are missing are empty.
+    #[inline]
+    pub fn leading<const N: usize>(&self) -> [&'a [u8]; N] {
+        let mut params = [&[][..]; N];
+        let mut rest = self.data;
+        let mut take = |param: &mut &'a [u8], length| {
+            (*param, rest) = rest.split_at_checked(length).unwrap_or_default();
+        };
+        match self.lengths() {
+            Lengths::Narrow(all) => params.iter_mut().zip(all).for_each(|(p, l)| take(p, narrow(&[*l]))),
+            Lengths::Wide(all) => params.iter_mut().zip(all).for_each(|(p, l)| take(p, wide(&[*l]))),
+        }
+        params
+    }
+
     /// Bytes that the lengths announce.
     #[inline]
     pub fn data_bytes(&self) -> usize {
@@ -161,10 +196,18 @@ impl<'a> Event<'a> {
     }
 
     /// Without the parameters behind the first `count`.
+    #[inline]
     #[must_use]
     pub fn truncated(self, count: usize) -> Self {
         let bytes = count.saturating_mul(length_bytes(self.code));
         Self { lengths: self.lengths.get(..bytes).unwrap_or(self.lengths), ..self }
+    }
+
+    /// With its number and the CPU it happened on.
+    #[inline]
+    #[must_use]
+    pub fn numbered(self, num: u64, cpu: u16) -> Self {
+        Self { num, cpu, ..self }
     }
 
     #[inline]
@@ -183,9 +226,13 @@ enum Lengths<'a> {
     Wide(&'a [[u8; 4]]),
 }
 
-/// Their sum. No event has so many that it could overflow.
+/// Their sum. Adding several at once, as `sum` does, pays for many only; most events have few.
+#[inline]
 fn narrow(lengths: &[[u8; 2]]) -> usize {
-    lengths.iter().map(|length| usize::from(u16::from_le_bytes(*length))).sum()
+    const FEW: usize = 10;
+    let length = |bytes: &[u8; 2]| usize::from(u16::from_le_bytes(*bytes));
+    let all = lengths.iter().map(length);
+    if lengths.len() > FEW { all.sum() } else { all.fold(0, usize::saturating_add) }
 }
 
 fn wide(lengths: &[[u8; 4]]) -> usize {

@@ -43,7 +43,11 @@ pub struct Fd<'a> {
     pub layer: Option<Layer>,
 }
 
-/// The bit of `file_flags`.
+/// Bits of `file_flags`; who reads and writes has both of the first.
+pub const O_RDONLY: u64 = 1;
+/// Another.
+pub const O_WRONLY: u64 = 2;
+/// Another.
 pub const O_DIRECTORY: u64 = 1 << 10;
 /// `connect` goes on in the background.
 pub const EINPROGRESS: i64 = -115;
@@ -151,6 +155,8 @@ impl<'a> Fd<'a> {
         let num = number_of(event, row, "fd")?.cast_signed();
         let raw = text_of(event, row, "name");
         let flags = number_of(event, row, "flags").unwrap_or(0);
+        let layers =
+            if event.code == code::SYSCALL_CREAT_X { number_of(event, row, "creat_flags") } else { None };
         let kind = if flags & O_DIRECTORY != 0 { FdType::Directory } else { FdType::File };
         Some(Self {
             num: num.max(-1),
@@ -161,7 +167,7 @@ impl<'a> Fd<'a> {
             name_changed: num >= 0,
             dev: number_of(event, row, "dev").and_then(|dev| u32::try_from(dev).ok()).unwrap_or(0),
             ino: number_of(event, row, "ino").unwrap_or(0),
-            layer: layer(event, row),
+            layer: layer(event.code, layers.unwrap_or(flags)),
             ..Self::numbered(num)
         })
     }
@@ -305,23 +311,29 @@ fn path_given<'a>(record: &SyscallRecord<'a>) -> Option<&'a [u8]> {
     opens.then(|| text_of(&record.event, record.row, "name"))
 }
 
-static FLAGS: ParamPlace = ParamPlace::new("flags");
-static CREAT_FLAGS_AT: ParamPlace = ParamPlace::new("creat_flags");
+static RESOLVED: ParamPlace = ParamPlace::new("resolved");
 
-/// The layer of an overlay that holds the file that an event opened; the flags of `creat` are a table of their own.
-pub fn layer(event: &Event, row: &'static EventRow) -> Option<Layer> {
+/// The path of the file that an event opened, as the kernel's own file has it.
+pub fn resolved_path<'a>(event: &Event<'a>, row: &'static EventRow) -> Option<&'a [u8]> {
+    let (at, _) = RESOLVED.of(row)?;
+    Some(param::text(event.param(at)?)).filter(|path| !path.is_empty())
+}
+
+/// The layer of an overlay that holds a file, from the flags that the call that opened it tells; those of `creat` are
+/// a table of their own.
+pub const fn layer(event_code: u16, flags: u64) -> Option<Layer> {
     const UPPER: u64 = symbol_value(FILE_FLAGS, "FD_UPPER_LAYER");
     const LOWER: u64 = symbol_value(FILE_FLAGS, "FD_LOWER_LAYER");
     const UPPER_CREAT: u64 = symbol_value(CREAT_FLAGS, "FD_UPPER_LAYER_CREAT");
     const LOWER_CREAT: u64 = symbol_value(CREAT_FLAGS, "FD_LOWER_LAYER_CREAT");
-    let creat = event.code == code::SYSCALL_CREAT_X;
-    let (place, upper, lower) =
-        if creat { (&CREAT_FLAGS_AT, UPPER_CREAT, LOWER_CREAT) } else { (&FLAGS, UPPER, LOWER) };
-    let (at, param) = place.of(row)?;
-    match param::number(param.ty, event.param(at)?)?.bits() {
-        flags if flags & upper != 0 => Some(Layer::Upper),
-        flags if flags & lower != 0 => Some(Layer::Lower),
-        _ => None,
+    let (upper, lower) =
+        if event_code == code::SYSCALL_CREAT_X { (UPPER_CREAT, LOWER_CREAT) } else { (UPPER, LOWER) };
+    if flags & upper != 0 {
+        Some(Layer::Upper)
+    } else if flags & lower != 0 {
+        Some(Layer::Lower)
+    } else {
+        None
     }
 }
 

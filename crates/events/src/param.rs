@@ -37,20 +37,27 @@ impl Number {
 }
 
 /// Size of a type's numbers in bytes and whether they have a sign; `None` for what is no number.
+#[inline]
 pub const fn layout(ty: ParamType) -> Option<(usize, bool)> {
+    match signed_size(ty) {
+        0 => None,
+        size => Some((size.unsigned_abs() as usize, size < 0)),
+    }
+}
+
+/// The same as one number, negative for those with a sign: a table for the compiler, not branches.
+const fn signed_size(ty: ParamType) -> i8 {
     use ParamType as T;
-    Some(match ty {
-        T::Int16 => (2, true),
-        T::Int32 | T::Fd32 | T::Pid32 => (4, true),
-        T::Int64 | T::Errno | T::Fd | T::Pid => (8, true),
-        T::Uint8 | T::Flags8 | T::Enumflags8 | T::Sigtype => (1, false),
-        T::Uint16 | T::Flags16 | T::Enumflags16 | T::Port | T::Syscallid => (2, false),
-        T::Uint32 | T::Flags32 | T::Enumflags32 | T::Mode | T::Uid | T::Gid | T::Sigset | T::Ipv4addr => {
-            (4, false)
-        }
-        T::Uint64 | T::Reltime | T::Abstime | T::Charbufarray | T::CharbufPairArray => (8, false),
-        _ => return None,
-    })
+    match ty {
+        T::Int16 => -2,
+        T::Int32 | T::Fd32 | T::Pid32 => -4,
+        T::Int64 | T::Errno | T::Fd | T::Pid => -8,
+        T::Uint8 | T::Flags8 | T::Enumflags8 | T::Sigtype => 1,
+        T::Uint16 | T::Flags16 | T::Enumflags16 | T::Port | T::Syscallid => 2,
+        T::Uint32 | T::Flags32 | T::Enumflags32 | T::Mode | T::Uid | T::Gid | T::Sigset | T::Ipv4addr => 4,
+        T::Uint64 | T::Reltime | T::Abstime | T::Charbufarray | T::CharbufPairArray => 8,
+        _ => 0,
+    }
 }
 
 /// The number in a parameter; `None` for other types and wrong sizes.
@@ -75,6 +82,11 @@ pub fn number(ty: ParamType, bytes: &[u8]) -> Option<Number> {
 pub fn text(bytes: &[u8]) -> &[u8] {
     let text = bytes.strip_suffix(b"\0").unwrap_or(bytes);
     if text == b"(NULL)" { b"" } else { text }
+}
+
+/// The same, but `<NA>` if nothing was written; a text without characters is something.
+pub fn told(bytes: &[u8]) -> &[u8] {
+    if bytes.is_empty() || bytes == b"(NULL)\0" { b"<NA>" } else { text(bytes) }
 }
 
 /// What a `Dyn` parameter holds this time.
@@ -130,10 +142,7 @@ pub fn raw(param: &Param, bytes: &[u8], out: &mut Vec<u8>) {
         return raw_number(&param, number, out);
     }
     match param.ty {
-        T::Charbuf | T::Fspath | T::Fsrelpath => match text(bytes) {
-            [] => out.extend_from_slice(b"<NA>"),
-            text => out.extend_from_slice(text),
-        },
+        T::Charbuf | T::Fspath | T::Fsrelpath => out.extend_from_slice(told(bytes)),
         T::Bytebuf => out.extend(bytes.iter().map(|b| printable(*b))),
         T::Sockaddr => show(out, Address::parse(bytes).map(Address::into_text)),
         T::Socktuple => show(out, Tuple::parse(bytes).map(|t| t.into_text())),
@@ -166,6 +175,7 @@ fn raw_number(param: &Param, number: Number, out: &mut Vec<u8>) {
         (T::Abstime, _) => local_time(bits),
         (T::Sigset, _) => signal_names(bits),
         (T::Ipv4addr, _) => ipv4(bits).to_string(),
+        (T::Sigtype, _) => bits.to_string(),
         (ty, Format::Hex) => format!("{:X}", own_bits(ty, bits)),
         (_, Format::Oct) if bits != 0 => format!("0{bits:o}"),
         (T::Uint32, _) => u32::try_from(bits).map_or(0, u32::cast_signed).to_string(),
@@ -261,12 +271,18 @@ impl<'a> Address<'a> {
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (family, rest) = bytes.split_first()?;
         match *family {
-            AF_INET | AF_INET6 => {
-                let end = end(*family, rest)?.0;
-                Some(Self::Ip(as_ipv4([end, end])[0]))
-            }
+            AF_INET | AF_INET6 => Some(Self::Ip(end(*family, rest)?.0)),
             AF_UNIX => Some(Self::Unix(rest.strip_suffix(b"\0")?)),
             other => Some(Self::Other(other)),
+        }
+    }
+
+    /// As sockets keep it: IPv4 inside IPv6 as IPv4.
+    #[must_use]
+    pub fn unmapped(self) -> Self {
+        match self {
+            Self::Ip(end) => Self::Ip(as_ipv4([end, end])[0]),
+            other => other,
         }
     }
 

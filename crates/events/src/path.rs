@@ -15,10 +15,13 @@ pub fn join<'a>(base: &[u8], path: &'a [u8]) -> Cow<'a, [u8]> {
 }
 
 /// The same for paths of any length.
-pub(crate) fn join_whole<'a>(base: &[u8], path: &'a [u8]) -> Cow<'a, [u8]> {
+pub fn join_whole<'a>(base: &[u8], path: &'a [u8]) -> Cow<'a, [u8]> {
     let base = if path.is_empty() || path.starts_with(b"/") { b"" } else { base };
     if path.starts_with(b"/") && is_plain(path) {
         return Cow::Borrowed(path);
+    }
+    if is_plain(path) && !path.starts_with(b".") {
+        return Cow::Owned([base, path].concat());
     }
     let mut out = base.to_vec();
     append(&mut out, path);
@@ -95,6 +98,10 @@ mod tests {
         check("", "..", "");
         check("/home/", "/etc/passwd", "/etc/passwd");
         check("/home/", "x/./y//z/", "/home/x/y/z");
+        check("/home/", "x/y.z", "/home/x/y.z");
+        check("a", "x", "ax");
+        check("a", "/x", "/x");
+        check("/home/", ".x", "/home/.x");
         check("/home/a/", "../../../etc", "/etc");
         check("/", "/etc/../etc/./shadow", "/etc/shadow");
         check("/", "/a/.b/..c/...", "/a/.b/..c/...");

@@ -14,11 +14,11 @@ use crate::{
     Event,
     container::Metadata,
     descriptor::{Descriptor, FdType, Socket},
-    fd::{AT_FDCWD, Fd, Role, UNKNOWN, number_of, path_param, text_of},
+    fd::{AT_FDCWD, Fd, O_RDONLY, O_WRONLY, Role, UNKNOWN, number_of, path_param, resolved_path, text_of},
     fields::{self, Getter},
     param, path,
     process::{Process, Processes},
-    table::{self, Category, ERRNO, EventRow, ParamPlace, ParamType, Source, code, event_flags},
+    table::{self, Category, ERRNO, EventRow, ParamType, Source, code, event_flags},
     users::Users,
 };
 
@@ -157,6 +157,16 @@ impl<'a> SyscallRecord<'a> {
         self.resolved_view().or_else(|| self.whole_view())
     }
 
+    /// The same call with other parameters, whose paths are whole.
+    pub fn with_event<'b>(&self, event: Event<'b>) -> SyscallRecord<'b>
+    where
+        'a: 'b,
+    {
+        let (fd, lacks_metadata) = (OnceCell::new(), Cell::new(false));
+        let Self { header, row, processes, users, process, .. } = *self;
+        SyscallRecord { header, event, row, processes, users, process, fd, lacks_metadata, whole_paths: true }
+    }
+
     /// The same event with its path as the kernel resolved it, where that differs from the path's text: a
     /// second view for rules that symbolic links and `..` would blind. A path that the probe could not read
     /// up to the root does not count.
@@ -199,8 +209,7 @@ impl<'a> SyscallRecord<'a> {
 
     /// The path of the file that was opened, as the kernel's own file has it.
     pub fn resolved_path(&self) -> Option<&'a [u8]> {
-        let (at, _) = RESOLVED.of(self.row)?;
-        Some(param::text(self.event.param(at)?)).filter(|path| !path.is_empty())
+        resolved_path(&self.event, self.row)
     }
 
     /// What `evt.type` shows.
@@ -348,12 +357,6 @@ impl<'a> SyscallRecord<'a> {
         main.map_or(b"", |main| main.map_or(NO_CWD, |m| &m.cwd))
     }
 }
-
-/// Bits of `file_flags`; who reads and writes has both.
-const O_RDONLY: u64 = 1;
-const O_WRONLY: u64 = 2;
-
-static RESOLVED: ParamPlace = ParamPlace::new("resolved");
 
 /// Where calls that open a file have their flags: nearly every rule about files asks.
 fn flags_position(event_code: u16) -> Option<usize> {

@@ -256,9 +256,7 @@ impl<'s> Resolver<'s> {
             return items.iter().map(|i| self.argument(i, name, span)).collect();
         }
         let side = self.argument(arg, name, span)?;
-        let command_line =
-            name == Transformer::GetOpt && is_text(side.ty) && matches!(side.read, Read::Field(_));
-        if side.list || command_line {
+        if side.list {
             return Ok(vec![side]);
         }
         let message =
@@ -303,9 +301,8 @@ impl<'s> Resolver<'s> {
         span: &Range<usize>,
     ) -> Result<Side, TextError> {
         let error = |m: &str| TextError::new(format!("filter error: {m}"), span.start);
-        let [list, TransformArg::Text(options)] = args else {
-            return Err(error("transformer 'getopt' takes a list of arguments and a text of options"));
-        };
+        let takes = "transformer 'getopt' takes a list of arguments and a text of options";
+        let [list, options] = args else { return Err(error(takes)) };
         let selector = match selector.map(str::as_bytes) {
             None => None,
             Some([option]) => Some(*option),
@@ -313,7 +310,12 @@ impl<'s> Resolver<'s> {
         };
         let items = self.members(list, Transformer::GetOpt, span)?;
         let args = items.into_iter().map(|i| i.read).collect();
-        let side = scalar(Read::GetOpt { args, options: options.clone(), selector }, FieldType::CharBuf);
+        let options = self.argument(options, Transformer::GetOpt, span)?;
+        if !is_text(options.ty) || options.list {
+            return Err(error(takes));
+        }
+        let options = Box::new(options.read);
+        let side = scalar(Read::GetOpt { args, options, selector }, FieldType::CharBuf);
         let list = selector.is_none();
         Ok(Side { list, combine: if list { Combine::List } else { Combine::Any }, ..side })
     }

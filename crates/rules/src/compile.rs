@@ -383,28 +383,27 @@ impl Compiler<'_, '_> {
     fn warn(&mut self, check: &Check) {
         for text in literals(&check.right) {
             let Ok(text) = std::str::from_utf8(text) else { continue };
-            let Some(message) = self.misused(check.op, text) else { continue };
-            let (code, offset) = (Code::LoadCompileCondition, check.span.start);
-            self.warnings.push(TextWarning { code, message, offset, deprecated_field: None });
+            for message in self.misused(check.op, text) {
+                let (code, offset) = (Code::LoadCompileCondition, check.span.start);
+                self.warnings.push(TextWarning { code, message, offset, deprecated_field: None });
+            }
         }
     }
 
-    fn misused(&self, op: Op, text: &str) -> Option<String> {
-        let is_transformer =
-            |t: &Transformer| text.strip_prefix(t.name()).is_some_and(|rest| rest.starts_with('('));
-        if Transformer::ALL.iter().any(is_transformer) || text.starts_with("val(") {
-            return Some(format!(
-                "'{text}' may be a valid field transformer misused as a const string value"
-            ));
-        }
-        if self.is_field(text.trim()) {
-            return Some(format!("'{text}' may be a valid field misused as a const string value"));
-        }
-        (op == Op::Regex && pattern::is_simple(text)).then(|| {
+    /// What a literal may have been meant to be. Blanks within it do not matter.
+    fn misused(&self, op: Op, text: &str) -> Vec<String> {
+        let dense: String = text.split_ascii_whitespace().collect();
+        let regex = (op == Op::Regex && pattern::is_simple(text)).then(|| {
             format!(
                 "regex check with '{text}' may be optimized with simpler operators such as '=', 'contains', 'startswith', 'endswith'"
             )
-        })
+        });
+        let field = self
+            .is_field(&dense)
+            .then(|| format!("'{text}' may be a valid field misused as a const string value"));
+        let transformer = is_transformer(&dense)
+            .then(|| format!("'{text}' may be a valid field transformer misused as a const string value"));
+        [regex, field, transformer].into_iter().flatten().collect()
     }
 
     fn is_field(&self, text: &str) -> bool {
@@ -415,6 +414,12 @@ impl Compiler<'_, '_> {
         let Resolver { schema, source, .. } = self.fields;
         span == whole && check::find_field(schema, source, &name, arg.as_deref()).is_ok()
     }
+}
+
+/// `tolower(…)`, whatever stands in it.
+fn is_transformer(text: &str) -> bool {
+    let call = |t: &Transformer| text.strip_prefix(t.name()).is_some_and(|rest| rest.starts_with('('));
+    text.ends_with(')') && (text.starts_with("val(") || Transformer::ALL.iter().any(call))
 }
 
 /// `fd.net in (a, b)` looks at the first network only (specification §3.3).

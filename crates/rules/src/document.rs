@@ -130,7 +130,7 @@ fn list(node: &Node, file: &Place, warnings: &mut Vec<Diagnostic>) -> Decoded<It
     let place = file.step("list", &name, node.mark);
     let blank = |c: char| c.is_ascii_whitespace() || c == '\u{b}';
     if name.contains(|c: char| blank(c) || "()\"'=,".contains(c)) {
-        let message = "List has an invalid name. List names must match a regular expression: ";
+        let message = "List has an invalid name. List names should match a regular expression: ";
         let message = format!("{message}([^()\"'[:space:]=,]+)");
         warnings.push(place.diagnostic(Code::LoadInvalidListName, message));
     }
@@ -144,7 +144,7 @@ fn macro_(node: &Node, file: &Place, warnings: &mut Vec<Diagnostic>) -> Decoded<
     let place = file.step("macro", &name, node.mark);
     let letter = name.starts_with(|c: char| c.is_ascii_alphabetic());
     if !letter || name.contains(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
-        let message = "Macro has an invalid name. Macro names must match a regular expression: ";
+        let message = "Macro has an invalid name. Macro names should match a regular expression: ";
         let message = format!("{message}([a-zA-Z]+[a-zA-Z0-9_]*)");
         warnings.push(place.diagnostic(Code::LoadInvalidMacroName, message));
     }

@@ -1,40 +1,58 @@
-//! getopt(3), short options only, up to the first word that is no option.
+//! getopt(3), short options only, up to the first word that is no option. Long options are passed over.
 
 use crate::value::Value;
 
-/// An option that was found. The value is missing for a flag.
-struct Found {
-    option: u8,
-    value: Option<Vec<u8>>,
+/// A letter of a command line's options.
+enum Found {
+    Unknown,
+    Flag(u8),
+    /// An option with its value, or without the value that it should have.
+    Valued(u8, Option<Vec<u8>>),
 }
 
-/// Whether an option takes a value.
-#[derive(Clone, Copy)]
-enum Takes {
-    Nothing,
-    Value,
-    /// Only in the same word.
-    Attached,
-}
-
-/// Without a selector every option and value in order (`?` for an unknown option); with one the last
-/// value of that option, the option itself if it is a flag, or nothing if it was not given.
+/// Without a selector every option and value in order (`?` for an unknown option, an empty text for one whose value
+/// is missing); with one the last value of that option, the option itself if it is a flag, or nothing if it was not
+/// given.
 pub(crate) fn getopt(args: &[Vec<u8>], options: &[u8], selector: Option<u8>) -> Option<Value<'static>> {
     let found = parse(args, options);
     let Some(wanted) = selector else {
-        let words = found.into_iter().flat_map(|f| [Some(vec![f.option]), f.value]);
-        return Some(Value::List(words.flatten().map(Value::owned).collect()));
+        let words = found.into_iter().flat_map(Found::words);
+        return Some(Value::List(words.map(Value::owned).collect()));
     };
-    let last = found.into_iter().rfind(|f| f.option == wanted)?;
-    Some(Value::owned(last.value.unwrap_or_else(|| vec![wanted])))
+    found.into_iter().rev().find_map(|f| f.selected(wanted)).map(Value::owned)
+}
+
+impl Found {
+    fn words(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Unknown => vec![b"?".to_vec()],
+            Self::Flag(option) => vec![vec![option]],
+            Self::Valued(option, Some(value)) => vec![vec![option], value],
+            Self::Valued(_, None) => vec![Vec::new()],
+        }
+    }
+
+    fn selected(self, wanted: u8) -> Option<Vec<u8>> {
+        match self {
+            Self::Flag(option) if option == wanted => Some(vec![option]),
+            Self::Valued(option, value) if option == wanted => Some(value.unwrap_or_default()),
+            _ => None,
+        }
+    }
 }
 
 fn parse(args: &[Vec<u8>], options: &[u8]) -> Vec<Found> {
     let mut found = Vec::new();
     let mut words = args.iter();
     while let Some(word) = words.next() {
-        let Some(cluster) = word.strip_prefix(b"-").filter(|c| !c.is_empty() && *c != b"-") else { break };
-        parse_cluster(cluster, options, &mut words, &mut found);
+        match word.as_slice() {
+            b"--" => break,
+            [b'-', b'-', ..] => {}
+            [b'-', cluster @ ..] if !cluster.is_empty() => {
+                parse_cluster(cluster, options, &mut words, &mut found);
+            }
+            _ => break,
+        }
     }
     found
 }
@@ -48,29 +66,19 @@ fn parse_cluster<'a>(
 ) {
     while let Some((option, rest)) = cluster.split_first() {
         cluster = rest;
-        let value = match takes(*option, options) {
-            None => {
-                found.push(Found { option: b'?', value: None });
-                continue;
-            }
-            Some(Takes::Nothing) => None,
-            Some(_) if !rest.is_empty() => Some(std::mem::take(&mut cluster).to_vec()),
-            Some(Takes::Value) => Some(words.next().cloned().unwrap_or_default()),
-            Some(Takes::Attached) => Some(Vec::new()),
-        };
-        found.push(Found { option: *option, value });
+        found.push(match takes_value(*option, options) {
+            None => Found::Unknown,
+            Some(false) => Found::Flag(*option),
+            Some(true) if rest.is_empty() => Found::Valued(*option, words.next().cloned()),
+            Some(true) => Found::Valued(*option, Some(std::mem::take(&mut cluster).to_vec())),
+        });
     }
 }
 
-fn takes(option: u8, options: &[u8]) -> Option<Takes> {
-    if option == b':' {
-        return None;
-    }
-    let at = options.iter().position(|o| *o == option)?;
-    let mut behind = options.iter().skip(at.saturating_add(1));
-    Some(match (behind.next(), behind.next()) {
-        (Some(b':'), Some(b':')) => Takes::Attached,
-        (Some(b':'), _) => Takes::Value,
-        _ => Takes::Nothing,
-    })
+/// Whether an option takes a value; `None` if there is no such option.
+fn takes_value(option: u8, options: &[u8]) -> Option<bool> {
+    let behind = |at: usize| options.get(at.saturating_add(1)) == Some(&b':');
+    let mut places = options.iter().enumerate().filter(|(_, o)| **o == option && option != b':');
+    let (first, _) = places.next()?;
+    Some(behind(first) || places.any(|(at, _)| behind(at)))
 }

@@ -1,7 +1,7 @@
 //! Warnings that a condition's tree alone gives (specification §1.6): no field has to exist for them.
 
 use crate::{
-    ast::{Check, Expr, Op, Operand, Right, Span},
+    ast::{Check, Expr, Op, Operand, Right, Span, TransformArg},
     diagnostic::{Code, TextWarning},
 };
 
@@ -23,31 +23,48 @@ fn walk(expr: &Expr, warnings: &mut Vec<TextWarning>) {
         Expr::Macro(_) => {}
         Expr::Body(body, span) => warnings.extend(body.warnings.iter().map(|w| w.at(span))),
         Expr::Check(check) => {
-            warnings.extend(unsafe_na(check));
-            warnings.extend(deprecated(&check.left));
+            let mut read = Vec::new();
+            fields(&check.left, &mut read);
+            warnings.extend(unsafe_na(check, &read));
             if let Right::Operand(operand) = &check.right {
-                warnings.extend(deprecated(operand));
+                fields(operand, &mut read);
             }
+            warnings.extend(read.iter().filter_map(|(name, span)| deprecated(name, span)));
         }
     }
 }
 
-fn unsafe_na(check: &Check) -> Option<TextWarning> {
-    let Operand::Field { name, span, .. } = &check.left else { return None };
+/// The fields of an operand, those within transformers, too.
+fn fields<'e>(operand: &'e Operand, found: &mut Vec<(&'e str, &'e Span)>) {
+    match operand {
+        Operand::Field { name, span, .. } => found.push((name, span)),
+        Operand::Transform { args, .. } => args.iter().for_each(|arg| fields_of_arg(arg, found)),
+    }
+}
+
+fn fields_of_arg<'e>(arg: &'e TransformArg, found: &mut Vec<(&'e str, &'e Span)>) {
+    match arg {
+        TransformArg::Operand(operand) => fields(operand, found),
+        TransformArg::List(items) => items.iter().for_each(|item| fields_of_arg(item, found)),
+        TransformArg::Text(_) | TransformArg::Number(_) => {}
+    }
+}
+
+fn unsafe_na(check: &Check, read: &[(&str, &Span)]) -> Option<TextWarning> {
     let op = matches!(check.op, Op::Eq | Op::EqEq | Op::Ne | Op::In | Op::Intersects | Op::PMatch);
-    let plugin = name.starts_with("ka.") || name.starts_with("jevt.");
     let na = match &check.right {
         Right::Literal(text) => text == b"<NA>",
         Right::List(texts) => texts.iter().any(|text| text == b"<NA>"),
         _ => false,
     };
+    let plugin = |name: &str| name.starts_with("ka.") || name.starts_with("jevt.");
+    let (name, span) = read.iter().find(|(name, _)| op && na && plugin(name))?;
     let message = format!("comparing '{name}' with '<NA>' is unsafe: use 'exists'");
-    (op && plugin && na).then(|| warning(Code::LoadUnsafeNaCheck, message, span, None))
+    Some(warning(Code::LoadUnsafeNaCheck, message, span, None))
 }
 
-fn deprecated(operand: &Operand) -> Option<TextWarning> {
-    let Operand::Field { name, span, .. } = operand else { return None };
-    let field = DEPRECATED_FIELDS.into_iter().find(|field| field == name)?;
+fn deprecated(name: &str, span: &Span) -> Option<TextWarning> {
+    let field = DEPRECATED_FIELDS.into_iter().find(|field| *field == name)?;
     let message = format!("usage of deprecated field '{field}' has been detected in the rule condition");
     Some(warning(Code::LoadDeprecatedItem, message, span, Some(field)))
 }
@@ -69,6 +86,10 @@ mod tests {
             ("proc.name = <NA> or ka.a startswith <NA> or ka.a = NA", &[]),
             ("evt.dir = < and evt.latency.ns > 1", &[Code::LoadDeprecatedItem; 2]),
             ("some_macro or evt.num = 1", &[]),
+            ("tolower(ka.a) = <NA>", &[Code::LoadUnsafeNaCheck]),
+            ("join(\",\", (a.b, concat(jevt.a, a.b))) in (<NA>)", &[Code::LoadUnsafeNaCheck]),
+            ("tolower(a.b) = <NA> or a.b = tolower(ka.a)", &[]),
+            ("toupper(evt.dir) = a or a.b = concat(a.b, evt.dir)", &[Code::LoadDeprecatedItem; 2]),
         ] {
             let found = warnings(&parse(condition, MAX_DEPTH).unwrap());
             assert_eq!(found.iter().map(|w| w.code).collect::<Vec<_>>(), codes, "{condition}");

@@ -148,7 +148,6 @@ fn escaped(f: &mut Formatter<'_>, c: char) -> fmt::Result {
         '\t' => f.write_str("\\t"),
         '\\' => f.write_str("\\\\"),
         '"' => f.write_str("\\\""),
-        c if c.is_ascii_control() => write!(f, "\\x{:02x}", u32::from(c)),
         c => f.write_char(c),
     }
 }

@@ -22,7 +22,7 @@ pub(crate) enum Read {
     Concat(Vec<Read>),
     GetOpt {
         args: Vec<Read>,
-        options: Vec<u8>,
+        options: Box<Read>,
         selector: Option<u8>,
     },
 }
@@ -50,7 +50,7 @@ impl Read {
             }
             Self::Concat(items) => Value::owned(texts(items, cache)?.concat()),
             Self::GetOpt { args, options, selector } => {
-                getopt::getopt(&arguments(args, cache)?, options, *selector)?
+                getopt::getopt(&texts(args, cache)?, bytes(options.get(cache)?.as_ref())?, *selector)?
             }
         };
         Some(Cow::Owned(value))
@@ -66,8 +66,10 @@ impl Read {
                 separator.for_each_slot(visit);
                 for_each_slot(items, visit);
             }
-            Self::Concat(items) | Self::GetOpt { args: items, .. } => {
-                for_each_slot(items, visit);
+            Self::Concat(items) => for_each_slot(items, visit),
+            Self::GetOpt { args, options, .. } => {
+                options.for_each_slot(visit);
+                for_each_slot(args, visit);
             }
         }
     }
@@ -130,15 +132,4 @@ fn texts(items: &[Read], cache: &Cache<'_>) -> Option<Vec<Vec<u8>>> {
         }
     }
     Some(all)
-}
-
-/// The words of a command line: a single text is split at blanks.
-fn arguments(args: &[Read], cache: &Cache<'_>) -> Option<Vec<Vec<u8>>> {
-    if let [Read::Field(slot)] = args
-        && let Some(line) = cache.get(*slot).and_then(bytes)
-    {
-        let words = line.split(u8::is_ascii_whitespace).filter(|w| !w.is_empty());
-        return Some(words.map(<[u8]>::to_vec).collect());
-    }
-    texts(args, cache)
 }

@@ -203,7 +203,7 @@ impl<'a> Builder<'a> {
         let inside =
             self.open.last().filter(|open| open.flow && error.info().starts_with("invalid indentation"));
         let outdented = inside.map(|open| (mark.line, open.mark.column.saturating_add(1)));
-        Failure { error: YamlError { message: error.info().to_owned(), mark }, outdented }
+        Failure { error: YamlError { message: words(error.info(), mark), mark }, outdented }
     }
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), YamlError> {
@@ -326,6 +326,15 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// The words of yaml-cpp, which people know from Falco, for the slip they make most: a colon too many.
+fn words(error: &str, mark: Mark) -> String {
+    if error != "mapping values are not allowed in this context" {
+        return error.to_owned();
+    }
+    let (line, column) = (mark.line.saturating_add(1), mark.column.saturating_add(1));
+    format!("yaml-cpp: error at line {line}, column {column}: illegal map value")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -376,6 +385,8 @@ mod tests {
     #[test]
     fn bad_text_is_an_error_with_a_place() {
         assert_eq!(error("a\0b").mark.column, 1);
+        let two_colons = error("- a: b\n- c : d : e\n");
+        assert_eq!(two_colons.message, "yaml-cpp: error at line 2, column 9: illegal map value");
         assert_eq!(error("- a\n- b\u{1}").mark, Mark { line: 1, column: 3, offset: 7 });
         assert_eq!(error("- rule: x\n  desc: [a\n").mark.line, 2);
         assert_eq!(error("- rule: x\n\tdesc: y\n").mark.offset, 8);

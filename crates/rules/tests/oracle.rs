@@ -34,7 +34,8 @@ const NUMBER: &[&str] = &["=", "!=", "<", "<=", ">", ">=", "in", "exists"];
 const ADDRESS: &[&str] = &["=", "!=", "in", "exists"];
 const LIST: &[&str] = &["in", "intersects", "exists"];
 const NAMES: &[&str] = &[
-    "bash", "Bash", "sh", "b", "x*", "b?sh*", "/usr", "/usr/lib", "", "YmFzaA==", "-a -bx", "-ab sh x", "-b",
+    "bash", "Bash", "sh", "b", "x*", "b?sh*", "/usr", "/usr/lib", "", "YmFzaA==", "-ax", "-abx", "-b", "--b",
+    "--",
 ];
 const PATTERNS: &[&str] = &["bash", "b.*", ".*sh", "x?.+", "B*a+s.|sh", "b?sh*", "/usr.*|", "."];
 const SMALL: &[&str] = &["0", "1", "2", "7"];
@@ -63,9 +64,9 @@ const CHECKS: &[(&str, &[&str], &[&str])] = &[
     ("join(\"\", (proc.name, proc.pid, \"sh\", 1))", TEXT, &["bash1sh1", "7sh", "sh"]),
     ("join(\"/\", fd.types)", TEXT, &["bash/sh", "/usr/", "sh/b"]),
     ("concat(proc.name, \"s\", tolower(proc.pname))", TEXT, &["bsh", "bashsbash", "/usrs", "b"]),
-    ("getopt(proc.args, \"ab:\")[b]", TEXT, NAMES),
-    ("getopt(proc.args, \"ab:\")[a]", TEXT, &["a", "b"]),
-    ("getopt(proc.args, \"b:\")", LIST, &["a", "b", "?", "x", "sh"]),
+    ("getopt((proc.name, proc.pname, proc.args), \"ab:\")[b]", TEXT, NAMES),
+    ("getopt((proc.name, proc.pname, proc.args), \"ab:\")[a]", TEXT, &["a", "b"]),
+    ("getopt((proc.name, proc.pname, proc.args), \"b:\")", LIST, &["a", "b", "?", "x", "sh"]),
     ("toupper(proc.pname)", GLOB, NAMES),
     ("len(proc.args)", NUMBER, SMALL),
     ("proc.pid", NUMBER, SMALL),

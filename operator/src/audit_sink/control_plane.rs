@@ -62,6 +62,11 @@ impl Node {
         self.server.answer.as_ref().is_some_and(|a| a.revision == order.revision && failed(&a.outcome))
     }
 
+    /// Its name and why, if the order came to nothing here.
+    pub(super) fn failure(&self, order: &Order) -> Option<String> {
+        self.has_failed(order).then(|| format!("{}: {}", self.name, self.message()))
+    }
+
     /// How far it is, and what to do about it.
     pub(super) fn state(&self, mode: Mode, order: &Order) -> (State, String) {
         match mode {

@@ -60,14 +60,19 @@ pub(super) fn wanted(
 }
 
 impl Ordered {
-    /// Gives one node its turn: the one that has it, until it is done; then the next. None after a failure.
+    /// Gives one node its turn: the one that has it, until it is done; then the next. After a failure, which is told,
+    /// nothing more is changed; what is there is taken back everywhere all the same.
     pub(super) fn with_turn(mut self, nodes: &[Node], present: Option<&Self>) -> Self {
         let current = present.map_or("", |present| present.order.turn.as_str());
         let mut waiting = nodes.iter().filter(|node| node.has_task(&self.order));
         let first = waiting.clone().next();
-        let failed = nodes.iter().any(|node| node.has_failed(&self.order));
-        let next = waiting.find(|node| node.name == current).or(first).filter(|_| !failed);
+        let failed: Vec<_> = nodes.iter().filter_map(|node| node.failure(&self.order)).collect();
+        let next = waiting
+            .find(|node| node.name == current)
+            .or(first)
+            .filter(|_| failed.is_empty() || !self.order.patch);
         self.order.turn = next.map(|node| node.name.clone()).unwrap_or_default();
+        self.order.failed = failed.join("; ");
         self
     }
 }

@@ -29,6 +29,9 @@ struct Case {
     /// Who gets it.
     #[serde(default)]
     turn: String,
+    /// What the order says of nodes where it came to nothing.
+    #[serde(default)]
+    failed: String,
     /// Of each node.
     states: Vec<String>,
     /// Status and reason.
@@ -79,7 +82,11 @@ fn check(case: Case) {
     present.order.turn = case.current;
     let ordered = wanted(&sink.spec, revision(&sink), Some(&present), "ANOTHER", "ANOTHER");
     let ordered = ordered.with_turn(&nodes, Some(&present));
-    assert_eq!(ordered.order.turn, case.turn, "{name}");
+    assert_eq!(
+        (ordered.order.turn.as_str(), ordered.order.failed.as_str()),
+        (&*case.turn, &*case.failed),
+        "{name}"
+    );
     let issued = issued(300);
     let facts = Facts {
         sink: &sink,

@@ -143,7 +143,7 @@ fn begun(table: &ThreadTable, params: Params, ids: &Ids, parent: i64) -> Process
     let main = table.threads.get(table.main_of(parent).unwrap_or(parent)).map(|t| &t.process);
     new.image = image(params, from, main);
     let comm = params.text("comm");
-    set_text(&mut new.comm, if comm.is_empty() { params.text("exe") } else { comm });
+    set_text(&mut new.comm, if comm.is_empty() { params.told_at(1) } else { comm });
     new.cwd = main
         .filter(|_| !flags.is_thread() && from.is_some())
         .map_or_else(Arc::default, |m| Arc::clone(&m.cwd));
@@ -161,7 +161,7 @@ fn begun(table: &ThreadTable, params: Params, ids: &Ids, parent: i64) -> Process
 
 /// The parent's program with the words of the record; both are shared while they are the same.
 fn image(params: Params, parent: Option<&Process>, main: Option<&Process>) -> Arc<Image> {
-    let (exe, args) = (params.text("exe"), params.list("args"));
+    let (exe, args) = (params.told_at(1), params.list("args"));
     let Some(parent) = parent else {
         return Arc::new(Image { exe: exe.into(), args: args.into(), ..Image::default() });
     };

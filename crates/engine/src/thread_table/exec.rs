@@ -1,15 +1,21 @@
 //! A new program.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use saker_events::{
+    fd::UNKNOWN,
     path,
     process::{Capabilities, Image, Process},
-    table::code,
+    table::{EXECVEAT_FLAGS, code, symbol_value},
 };
 
 use super::{Thread, ThreadTable};
 use crate::params::{Params, set, set_text};
+
+/// The program is the directory descriptor itself.
+const EMPTY_PATH: u64 = symbol_value(EXECVEAT_FLAGS, "AT_EMPTY_PATH");
+/// What stands for a path that cannot be told.
+const NOTHING: &[u8] = b"<NA>";
 
 /// `execve` and `execveat` that succeeded.
 pub(super) fn ran(table: &mut ThreadTable, params: Params) {
@@ -46,9 +52,11 @@ fn identify(thread: &mut Thread, params: Params) {
 
 fn update(process: &mut Process, params: Params, exepath: Vec<u8>) {
     process.image = Arc::new(image(&process.image, params, exepath));
-    process.memory = params.memory();
+    if params.number("vm_swap").is_some() {
+        process.memory = params.memory();
+    }
     let comm = params.text("comm");
-    set_text(&mut process.comm, if comm.is_empty() { params.text("exe") } else { comm });
+    set_text(&mut process.comm, if comm.is_empty() { params.told_at(1) } else { comm });
     set(&mut process.fdlimit, params.signed("fdlimit"));
     set(&mut process.tty, params.word("tty"));
     set(&mut process.vpgid, params.signed("vpgid"));
@@ -70,7 +78,7 @@ fn image(old: &Image, params: Params, exepath: Vec<u8>) -> Image {
         new => Box::from(new),
     };
     Image {
-        exe: params.text("exe").into(),
+        exe: params.told_at(1).into(),
         exepath: exepath.into(),
         args: params.list("args").into(),
         env: text("env", &old.env),
@@ -101,8 +109,22 @@ fn called(table: &ThreadTable, params: Params) -> Option<Vec<u8>> {
         (code::SYSCALL_EXECVE_19_E | code::SYSCALL_EXECVEAT_E, code::SYSCALL_EXECVE_19_X)
             | (code::SYSCALL_EXECVEAT_E, code::SYSCALL_EXECVEAT_X)
     );
-    let path = Some(begun.text.as_slice()).filter(|path| matches && !path.is_empty())?;
-    Some(path::join(&table.base(tid, begun.dirfd), path).into_owned())
+    if !matches {
+        return None;
+    }
+    let path = begun.text.as_slice();
+    let at = begun.code == code::SYSCALL_EXECVEAT_E;
+    let of_fd = at && begun.flags & EMPTY_PATH != 0;
+    if path.is_empty() && !of_fd {
+        return if at { Some(NOTHING.to_vec()) } else { None };
+    }
+    let absolute = path.starts_with(b"/");
+    let base = if absolute { Cow::Borrowed(&b"."[..]) } else { table.base(tid, begun.dirfd) };
+    if *base == *UNKNOWN {
+        return Some(NOTHING.to_vec());
+    }
+    let (base, path): (&[u8], _) = if of_fd { (b"", &*base) } else { (&base, path) };
+    Some(path::join(base, path).into_owned())
 }
 
 /// Only the thread that runs the program is left of its process.

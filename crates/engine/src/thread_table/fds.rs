@@ -124,9 +124,10 @@ impl ThreadTable {
     }
 
     /// Adds a descriptor that the event at hand made.
-    pub(super) fn make_fd(&mut self, number: i64, file: Descriptor, close_on_exec: bool) {
+    pub(super) fn make_fd(&mut self, number: i64, file: impl Into<Arc<Descriptor>>, close_on_exec: bool) {
+        let file = file.into();
         self.used.renamed = !file.name.is_empty();
-        self.inherit_fd(number, KeptFd { file: Arc::new(file), close_on_exec });
+        self.inherit_fd(number, KeptFd { file, close_on_exec });
     }
 
     /// Adds a descriptor that the event at hand took from another.

@@ -3,14 +3,18 @@
 use std::{borrow::Cow, sync::Arc};
 
 use saker_events::{
-    descriptor::{Descriptor, FdType},
-    fd::{AT_FDCWD, O_DIRECTORY, UNKNOWN, layer},
+    descriptor::{Descriptor, FdType, Layer},
+    fd::{AT_FDCWD, O_DIRECTORY, UNKNOWN},
     path,
     table::{FCNTL_COMMANDS, code, symbol_value},
 };
 
 use super::{ThreadTable, fds::KeptFd};
-use crate::params::Params;
+use crate::{
+    open_call::OpenCall,
+    params::{Params, int},
+    recent::Recent,
+};
 
 /// The bit of `file_flags`.
 pub(super) const O_CLOEXEC: u64 = 1 << 12;
@@ -32,25 +36,6 @@ pub(super) struct Opening {
     pub text: Vec<u8>,
 }
 
-/// Positions of what a call that opens tells; of `creat` the flags are known.
-struct Layout {
-    dirfd: Option<usize>,
-    name: usize,
-    flags: Option<usize>,
-    dev: usize,
-    ino: usize,
-}
-
-const fn layout(event_code: u16) -> Layout {
-    match event_code {
-        code::SYSCALL_OPENAT_2_X => Layout { dirfd: Some(1), name: 2, flags: Some(3), dev: 5, ino: 6 },
-        code::SYSCALL_OPENAT2_X => Layout { dirfd: Some(1), name: 2, flags: Some(3), dev: 6, ino: 7 },
-        code::SYSCALL_CREAT_X => Layout { dirfd: None, name: 1, flags: None, dev: 3, ino: 4 },
-        code::SYSCALL_OPEN_BY_HANDLE_AT_X => Layout { dirfd: None, name: 3, flags: Some(2), dev: 4, ino: 5 },
-        _ => Layout { dirfd: None, name: 1, flags: Some(2), dev: 4, ino: 5 },
-    }
-}
-
 /// The start of a call: kept for its exit.
 pub(super) fn begun(table: &mut ThreadTable, params: Params) {
     let text = match params.event.code {
@@ -68,38 +53,76 @@ pub(super) fn begun(table: &mut ThreadTable, params: Params) {
 
 /// `open` and its like.
 pub(super) fn opened(table: &mut ThreadTable, params: Params) {
-    let Some(number) = params.signed_at(0).filter(|fd| *fd >= 0) else { return };
+    let call = OpenCall::of(params.event);
+    let Some(number) = call.fd.filter(|fd| *fd >= 0) else { return };
     let tid = params.event.tid;
-    let at = layout(params.event.code);
-    let told = at.flags.and_then(|at| params.at(at)).unwrap_or(0);
     let begun = table.threads.get(tid).map(|t| &t.opening);
     let begun =
         begun.filter(|b| b.code != 0 && b.code == params.event.code.wrapping_sub(1) && !b.text.is_empty());
     let (raw, flags, dirfd) = if let Some(begun) = begun {
-        (begun.text.as_slice(), begun.flags | told & O_F_CREATED, begun.dirfd)
+        (Cow::Owned(begun.text.clone()), begun.flags | call.flags & O_F_CREATED, Some(begun.dirfd))
     } else {
-        let dirfd = at.dirfd.map_or(Some(AT_FDCWD), |at| params.signed_at(at));
-        (params.text_at(at.name), told, dirfd.unwrap_or(-1))
+        (Cow::Borrowed(call.name), call.flags, call.dirfd)
     };
-    let name: Arc<[u8]> = path::join(&table.base_of(tid, dirfd, raw), raw).into();
-    let file = Descriptor {
-        kind: if flags & O_DIRECTORY == 0 { FdType::File } else { FdType::Directory },
-        raw: if *name == *raw { Arc::clone(&name) } else { raw.into() },
-        name,
-        flags,
-        dev: params.at(at.dev).and_then(|dev| u32::try_from(dev).ok()).unwrap_or(0),
-        ino: params.at(at.ino).unwrap_or(0),
-        layer: layer(params.event, params.row),
-        ..Descriptor::default()
+    let file = Opened { raw: &raw, flags, dev: call.dev, ino: call.ino, layer: call.layer };
+    let file = if raw.starts_with(b"/") {
+        table.files.share(&file)
+    } else {
+        let base = dirfd.map_or(Cow::Borrowed(&b""[..]), |dirfd| table.base(tid, dirfd));
+        Arc::new(file.descriptor(&path::join(&base, &raw)))
     };
     table.make_fd(number, file, flags & O_CLOEXEC != 0);
+}
+
+/// What an open says of its file.
+struct Opened<'a> {
+    raw: &'a [u8],
+    flags: u64,
+    dev: u32,
+    ino: u64,
+    layer: Option<Layer>,
+}
+
+impl Opened<'_> {
+    fn descriptor(&self, name: &[u8]) -> Descriptor {
+        let name: Arc<[u8]> = name.into();
+        Descriptor {
+            kind: if self.flags & O_DIRECTORY == 0 { FdType::File } else { FdType::Directory },
+            raw: if *name == *self.raw { Arc::clone(&name) } else { self.raw.into() },
+            name,
+            flags: self.flags,
+            dev: self.dev,
+            ino: self.ino,
+            layer: self.layer,
+            ..Descriptor::default()
+        }
+    }
+
+    fn is(&self, file: &Descriptor) -> bool {
+        (self.flags, self.dev, self.ino, self.layer) == (file.flags, file.dev, file.ino, file.layer)
+    }
+}
+
+/// Files that were opened lately by absolute paths: opened again the same way, they are shared.
+#[derive(Debug, Default)]
+pub(super) struct Files(Recent<Arc<Descriptor>>);
+
+impl Files {
+    fn share(&mut self, opened: &Opened) -> Arc<Descriptor> {
+        let make = || Arc::new(opened.descriptor(&path::join(b"", opened.raw)));
+        match self.0.place(opened.raw) {
+            Some(Some(file)) if opened.is(file) => Arc::clone(file),
+            Some(place) => Arc::clone(place.insert(make())),
+            None => make(),
+        }
+    }
 }
 
 /// `eventfd` and others that make one thing without a path.
 pub(super) fn made(table: &mut ThreadTable, params: Params, kind: FdType) {
     let Some(number) = params.signed_at(0).filter(|fd| *fd >= 0) else { return };
     let name = match kind {
-        FdType::Memfd => params.text("name").to_vec(),
+        FdType::Memfd => params.told_at(1).to_vec(),
         FdType::Pidfd => format!("/proc/{}", params.signed("pid").unwrap_or(-1)).into_bytes(),
         _ => Vec::new(),
     };
@@ -131,7 +154,8 @@ pub(super) fn piped(table: &mut ThreadTable, params: Params) {
 /// `close`: taken away after the event.
 pub(super) fn closed(table: &mut ThreadTable, params: Params) {
     let tid = params.event.tid;
-    let number = params.signed_at(1).filter(|_| params.signed_at(0).is_some_and(|res| res >= 0));
+    let [result, fd] = params.event.leading();
+    let number = int(fd).filter(|_| int(result).is_some_and(|res| res >= 0));
     let known = number.filter(|fd| table.fd(tid, *fd).is_some());
     table.ended.fd = known.map(|fd| (tid, fd));
 }
@@ -201,11 +225,6 @@ impl ThreadTable {
         }
         let directory = self.fd(tid, dirfd).map(|fd| [&fd.file.name, &b"/"[..]].concat());
         directory.map_or(Cow::Borrowed(UNKNOWN), Cow::Owned)
-    }
-
-    /// The same, but nothing for an absolute path.
-    fn base_of(&self, tid: i64, dirfd: i64, path: &[u8]) -> Cow<'_, [u8]> {
-        if path.starts_with(b"/") { Cow::Borrowed(b"") } else { self.base(tid, dirfd) }
     }
 
     /// The working directory of a thread's process.

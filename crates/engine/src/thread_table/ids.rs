@@ -17,7 +17,7 @@ const NOFILE: u64 = 7;
 /// `chdir` and `getcwd`.
 pub(super) fn moved(table: &mut ThreadTable, params: Params) {
     if params.signed_at(0).is_some_and(|res| res >= 0) {
-        set_cwd(table, params.event.tid, params.text_at(1));
+        set_cwd(table, params.event.tid, params.told_at(1));
     }
 }
 
@@ -102,7 +102,7 @@ pub(super) fn limited(table: &mut ThreadTable, params: Params) {
         _ => params.event.tid,
     };
     let prlimit = params.event.code == code::SYSCALL_PRLIMIT_X;
-    let new = if prlimit { params.signed("newcur").filter(|new| *new != -1) } else { params.signed("cur") };
+    let new = params.signed(if prlimit { "newcur" } else { "cur" }).filter(|new| *new != -1);
     if let Some(main) = table.main_mut(tid) {
         set(&mut main.process.fdlimit, new);
     }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use saker_events::{
     descriptor::{Descriptor, End, FdType, Protocol, Socket},
     fd::{EINPROGRESS, ip_type},
-    param::{Address, Tuple},
+    param::{Address, Tuple, ip_only},
     table::{code, event_flags},
 };
 
@@ -30,7 +30,7 @@ pub(super) fn made(table: &mut ThreadTable, params: Params) {
         AF_NETLINK => FdType::Netlink,
         _ => FdType::Unknown,
     };
-    let (ty, proto) = (params.at(2).unwrap_or(0) & 0xff, params.at(3).unwrap_or(0));
+    let (ty, proto) = (params.at(2).unwrap_or(0), params.at(3).unwrap_or(0));
     let socket = kind.is_ip().then(|| Box::new(unconnected(kind)));
     let file = Descriptor {
         socket,
@@ -40,12 +40,16 @@ pub(super) fn made(table: &mut ThreadTable, params: Params) {
     table.make_fd(number, file, closes_on_exec(params));
 }
 
+/// Of a type with flags, too; only a raw one has to have none.
 fn protocol(ty: u64, proto: u64) -> Protocol {
-    match (ty, proto) {
-        (RAW, _) => Protocol::Raw,
-        (1, 0) => Protocol::Tcp,
-        (2, 0) => Protocol::Udp,
-        _ => Protocol::of_ip(proto),
+    match (proto, ty & 0xff) {
+        (0, 1) => Protocol::Tcp,
+        (0, 2) => Protocol::Udp,
+        _ => match Protocol::of_ip(proto) {
+            Protocol::Unknown => Protocol::Unknown,
+            _ if ty == RAW => Protocol::Raw,
+            known => known,
+        },
     }
 }
 
@@ -72,7 +76,8 @@ pub(super) fn bound(table: &mut ThreadTable, params: Params) {
     let address = params.event.param(1).and_then(Address::parse);
     let Some(address) = address.filter(|_| params.signed_at(0) == Some(0)) else { return };
     change(table, params, |file| {
-        if let Address::Ip(own) = address
+        file.name = address.clone().into_text().into();
+        if let Address::Ip(own) = address.unmapped()
             && own.port() != 0
         {
             file.socket =
@@ -80,7 +85,6 @@ pub(super) fn bound(table: &mut ThreadTable, params: Params) {
             file.kind = ip_type(own);
             file.end = Some(End::Server);
         }
-        file.name = address.into_text().into();
     });
 }
 
@@ -92,33 +96,44 @@ pub(super) fn connected(table: &mut ThreadTable, params: Params) {
     let begun = table.threads.get(params.event.tid).map(|t| &t.opening);
     let begun =
         begun.filter(|b| b.code == code::SOCKET_CONNECT_E).map(|b| b.text.clone()).unwrap_or_default();
-    let called = Address::parse(&begun);
+    let called = Address::parse(&begun).map(Address::unmapped);
     match params.event.param(1).and_then(Tuple::parse) {
         Some(Tuple::Ip(source, destination)) => {
-            let told = params.event.param(3).and_then(Address::parse);
+            let told = params.event.param(3).and_then(Address::parse).map(Address::unmapped);
             let destination = match (told, called) {
                 (Some(Address::Ip(told)), Some(Address::Ip(called))) if told == destination => called,
                 _ => destination,
             };
             change(table, params, |file| call(file, source, destination));
         }
-        Some(tuple @ Tuple::Unix(..)) => change(table, params, |file| {
-            connect(file, FdType::Unix, tuple.into_text());
-        }),
+        Some(Tuple::Unix(source, destination, path)) => {
+            let path = match (params.event.param(3).and_then(Address::parse), called) {
+                (Some(Address::Unix(told)), Some(Address::Unix(called))) if told == path => called,
+                _ => path,
+            };
+            let name = Tuple::Unix(source, destination, path).into_text();
+            change(table, params, |file| connect(file, FdType::Unix, name));
+        }
         _ => connected_by_address(table, params, called.as_ref()),
     }
 }
 
-/// A connection of which only the address is known that was called.
+/// A connection of which only the address is known that was called: it gets no name of its own, nor a role.
 fn connected_by_address(table: &mut ThreadTable, params: Params, called: Option<&Address>) {
-    match called {
-        Some(Address::Ip(destination)) => change(table, params, |file| {
-            let source = unconnected(ip_type(*destination)).source;
-            call(file, source, *destination);
-        }),
-        Some(Address::Unix(_)) => change(table, params, |file| connect(file, FdType::Unix, b"NULL".to_vec())),
-        _ => change(table, params, |file| file.connected = true),
-    }
+    change(table, params, |file| {
+        file.connected = true;
+        match called {
+            Some(Address::Ip(destination)) => {
+                file.kind = ip_type(*destination);
+                let known = file.socket.as_deref().copied().filter(|s| ip_type(s.source) == file.kind);
+                let known = known.unwrap_or_else(|| unconnected(file.kind));
+                let socket = Socket { destination: *destination, listening: false, ..known };
+                file.socket = Some(Box::new(socket));
+            }
+            Some(_) => file.name = b"NULL".as_slice().into(),
+            None => {}
+        }
+    });
 }
 
 fn connect(file: &mut Descriptor, kind: FdType, name: Vec<u8>) {
@@ -129,15 +144,30 @@ fn connect(file: &mut Descriptor, kind: FdType, name: Vec<u8>) {
 }
 
 fn call(file: &mut Descriptor, source: SocketAddr, destination: SocketAddr) {
+    let (kind, server) = (ip_type(destination), file.end == Some(End::Server));
+    let turned = server && kind == FdType::Ipv4 && file.protocol == Protocol::Udp;
+    let (source, destination) = match file.socket.as_deref() {
+        Some(old) if same(old, source, destination) => (old.source, old.destination),
+        _ if turned => (destination, source),
+        _ => (source, destination),
+    };
     file.socket = Some(Box::new(Socket { source, destination, listening: false }));
     let name = shown(file.protocol, source, destination);
-    connect(file, ip_type(destination), name);
+    connect(file, kind, name);
+}
+
+/// The same pair of ends, in either order.
+fn same(old: &Socket, source: SocketAddr, destination: SocketAddr) -> bool {
+    let ends = (old.source, old.destination);
+    ends == (source, destination) || ends == (destination, source)
 }
 
 /// Both ends as text; without ports where there are none.
 fn shown(protocol: Protocol, source: SocketAddr, destination: SocketAddr) -> Vec<u8> {
     match protocol {
-        Protocol::Icmp | Protocol::Raw => format!("{}->{}", source.ip(), destination.ip()).into_bytes(),
+        Protocol::Icmp | Protocol::Raw => {
+            format!("{}->{}", ip_only(source.ip()), ip_only(destination.ip())).into_bytes()
+        }
         Protocol::Unknown => b"<unknown>".to_vec(),
         _ => Tuple::Ip(source, destination).into_text(),
     }
@@ -220,12 +250,11 @@ fn learn(file: &mut Descriptor, source: SocketAddr, destination: SocketAddr, sen
         file.protocol = Protocol::Udp;
     }
     let old = file.socket.as_deref().copied().unwrap_or_else(|| unconnected(file.kind));
-    let same = (old.source, old.destination) == (source, destination)
-        || (old.source, old.destination) == (destination, source);
-    if same {
+    if same(&old, source, destination) {
         return;
     }
-    let mut new = Socket { source, destination: filled_in(old.destination, destination), ..old };
+    let listening = old.listening && file.kind == FdType::Ipv6;
+    let mut new = Socket { source, destination: filled_in(old.destination, destination), listening };
     let end = *file.end.get_or_insert(match (file.kind, sent) {
         (FdType::Ipv4, false) => End::Server,
         _ => End::Client,

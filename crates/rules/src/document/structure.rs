@@ -2,7 +2,7 @@
 //! no file fails for it.
 
 use crate::{
-    document::decode::{parse_boolean, parse_number},
+    document::decode::parse_number,
     yaml::{Node, Value},
 };
 
@@ -10,6 +10,7 @@ use crate::{
 enum Shape {
     Any,
     Text,
+    /// Only these two words: the loader takes more.
     Boolean,
     Integer,
     /// One of these words; case does not matter.
@@ -120,7 +121,7 @@ impl Shape {
     fn accepts(&self, text: &str) -> bool {
         match self {
             Self::Text => true,
-            Self::Boolean => parse_boolean(text).is_some(),
+            Self::Boolean => matches!(text, "true" | "false"),
             Self::Integer => parse_number(text.strip_prefix('-').unwrap_or(text)).is_some(),
             Self::Word(words) => words.iter().any(|word| word.eq_ignore_ascii_case(text)),
             Self::Operation => matches!(text, "append" | "replace"),
@@ -180,7 +181,7 @@ mod tests {
 
     #[test]
     fn deviations_are_named_with_their_path() {
-        check_text("- {rule: x, priority: info, tags: [a], enabled: \"no\"}", &[]);
+        check_text("- {rule: x, priority: info, tags: [a], enabled: \"false\"}", &[]);
         check_text("- list: x\n  items: [1, a]\n  override: {items: append}", &[]);
         check_text(
             "- {rule: x, exceptions: [{name: a, value: b}]}",
@@ -188,7 +189,7 @@ mod tests {
         );
         check_text("- {rule: x, exceptions: [{}]}", &["[0].exceptions[0]: the key 'name' is missing"]);
         check_text("- {rule: x, override: {}}", &["[0].override: at least one key expected"]);
-        check_text("- {rule: x, enabled: maybe}", &["[0].enabled: true or false expected"]);
+        check_text("- {rule: x, enabled: yes}", &["[0].enabled: true or false expected"]);
         check_text("- {foo: bar}", &["[0]: unknown key 'foo'"]);
         check_text("a: b", &[": a sequence expected"]);
     }

@@ -290,10 +290,7 @@ fn set_quote(c: char) -> String {
 
 /// Whether simpler operators would do: no special characters but at the ends (specification §3.6).
 pub(crate) fn is_simple(pattern: &str) -> bool {
-    let body = pattern.strip_prefix('^').unwrap_or(pattern);
-    let body = body.strip_suffix('$').unwrap_or(body);
-    let many = [".*", ".+", ".?"];
-    let body = many.iter().find_map(|m| body.strip_prefix(m)).unwrap_or(body);
-    let body = many.iter().find_map(|m| body.strip_suffix(m)).unwrap_or(body);
+    let body = ["^", ".*", ".+", ".?"].iter().find_map(|m| pattern.strip_prefix(m)).unwrap_or(pattern);
+    let body = ["$", ".*", ".+", ".?"].iter().find_map(|m| body.strip_suffix(m)).unwrap_or(body);
     !body.contains(['.', '+', '*', '?', '^', '$', '(', ')', '[', ']', '{', '}', '|', '\\'])
 }

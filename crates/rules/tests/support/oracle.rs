@@ -105,15 +105,14 @@ impl Oracle<'_> {
             Transformer::Concat => Value::owned(texts.concat().concat()),
             Transformer::Join => Value::owned(texts[1].join(first)),
             Transformer::GetOpt => {
-                let words = first.split(|b| *b == b' ').filter(|w| !w.is_empty()).collect();
+                let words = texts[0].iter().map(Vec::as_slice).collect();
                 let found = options(words, &texts[1][0]);
                 let Some(wanted) = selector.map(str::as_bytes) else {
-                    let flat =
-                        found.into_iter().flat_map(|(name, value)| [vec![name]].into_iter().chain(value));
+                    let flat = found.into_iter().flat_map(|(_, words)| words);
                     return Some(Value::List(flat.map(Value::owned).collect()));
                 };
                 let last = found.into_iter().rfind(|(name, _)| [*name] == wanted)?;
-                Value::owned(last.1.unwrap_or_else(|| wanted.to_vec()))
+                Value::owned(last.1.last()?.clone())
             }
         })
     }
@@ -151,24 +150,26 @@ fn base64(text: &[u8]) -> Option<Vec<u8>> {
     Some(bytes.collect())
 }
 
-/// Options up to the first word that is none, each with its value if it takes one; `?` for one that is not known.
-fn options(words: Vec<&[u8]>, known: &[u8]) -> Vec<(u8, Option<Vec<u8>>)> {
+/// Options up to the first word that is none, each with the words it makes of a list: the option and its value, a
+/// value that is missing alone, `?` for an option that is not known.
+fn options(words: Vec<&[u8]>, known: &[u8]) -> Vec<(u8, Vec<Vec<u8>>)> {
     let mut found = Vec::new();
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
         if word.len() < 2 || word[0] != b'-' || word == b"--" {
             break;
         }
-        for (at, letter) in word.iter().enumerate().skip(1) {
+        let cluster = if word[1] == b'-' { &[] } else { &word[1..] };
+        for (at, letter) in cluster.iter().enumerate() {
             match known.iter().position(|k| k == letter && *k != b':') {
-                None => found.push((b'?', None)),
+                None => found.push((0, vec![b"?".to_vec()])),
                 Some(place) if known.get(place + 1) == Some(&b':') => {
-                    let rest = &word[at + 1..];
-                    let value = if rest.is_empty() { words.next().unwrap_or_default() } else { rest };
-                    found.push((*letter, Some(value.to_vec())));
+                    let rest = Some(&cluster[at + 1..]).filter(|rest| !rest.is_empty());
+                    let value = rest.or_else(|| words.next()).map(<[u8]>::to_vec);
+                    found.push((*letter, value.map_or(vec![vec![]], |value| vec![vec![*letter], value])));
                     break;
                 }
-                Some(_) => found.push((*letter, None)),
+                Some(_) => found.push((*letter, vec![vec![*letter]])),
             }
         }
     }

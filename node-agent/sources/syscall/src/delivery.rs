@@ -1,5 +1,7 @@
 //! From a record's bytes to an item for the agent.
 
+use std::{cell::Cell, time::Duration};
+
 use saker_events::Event;
 
 use crate::{
@@ -29,8 +31,9 @@ pub enum Item<'a> {
     },
     /// A hook fell silent, or speaks again.
     Heard(Heard),
-    /// Nothing is pending; a good moment for housekeeping.
-    Idle,
+    /// Nothing is pending; a good moment for housekeeping. The next one comes after this time if nothing happens, which
+    /// may be made shorter.
+    Idle(&'a Cell<Duration>),
 }
 
 /// Counts, stamps and checks the records on their way.

@@ -1,8 +1,9 @@
 //! The filter of opens: tables that the rules give, and their way into the probe. `filter.h` is the other side.
 
 use std::{
-    hash::{BuildHasher, RandomState},
-    os::fd::{AsFd, OwnedFd},
+    hash::{BuildHasher, Hasher, RandomState},
+    mem::offset_of,
+    sync::atomic::Ordering::Relaxed,
 };
 
 use aya::{
@@ -11,7 +12,8 @@ use aya::{
 };
 
 use crate::{
-    bpf, object,
+    mapped::Mapped,
+    object,
     probe::{ProbeError, map},
 };
 
@@ -19,7 +21,11 @@ use crate::{
 pub const FILTER_KINDS: usize = 16;
 const STATES: usize = 1 << 13;
 const CELLS: usize = 1 << 18;
-const SLOTS: u32 = 2;
+const SLOTS: usize = 2;
+/// Words of a table that come before its cells, and all.
+const HEAD_WORDS: usize = offset_of!(Raw, next) / size_of::<u64>();
+const TABLE_WORDS: usize = size_of::<Raw>() / size_of::<u64>();
+const WORDS: usize = SLOTS * TABLE_WORDS;
 
 /// What opens can match a rule: two automata that read a path together, byte by byte. An open is reported if
 /// the bits of its kind and those of both last states have one in common.
@@ -96,18 +102,25 @@ impl Raw {
         }
         fits.then_some(raw)
     }
+
+    /// Words with cells of the filter's states.
+    fn cell_words(&self, filter: &PathFilter) -> usize {
+        filter.bits.len().checked_shl(self.shift).unwrap_or(CELLS).div_ceil(2)
+    }
 }
 
 /// The probe's filter.
 pub(crate) struct Filter {
     tables: Array<MapData, Raw>,
     in_use: Array<MapData, u32>,
-    tables_fd: OwnedFd,
-    slot: u32,
+    mapped: Mapped,
+    slot: usize,
     /// What was put into use.
     used: u32,
-    /// Of the table in use; none if it is not in use.
-    sum: Option<u64>,
+    /// Words of the table in use that decide: those of cells that no state has are never read.
+    words: usize,
+    /// Their sum.
+    sum: u64,
     hasher: RandomState,
     looks: u32,
     whole: bool,
@@ -118,16 +131,17 @@ const LOOK_SECONDS: u32 = 4;
 
 impl Filter {
     pub(crate) fn new(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
-        let tables_fd = ebpf.map("filters").and_then(object::fd_of).ok_or(ProbeError::Absent("filters"))?;
-        let tables_fd = tables_fd.try_clone_to_owned().map_err(MapError::from);
+        let tables = ebpf.map("filters").and_then(object::fd_of).ok_or(ProbeError::Absent("filters"))?;
+        let mapped = Mapped::new(tables, WORDS).map_err(MapError::from);
         let refused = |error| ProbeError::Map { name: "filters", error: Box::new(error) };
         Ok(Self {
-            tables_fd: tables_fd.map_err(refused)?,
+            mapped: mapped.map_err(refused)?,
             tables: map(ebpf, "filters")?,
             in_use: map(ebpf, "filter_use")?,
             slot: 0,
             used: 0,
-            sum: None,
+            words: 0,
+            sum: 0,
             hasher: RandomState::new(),
             looks: 0,
             whole: true,
@@ -137,16 +151,19 @@ impl Filter {
     /// Puts a filter into use, or none. Returns whether it fits. A program that reads the table before is not
     /// disturbed: the new one goes into the other slot.
     pub(crate) fn set(&mut self, filter: Option<&PathFilter>, mode: FilterMode) -> Result<bool, MapError> {
-        let raw = filter.and_then(Raw::new);
-        let mut in_use = 0;
-        if let Some(raw) = &raw {
+        let raw = filter.and_then(|filter| Some((Raw::new(filter)?, filter)));
+        let (mut in_use, mut words) = (0, 0);
+        if let Some((raw, filter)) = &raw {
             let slot = self.slot.wrapping_add(1) % SLOTS;
-            self.tables.set(slot, raw.as_ref(), 0)?;
+            let number = u32::try_from(slot).unwrap_or_default();
+            self.tables.set(number, raw.as_ref(), 0)?;
             self.slot = slot;
-            in_use = slot | if mode == FilterMode::Drop { 2 } else { 4 };
+            in_use = number | if mode == FilterMode::Drop { 2 } else { 4 };
+            words = HEAD_WORDS.saturating_add(raw.cell_words(filter));
         }
         self.in_use.set(0, in_use, 0)?;
-        (self.used, self.sum) = (in_use, raw.as_deref().map(|raw| self.sum_of(raw)));
+        (self.used, self.words) = (in_use, words);
+        self.sum = self.sum_in_use();
         Ok(raw.is_some() || filter.is_none())
     }
 }
@@ -156,21 +173,17 @@ impl Filter {
     pub(crate) fn is_whole(&mut self) -> bool {
         self.looks = self.looks.wrapping_add(1);
         if self.looks.is_multiple_of(LOOK_SECONDS) {
-            self.whole = self.sum.is_none() || self.sum_in_use() == self.sum;
+            self.whole = self.words == 0 || self.sum_in_use() == self.sum;
         }
         self.whole && self.in_use.get(&0, 0).is_ok_and(|used| used == self.used)
     }
 
-    fn sum_in_use(&self) -> Option<u64> {
-        let mut raw = Raw::zeroed();
-        bpf::lookup(self.tables_fd.as_fd(), self.slot, &mut *raw).ok()?;
-        Some(self.sum_of(&raw))
-    }
-
     /// With a key of its own, so that nobody can make another table with the same sum.
-    fn sum_of(&self, raw: &Raw) -> u64 {
-        let Raw { kinds, bits, shift, second, classes, next } = raw;
-        self.hasher.hash_one((kinds, bits.as_slice(), shift, second, classes.as_slice(), next.as_slice()))
+    fn sum_in_use(&self) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        let table = self.mapped.words().chunks_exact(TABLE_WORDS).nth(self.slot);
+        table.into_iter().flatten().take(self.words).for_each(|word| hasher.write_u64(word.load(Relaxed)));
+        hasher.finish()
     }
 }
 

@@ -1,9 +1,13 @@
 //! Hooks that only some rules need and that can wait: the verifier's time for them is not part of the start, and they
 //! are in use only while a call is wanted that they are for.
 
-use aya::{Btf, Ebpf};
-
-use crate::{HookState, SyscallSet, link::HookLink, object, probe::ProbeError};
+use crate::{
+    HookState, SyscallSet,
+    link::HookLink,
+    object,
+    probe::ProbeError,
+    programs::{Programs, Results},
+};
 
 /// Hooks that go together, and the calls they are for.
 pub(crate) struct Late {
@@ -11,8 +15,16 @@ pub(crate) struct Late {
     calls: &'static [&'static str],
     wanted: bool,
     links: Vec<HookLink>,
-    /// Once, whether it worked or not.
-    loaded: Option<Result<(), String>>,
+    state: Loaded,
+}
+
+/// Once, whether it works or not.
+#[derive(PartialEq, Eq)]
+enum Loaded {
+    NotYet,
+    Begun,
+    Works,
+    Fails,
 }
 
 /// When a request of io_uring is made and when it ends, under their names since kernel 6.4; `uring.h` tells them as these
@@ -61,7 +73,7 @@ pub(crate) const ALL: [Late; 2] = [URING, NAMES];
 
 impl Late {
     const fn new(hooks: &'static [&'static str], calls: &'static [&'static str]) -> Self {
-        Self { hooks, calls, wanted: false, links: Vec::new(), loaded: None }
+        Self { hooks, calls, wanted: false, links: Vec::new(), state: Loaded::NotYet }
     }
 
     /// The kernel's names of the hooks.
@@ -79,27 +91,36 @@ impl Late {
         self.wanted = syscalls.names().any(|name| self.calls.contains(&name));
     }
 
-    /// Whether following takes no time.
-    pub(crate) const fn is_quick(&self) -> bool {
-        self.loaded.is_some() || !self.wanted
+    /// Its hooks if they are to be loaded, which is then taken as begun.
+    pub(crate) fn begin(&mut self) -> &'static [&'static str] {
+        if !self.wanted || self.state != Loaded::NotYet {
+            return &[];
+        }
+        self.state = Loaded::Begun;
+        self.hooks
     }
 
-    /// Attaches the hooks if they are wanted, detaches them if not. Returns their state if it changes.
-    pub(crate) fn follow(&mut self, ebpf: &mut Ebpf) -> Result<Option<HookState>, ProbeError> {
+    /// Takes over what came of it. Returns the hooks' state if they are of no use.
+    pub(crate) fn take(&mut self, results: &Results) -> Option<HookState> {
+        let mut own = self.hooks.iter().filter_map(|hook| results.get(hook)).peekable();
+        own.peek()?;
+        let failed = own.find_map(|result| result.as_ref().err());
+        self.state = if failed.is_some() { Loaded::Fails } else { Loaded::Works };
+        failed.map(|reason| HookState::Off(reason.clone()))
+    }
+
+    /// Attaches the hooks if they are wanted and loaded, detaches them if not wanted. Returns their state if it changes.
+    pub(crate) fn follow(&mut self, programs: &mut Programs) -> Result<Option<HookState>, ProbeError> {
         let attached = !self.links.is_empty();
         if !self.wanted {
             self.links.clear();
             return Ok(attached.then(unwanted));
         }
-        if attached || matches!(self.loaded, Some(Err(_))) {
+        if attached || self.state != Loaded::Works {
             return Ok(None);
         }
-        let load = || load(ebpf, self.hooks).map_err(|error| error.to_string());
-        if let Err(reason) = self.loaded.get_or_insert_with(load) {
-            return Ok(Some(HookState::Off(reason.clone())));
-        }
         for name in self.hooks {
-            self.links.push(object::attach(ebpf, name)?);
+            self.links.push(object::attach(programs.get()?, name)?);
         }
         Ok(Some(HookState::Attached))
     }
@@ -108,12 +129,4 @@ impl Late {
 /// The state of hooks that no rule needs.
 pub(crate) fn unwanted() -> HookState {
     HookState::Off("no call is wanted that it is for".to_owned())
-}
-
-fn load(ebpf: &mut Ebpf, names: &[&'static str]) -> Result<(), ProbeError> {
-    let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Btf(Box::new(error)))?;
-    let loaded = object::load_tracepoints(ebpf, &btf, names);
-    drop(btf);
-    object::give_back_memory();
-    loaded
 }

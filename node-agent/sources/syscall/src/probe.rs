@@ -1,6 +1,7 @@
 //! Loads and attaches the probe, and hands over what it sees.
 
 use std::{
+    cell::Cell,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
@@ -21,7 +22,8 @@ use crate::{
     link::HookLink,
     liveness::{self, Heard, Liveness},
     object, preflight, procfs,
-    rings::Rings,
+    programs::Programs,
+    rings::{Rings, Waker},
     scan,
     syscalls::WORDS,
 };
@@ -117,6 +119,12 @@ pub enum ProbeError {
     /// The compiled object lacks a part.
     #[error("the probe was built without {0}")]
     Absent(&'static str),
+    /// The thread that had the programs ended without giving them back.
+    #[error("the probe's programs are lost: restart the agent")]
+    Lost,
+    /// What others wake the probe's thread by.
+    #[error("cannot make a pipe: {0}")]
+    Waker(#[source] std::io::Error),
     /// The list of processes.
     #[error("cannot read the processes that exist: {0}")]
     Scan(#[source] std::io::Error),
@@ -124,7 +132,7 @@ pub enum ProbeError {
 
 /// The running probe. Dropping it detaches everything.
 pub struct Probe {
-    ebpf: Ebpf,
+    programs: Programs,
     hooks: Vec<Hook>,
     always: Vec<HookLink>,
     sys_exit: Option<HookLink>,
@@ -167,7 +175,7 @@ impl Probe {
         let mut probe = Self::with_maps(ebpf)?;
         probe.set_syscalls(&settings.syscalls)?;
         for name in ALWAYS {
-            probe.always.push(object::attach(&mut probe.ebpf, name)?);
+            probe.always.push(object::attach(probe.programs.get()?, name)?);
             probe.note(name, HookState::Attached);
         }
         probe.iterates = scan.is_ok();
@@ -180,11 +188,12 @@ impl Probe {
 
     fn with_maps(mut ebpf: Ebpf) -> Result<Self, ProbeError> {
         let rings = Rings::new(map(&mut ebpf, "rare")?, map(&mut ebpf, "bulk")?, map(&mut ebpf, "sleeper")?);
+        let rings = rings.map_err(ProbeError::Waker)?;
         let (wanted, counts) = (map(&mut ebpf, "syscalls")?, map(&mut ebpf, "counts")?);
         let filter = Filter::new(&mut ebpf)?;
         let delivery = Delivery::new();
         Ok(Self {
-            ebpf,
+            programs: Programs::new(ebpf),
             hooks: Vec::new(),
             always: Vec::new(),
             sys_exit: None,
@@ -216,22 +225,46 @@ impl Probe {
             self.note(SYS_EXIT, HookState::Off("no system call is wanted".to_owned()));
         } else {
             if self.sys_exit.is_none() {
-                self.sys_exit = Some(object::attach(&mut self.ebpf, SYS_EXIT)?);
+                self.sys_exit = Some(object::attach(self.programs.get()?, SYS_EXIT)?);
             }
             self.note(SYS_EXIT, HookState::Attached);
         }
         self.late.iter_mut().for_each(|late| late.want(syscalls));
-        self.follow_late(Late::is_quick)
+        self.follow_late()
     }
 
-    /// Attaches and detaches hooks that can wait.
-    fn follow_late(&mut self, now: impl Fn(&Late) -> bool) -> Result<(), ProbeError> {
-        for late in self.late.iter_mut().filter(|late| now(late)) {
-            if let Some(state) = late.follow(&mut self.ebpf)? {
+    /// Attaches and detaches hooks that can wait, as far as they are loaded.
+    fn follow_late(&mut self) -> Result<(), ProbeError> {
+        let results = self.programs.results();
+        for late in &mut self.late {
+            let failed = late.take(&results);
+            if let Some(state) = failed.or(late.follow(&mut self.programs)?) {
                 late.hooks().iter().for_each(|name| note(&mut self.hooks, name, state.clone()));
             }
         }
         Ok(())
+    }
+
+    /// Attaches those that have been loaded meanwhile.
+    fn attach_late(&mut self) {
+        if self.programs.are_loading()
+            && let Err(error) = self.follow_late()
+        {
+            tracing::error!(%error, "some hooks could not be attached or detached");
+        }
+    }
+
+    /// Begins to load hooks that can wait and are wanted.
+    fn load_late(&mut self) {
+        if self.programs.are_loading() {
+            return;
+        }
+        let hooks: Vec<_> = self.late.iter_mut().flat_map(Late::begin).copied().collect();
+        if !hooks.is_empty()
+            && let Err(error) = self.programs.load(hooks, self.waker())
+        {
+            tracing::error!(%error, "some hooks cannot be loaded");
+        }
     }
 
     /// Changes which opens are left out; without a filter none is. Says so if the filter is too large, which
@@ -255,11 +288,16 @@ impl Probe {
             return procfs::read_all(&mut self.delivery, &mut f).map_err(ProbeError::Scan);
         }
         let refused = |error| ProbeError::Program { name: SCAN, error: Box::new(error) };
-        let program = object::iterator(&mut self.ebpf)?;
+        let program = object::iterator(self.programs.get()?)?;
         let link = program.attach().map_err(refused)?;
         let link = program.take_link(link).map_err(refused)?;
         let file = link.into_file().map_err(|error| ProbeError::Scan(std::io::Error::other(error)))?;
         scan::read_all(file, &mut self.delivery, &mut f).map_err(ProbeError::Scan)
+    }
+
+    /// For who sets `stop` of a run from another thread.
+    pub fn waker(&self) -> Waker {
+        self.rings.waker()
     }
 
     /// Hands over events, gaps and idle moments until `stop` is set. What is still in the rings stays there
@@ -270,10 +308,14 @@ impl Probe {
             if Instant::now() >= self.next_tick {
                 self.tick(on);
             }
+            self.attach_late();
+            let sleep = Cell::new(self.next_tick.saturating_duration_since(Instant::now()));
             if !worked {
-                on(Item::Idle);
+                on(Item::Idle(&sleep));
             }
-            self.rings.rest(worked);
+            if !stop.load(Ordering::Relaxed) {
+                self.rings.rest(worked, sleep.get());
+            }
         }
     }
 
@@ -283,9 +325,7 @@ impl Probe {
             Ok(counters) => self.delivery.tick(&counters, self.sys_exit.is_some(), on),
             Err(error) => tracing::error!(%error, "cannot tell whether events were lost"),
         }
-        if let Err(error) = self.follow_late(|_| true) {
-            tracing::error!(%error, "some hooks could not be attached or detached");
-        }
+        self.load_late();
         self.look().into_iter().for_each(|heard| on(Item::Heard(heard)));
         Liveness::act();
     }

@@ -5,7 +5,9 @@
 
 use std::{
     collections::VecDeque,
+    io::{self, PipeReader, PipeWriter, Read, Write},
     os::fd::AsRawFd,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -21,27 +23,37 @@ use crate::{
 const WAITING_BYTES: usize = 16 << 20;
 /// Records between two looks at the clock.
 const BATCH: usize = 1024;
-/// Pauses of [`NAP`] without any record before the consumer really sleeps, after a burst: who makes records then need not
+/// Pauses of [`NAP`] without any record before the consumer really sleeps, in a burst: who makes records then need not
 /// wake it for each.
 const NAPS: u32 = 4;
-/// Records since the last sleep that are a burst.
-const BURST: u32 = 32;
-/// A sleep that ends so soon was not worth it: to wake the consumer takes the time of the process that is watched.
-const SOON: Duration = Duration::from_millis(1);
 const NAP: Duration = Duration::from_millis(1);
-/// The longest sleep, in milliseconds; also how late a stop may be noticed.
-const SLEEP: i32 = 100;
+/// Records come in bursts if a sleep ends so soon: it was not worth it, because to wake the consumer takes the time of the
+/// process that is watched.
+const SOON: Duration = Duration::from_millis(1);
 
 pub(crate) struct Rings {
     rare: Rare,
     bulk: RingBuf<MapData>,
     /// Tells the probe to wake us.
     sleeper: Array<MapData, u32>,
+    /// What others than the probe wake us by.
+    woken: PipeReader,
+    waker: Waker,
     idle: u32,
-    /// Rounds with records since the last sleep.
-    records: u32,
     /// Whether the last sleep ended soon.
     woken_soon: bool,
+}
+
+/// Ends the sleep of a thread that runs the probe, so that it looks at once whether it is to stop.
+#[derive(Debug, Clone)]
+pub struct Waker(Arc<PipeWriter>);
+
+impl Waker {
+    /// Does so, or ends the next sleep if it does not sleep now.
+    pub fn wake(&self) {
+        // An error says that the probe is gone.
+        let _ = (&*self.0).write(&[0]);
+    }
 }
 
 struct Rare {
@@ -73,9 +85,19 @@ impl Rare {
 }
 
 impl Rings {
-    pub(crate) fn new(rare: RingBuf<MapData>, bulk: RingBuf<MapData>, sleeper: Array<MapData, u32>) -> Self {
+    pub(crate) fn new(
+        rare: RingBuf<MapData>,
+        bulk: RingBuf<MapData>,
+        sleeper: Array<MapData, u32>,
+    ) -> io::Result<Self> {
         let rare = Rare { ring: rare, waiting: VecDeque::new(), bytes: 0 };
-        Self { rare, bulk, sleeper, idle: 0, records: 0, woken_soon: false }
+        let (woken, waker) = io::pipe()?;
+        let waker = Waker(Arc::new(waker));
+        Ok(Self { rare, bulk, sleeper, woken, waker, idle: 0, woken_soon: false })
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
+        self.waker.clone()
     }
 
     /// Delivers what is there, up to a batch. Returns whether there was anything.
@@ -84,37 +106,50 @@ impl Rings {
             if !drain_next(&mut self.rare, &mut self.bulk, delivery, on) {
                 return round > 0;
             }
-            self.records = self.records.saturating_add(1);
         }
         true
     }
 
-    /// Waits for records: shortly at first, because they come in bursts, then until the probe wakes us.
-    pub(crate) fn rest(&mut self, worked: bool) {
+    /// Waits for records: shortly at first, because they come in bursts, then until the probe or somebody else wakes us,
+    /// but no longer than `most`.
+    pub(crate) fn rest(&mut self, worked: bool, most: Duration) {
         if worked {
             self.idle = 0;
-        } else if (self.records >= BURST || self.woken_soon) && self.idle < NAPS {
+        } else if self.woken_soon && self.idle < NAPS {
             self.idle = self.idle.saturating_add(1);
             thread::sleep(NAP);
         } else {
-            self.records = 0;
-            self.sleep();
+            self.sleep(most);
         }
     }
 
-    fn sleep(&mut self) {
+    fn sleep(&mut self, most: Duration) {
         if let Err(error) = self.sleeper.set(0, 1, 0) {
             tracing::error!(%error, "cannot ask the probe for a wake-up");
         }
         let poll = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
         let start = Instant::now();
-        let mut fds = [poll(self.rare.ring.as_raw_fd()), poll(self.bulk.as_raw_fd())];
+        let woken = poll(self.woken.as_raw_fd());
+        let mut fds = [woken, poll(self.rare.ring.as_raw_fd()), poll(self.bulk.as_raw_fd())];
+        // A millisecond more: who wakes up too early has nothing to do yet.
+        let most = i32::try_from(most.as_millis().saturating_add(1)).unwrap_or(i32::MAX);
         #[expect(unsafe_code, reason = "poll on the rings' descriptors")]
-        // SAFETY: `fds` is an array of two descriptors that live as long as the rings.
+        // SAFETY: `fds` is an array of three descriptors that live as long as the rings.
         unsafe {
-            libc::poll(fds.as_mut_ptr(), 2, SLEEP)
+            libc::poll(fds.as_mut_ptr(), 3, most)
         };
         self.woken_soon = start.elapsed() < SOON;
+        let [woken, ..] = fds;
+        if woken.revents & libc::POLLIN != 0 {
+            self.forget_wake();
+        }
+    }
+
+    /// However often we were woken.
+    fn forget_wake(&mut self) {
+        if let Err(error) = self.woken.read(&mut [0; 64]) {
+            tracing::error!(%error, "cannot read who wakes the consumer");
+        }
     }
 }
 

@@ -134,7 +134,7 @@ fn a_marked_open_is_handed_over_as_rejected() {
         Item::Rejected(event) => {
             rejected += u32::from(event.origin.is_some_and(|o| i64::from(o.tgid) == i64::from(pid)));
         }
-        Item::Idle => stop.store(true, Ordering::Relaxed),
+        Item::Idle(_) => stop.store(true, Ordering::Relaxed),
         _ => {}
     });
     assert_eq!(rejected, 1);

@@ -26,6 +26,7 @@ pub(crate) const CLONE: u16 = 223;
 pub(crate) const EXECVE: u16 = 293;
 pub(crate) const PROCEXIT: u16 = 186;
 const PATIENCE: Duration = Duration::from_mins(1);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// An event with its parameters copied.
 #[derive(Debug, Clone)]
@@ -111,11 +112,14 @@ pub(crate) fn watch_all(probe: &mut Probe, act: impl FnOnce() -> i32 + Send) -> 
     thread::scope(|scope| {
         scope.spawn(|| pid.store(i64::from(act()), Ordering::Relaxed));
         probe.run(&stop, &mut |item| {
-            if let Item::Event(event) = item {
-                seen.lock().expect("no other thread").push(Seen::from(event));
-                if event.code == PROCEXIT {
-                    ended.insert(event.tid);
+            match item {
+                Item::Event(event) => {
+                    seen.lock().expect("no other thread").push(Seen::from(event));
+                    ended.extend((event.code == PROCEXIT).then_some(event.tid));
                 }
+                // The child may have ended before its pid is known here.
+                Item::Idle(sleep) => sleep.set(LOOK),
+                _ => {}
             }
             if started.elapsed() > PATIENCE || ended.contains(&pid.load(Ordering::Relaxed)) {
                 stop.store(true, Ordering::Relaxed);

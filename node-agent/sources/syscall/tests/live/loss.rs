@@ -47,7 +47,7 @@ fn drain(probe: &mut Probe, time: Duration) -> (u64, u64) {
             assert_eq!(lane, Lane::Bulk);
             lost += more;
         }
-        Item::Idle => stop.store(started.elapsed() > time, Ordering::Relaxed),
+        Item::Idle(_) => stop.store(started.elapsed() > time, Ordering::Relaxed),
         Item::Rejected(_) | Item::Heard(_) => {}
     });
     (delivered, lost)

@@ -205,6 +205,43 @@ fn an_unlink_and_a_rename_are_told_with_the_names_that_the_kernel_took() {
     check("renameat2", &raced, rename, |seen| last(seen.bytes(2)));
 }
 
+/// The same file by a path that is as long as a path can be, or a byte less: the kernel keeps it in another way.
+fn long(short: &Raced) -> Raced {
+    let mut bytes = short.bytes.clone();
+    let name = bytes.split_off(short.at);
+    while bytes.len() + name.len() < 4095 {
+        bytes.extend(b"./");
+    }
+    let at = bytes.len();
+    bytes.extend(name);
+    Raced { bytes, at }
+}
+
+#[test]
+fn the_longest_paths_are_told_as_the_kernel_took_them() {
+    let (keep, raced) = files();
+    let (folder, raced) = (keep.path(), long(&raced));
+    let unlink = |raced: &Raced| {
+        assert_eq!(call!(SYS_unlinkat, libc::AT_FDCWD, raced.address(), 0), 0);
+        missing(folder)
+    };
+    check("unlinkat", &raced, unlink, |seen| last(seen.bytes(2)));
+    let mut to = raced.bytes.clone();
+    to[raced.at] = b'c';
+    let rename = |raced: &Raced| {
+        let cwd = libc::AT_FDCWD;
+        assert_eq!(call!(SYS_renameat2, cwd, raced.address(), cwd, to.as_ptr(), 0), 0);
+        missing(folder)
+    };
+    check("renameat2", &raced, rename, |seen| last(seen.bytes(2)));
+    check(
+        "renameat2",
+        &raced,
+        rename,
+        |seen| if last(seen.bytes(4)) == b'c' { last(seen.bytes(2)) } else { 0 },
+    );
+}
+
 #[test]
 fn a_connection_is_told_with_the_address_that_it_has() {
     let listener = std::net::TcpListener::bind("0.0.0.0:0").expect("a listener");

@@ -1,0 +1,83 @@
+//! What was found out about texts that came lately: most paths that are opened were opened before.
+
+use std::hash::Hasher;
+
+use rustc_hash::FxHasher;
+
+/// Texts remembered at most; a power of two.
+const PLACES: usize = 2048;
+/// Which bits of a hash are a place.
+const MASK: u64 = PLACES as u64 - 1;
+/// Bytes of the longest text remembered.
+const MAX_TEXT: usize = 256;
+
+/// Values by texts. Where two texts have one place, the later one has it; no text is taken for another.
+#[derive(Debug)]
+pub(crate) struct Recent<V> {
+    places: Vec<(Vec<u8>, Option<V>)>,
+}
+
+impl<V> Default for Recent<V> {
+    fn default() -> Self {
+        Self { places: Vec::new() }
+    }
+}
+
+impl<V> Recent<V> {
+    /// The place of a text, empty if it did not come lately; `None` for a text that is too long for any.
+    #[inline]
+    pub(crate) fn place(&mut self, text: &[u8]) -> Option<&mut Option<V>> {
+        if text.len() > MAX_TEXT {
+            return None;
+        }
+        if self.places.is_empty() {
+            self.places.resize_with(PLACES, Default::default);
+        }
+        let (kept, value) = self.places.get_mut(place(text))?;
+        if kept.as_slice() != text {
+            kept.clear();
+            kept.extend_from_slice(text);
+            *value = None;
+        }
+        Some(value)
+    }
+}
+
+fn place(text: &[u8]) -> usize {
+    let mut hasher = FxHasher::default();
+    hasher.write(text);
+    usize::try_from(hasher.finish() & MASK).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    #[test]
+    fn long_texts_have_no_place() {
+        let mut recent = Recent::<u8>::default();
+        assert!(recent.place(&[b'x'; MAX_TEXT]).is_some() && recent.place(&[b'x'; MAX_TEXT + 1]).is_none());
+    }
+
+    #[test]
+    fn a_text_that_came_lately_keeps_its_value() {
+        let mut recent = Recent::default();
+        *recent.place(b"/etc/passwd").unwrap() = Some(1);
+        assert_eq!(recent.place(b"/etc/passwd"), Some(&mut Some(1)));
+        assert_eq!(recent.place(b"/etc/shadow"), Some(&mut None));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_finds_the_value_of_another(texts in vec(vec(0..3_u8, 0..12), 0..4000)) {
+            let mut recent = Recent::default();
+            for text in &texts {
+                let place = recent.place(text).unwrap();
+                prop_assert!(place.as_ref().is_none_or(|known| known == text));
+                *place = Some(text.clone());
+            }
+        }
+    }
+}
