@@ -110,16 +110,19 @@ fn named(group: &str, resource: &str, part: &str) -> Candidate {
     Candidate { target, alternatives: vec![alternative(Fact::is(group), Fact::is(resource), Fact::is(part))] }
 }
 
+/// Stands for a name that is none of those named: no rule and no policy can name it by chance.
+const OTHER: &str = "(other)";
+
 fn alternative(group: Fact, resource: Fact, part: Fact) -> Alternative {
-    let text = |fact: &Fact, other: &str| match fact {
+    let text = |fact: &Fact| match fact {
         Fact::Is(text) | Fact::StartsWith(text) => text.clone(),
         Fact::Absent => String::new(),
-        Fact::Other | Fact::Unknown => other.to_owned(),
+        Fact::Other | Fact::Unknown => OTHER.to_owned(),
     };
     let example = RequestTarget::Resource {
-        group: text(&group, "example.com"),
-        resource: text(&resource, "things"),
-        subresource: text(&part, "part"),
+        group: text(&group),
+        resource: text(&resource),
+        subresource: text(&part),
         namespace: String::new(),
         name: String::new(),
     };

@@ -69,14 +69,22 @@ fn a_rule_that_never_matches_is_not_blind() {
     assert_eq!(check(&policy(&loaded), &AuditRule::all(&loaded)), []);
 }
 
-/// A line about a whole group would stand before those about what rules name beside it.
 #[test]
-fn a_group_is_not_left_out_with_a_resource_that_only_a_rule_names() {
-    let text = "- {rule: r, desc: d, source: k8s_audit, priority: INFO, output: o, condition: \
-                'ka.verb = create and ka.target.resource = services or \
-                not json.value[/objectRef/apiGroup] = rbac.authorization.k8s.io'}\n";
-    let loaded = rules(&[SourceFile::new("group", text)]);
-    assert_eq!(check(&policy(&loaded), &AuditRule::all(&loaded)), []);
+fn what_the_property_found_once_holds() {
+    for condition in [
+        // A line about a whole group would stand before those about what rules name beside it.
+        "ka.verb = create and ka.target.resource = services or \
+         not json.value[/objectRef/apiGroup] = rbac.authorization.k8s.io",
+        // The group is not the one that stands for all others.
+        "not json.value[/objectRef/apiGroup] = example.com or \
+         ka.target.resource = virtualservices and not ka.target.resource exists",
+    ] {
+        let text = format!(
+            "- {{rule: r, desc: d, source: k8s_audit, priority: INFO, output: o, condition: '{condition}'}}\n"
+        );
+        let loaded = rules(&[SourceFile::new("found", text)]);
+        assert_eq!(check(&policy(&loaded), &AuditRule::all(&loaded)), [], "{condition}");
+    }
 }
 
 /// Conditions over what a policy can look at, and over what needs each level.

@@ -32,6 +32,7 @@ fn capture() -> (Vec<u8>, Vec<usize>) {
 }
 
 /// Every byte that can be decompressed, one after the other.
+#[allow(clippy::unbuffered_bytes, reason = "one by one none is lost")]
 fn gunzip(packed: &[u8]) -> Vec<u8> {
     MultiGzDecoder::new(packed).bytes().map_while(Result::ok).collect()
 }

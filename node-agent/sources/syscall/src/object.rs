@@ -160,12 +160,24 @@ pub(crate) fn keep_no_large_blocks() {
 }
 
 /// Returns freed memory to the system: the kernel's type information took some 15 MiB for a moment, which an
-/// allocator would keep for good.
+/// allocator would keep for good. So it is with the pages of the object, which nobody reads any more.
 pub(crate) fn give_back_memory() {
+    forget_object();
     #[cfg(target_env = "gnu")]
     #[expect(unsafe_code, reason = "no safe function trims the heap")]
     // SAFETY: the call touches only memory that is free.
     unsafe {
         libc::malloc_trim(0)
     };
+}
+
+#[expect(unsafe_code, reason = "no safe function takes pages away")]
+fn forget_object() {
+    let page = usize::try_from(page_kib()).unwrap_or_default().saturating_mul(1024);
+    let before = OBJECT.as_ptr().align_offset(page);
+    let Some(rest) = OBJECT.len().checked_sub(before) else { return };
+    let len = rest & !page.saturating_sub(1);
+    let start = OBJECT.as_ptr().wrapping_add(before).cast_mut();
+    // SAFETY: whole pages of a constant; whoever reads them again gets them from the program's file.
+    unsafe { libc::madvise(start.cast(), len, libc::MADV_DONTNEED) };
 }
