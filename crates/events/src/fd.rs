@@ -232,7 +232,9 @@ impl<'a> Fd<'a> {
 
     /// The path as given, double slashes made one.
     pub fn name_raw(&self) -> Cow<'a, [u8]> {
-        if !self.raw.windows(2).any(|pair| pair == b"//") {
+        // All are counted, not the first sought, so that many bytes are compared at once.
+        let pairs = self.raw.iter().zip(self.raw.iter().skip(1));
+        if pairs.filter(|(a, b)| **a == b'/' && **b == b'/').count() == 0 {
             return Cow::Borrowed(self.raw);
         }
         let mut raw = self.raw.to_vec();

@@ -121,9 +121,12 @@ pub(crate) struct Memory<'r> {
 
 impl Memory<'_> {
     /// Forgets the values and keeps the allocations; the values may then live for another time.
-    pub(crate) fn recycle<'n>(mut self) -> Memory<'n> {
-        self.values.drain(..).flatten().for_each(spare::keep);
-        let values = self.values.into_iter().map_while(|_| None).collect();
+    pub(crate) fn recycle<'n>(self) -> Memory<'n> {
+        let done = |value: Option<Value<'_>>| {
+            spare::keep(value?);
+            None
+        };
+        let values = self.values.into_iter().filter_map(done).collect();
         Memory { places: self.places, values, generation: self.generation }
     }
 }

@@ -19,7 +19,7 @@ const SYSCALL_FIELD: &str = "syscall.type";
 const NUMBER_FIELD: &str = "evt.num";
 
 /// A set of event types of one schema.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct EventTypeSet {
     words: Vec<u64>,
     /// How many event types there are.
@@ -206,6 +206,14 @@ fn types(check: &Check, schema: &Schema) -> Option<EventTypeSet> {
         Op::Ne => false,
         _ => return None,
     };
+    match &check.right {
+        Right::Literal(name) => {
+            let named = named(std::slice::from_ref(name), schema);
+            return Some(if equal { named } else { named.complement() });
+        }
+        Right::List(names) if equal => return Some(named(names, schema)),
+        _ => {}
+    }
     let holds = |name: &str| {
         let one = |value: &[u8]| (name.as_bytes() == value) == equal;
         match &check.right {
@@ -223,6 +231,14 @@ fn types(check: &Check, schema: &Schema) -> Option<EventTypeSet> {
         }
     }
     Some(set)
+}
+
+/// The types of these names.
+fn named(names: &[Vec<u8>], schema: &Schema) -> EventTypeSet {
+    let mut set = EventTypeSet::none(schema);
+    let names = names.iter().filter_map(|name| std::str::from_utf8(name).ok());
+    names.filter_map(|name| schema.find_event_type(name)).for_each(|id| set.insert(id));
+    set
 }
 
 fn modified(modifier: Modifier, values: &[Vec<u8>], holds: impl Fn(&[u8]) -> bool) -> bool {

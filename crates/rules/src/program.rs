@@ -387,7 +387,7 @@ impl<'r, 's> Run<'r, 's> {
     pub(crate) fn new(
         program: &'r Program,
         counts: Counts,
-        record: &'r dyn Record,
+        (record, ty): (&'r dyn Record, EventTypeId),
         results: &'s mut Results,
     ) -> Self {
         let memory = std::mem::take(&mut results.fields);
@@ -401,7 +401,7 @@ impl<'r, 's> Run<'r, 's> {
         }
         let state = record.process_state();
         let process = state.map(|state| results.remembered.place(program.id, counts.of_process, state));
-        Self { program, ty: record.event_type(), cache, results, process }
+        Self { program, ty, cache, results, process }
     }
 
     /// What is behind the gates that this event opens now and did not open before.

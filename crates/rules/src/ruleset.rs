@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
     compile::Condition,
@@ -16,6 +16,9 @@ use crate::{
 
 /// Rules of all classes of event types at most; with more, there is one tree for all types.
 const MAX_CLASS_RULES: usize = 100_000;
+
+/// The same where parameters tell event types apart, too.
+const MAX_PARAMETER_RULES: usize = 20_000;
 
 /// What is known of a rule besides its condition and output.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -185,22 +188,36 @@ struct Classes {
 }
 
 impl Classes {
-    /// `None` if there are too many for trees of their own.
+    /// The finest that are few enough; `None` if none are.
     fn of(rules: &[(usize, &Rule)], program: &Program, schema: &Schema) -> Option<Self> {
-        let decided: Vec<_> = program.decided().collect();
+        let told: FxHashSet<_> =
+            rules.iter().map(|(_, rule)| &rule.event_types).chain(program.decided()).collect();
+        let told: Vec<_> = told.into_iter().collect();
         let parameters: Vec<_> = program.parameters().collect();
+        let by_parameters = Self::told_by(&told, &parameters, rules, schema, MAX_PARAMETER_RULES);
+        by_parameters.or_else(|| Self::told_by(&told, &[], rules, schema, MAX_CLASS_RULES))
+    }
+
+    /// Types are told apart by sets of types and by parameters; `None` if that gives more rules in all classes than there
+    /// is room for.
+    fn told_by(
+        sets: &[&EventTypeSet],
+        parameters: &[&str],
+        rules: &[(usize, &Rule)],
+        schema: &Schema,
+        mut room: usize,
+    ) -> Option<Self> {
         let mut known = FxHashMap::default();
-        let (mut classes, mut room) = (Self { by_type: Vec::new(), rules: Vec::new() }, MAX_CLASS_RULES);
+        let mut classes = Self { by_type: Vec::new(), rules: Vec::new() };
         for (id, _) in (0..=u16::MAX).zip(schema.event_types()) {
             let id = EventTypeId(id);
-            let possible = rules.iter().filter(|(_, rule)| rule.event_types.contains(id));
-            let possible: Vec<_> = possible.map(|(at, rule)| (*at, rule.root)).collect();
-            let results = decided.iter().map(|types| types.contains(id));
-            let results: Vec<_> =
-                results.chain(parameters.iter().map(|name| schema.has_parameter(id, name))).collect();
+            let in_sets = sets.iter().map(|types| types.contains(id));
+            let has = parameters.iter().map(|name| schema.has_parameter(id, name));
             let next = classes.rules.len();
-            let class = *known.entry((possible.clone(), results)).or_insert(next);
+            let class = *known.entry(in_sets.chain(has).collect::<Vec<_>>()).or_insert(next);
             if class == next {
+                let possible = rules.iter().filter(|(_, rule)| rule.event_types.contains(id));
+                let possible: Vec<_> = possible.map(|(at, rule)| (*at, rule.root)).collect();
                 room = room.checked_sub(possible.len())?;
                 classes.rules.push((id, possible));
             }
@@ -249,10 +266,11 @@ impl RuleSet {
         on_match: impl FnMut(&Rule),
     ) {
         let Some(source) = self.sources.get(usize::from(source.0)) else { return };
-        let Some(tree) = source.tree(record.event_type()).filter(|tree| !tree.is_empty()) else { return };
+        let ty = record.event_type();
+        let Some(tree) = source.tree(ty).filter(|tree| !tree.is_empty()) else { return };
         let Scratch { results, matched } = scratch;
         matched.clear();
-        let mut run = Run::new(&source.program, source.counts, record, results);
+        let mut run = Run::new(&source.program, source.counts, (record, ty), results);
         let first_only = matching == Matching::First;
         tree.find(&mut run, &mut Found { rules: matched, first: None, first_only, shadow: self.shadow });
         run.finish();

@@ -40,12 +40,14 @@ pub(crate) fn keep(value: Value<'_>) {
     }
 }
 
+#[inline(never)]
 fn keep_text(mut text: Vec<u8>) {
     text.clear();
     let fits = (1..=MAX_BYTES).contains(&text.capacity());
     with(|spare| (fits && spare.texts.len() < MAX_KEPT).then(|| spare.texts.push(text)));
 }
 
+#[inline(never)]
 fn keep_list(mut values: Vec<Value<'_>>) {
     values.drain(..).for_each(keep);
     // The allocation stays when a vector is collected in place; the values may then live for another time.

@@ -242,7 +242,8 @@ impl<'p> Trees<'p> {
                     self.comparisons(*member, below, found);
                 }
             }
-            Some(Step::Not(inner)) if levels > 0 => self.comparisons(*inner, below, found),
+            // Of exceptions only those that are a comparison themselves: the others rule out nothing.
+            Some(Step::Not(inner)) if levels > 0 => self.comparisons(*inner, 0, found),
             Some(Step::Atom(atom)) if atom.types.is_none() && self.program.is_cheap(node) => {
                 found.insert(node);
             }

@@ -416,12 +416,20 @@ fn bound(tree: Expr, rule: &Rule) -> Decoded<Expr> {
 }
 
 /// Parts that a condition has at least, found without parsing it: `and` and `or` join two, and one more of them may be a
-/// value. Quotes may hold more.
+/// value. Beside commas and parentheses they are items of a list; quotes may hold more.
 fn least_parts(condition: &str) -> usize {
     if condition.contains(['"', '\'']) {
         return 0;
     }
-    condition.split_ascii_whitespace().filter(|word| matches!(*word, "and" | "or")).count() / 2
+    let mut words = condition.split_ascii_whitespace().peekable();
+    let (mut joins, mut before) = (0_usize, "");
+    while let Some(word) = words.next() {
+        let after = words.peek().copied().unwrap_or_default();
+        let listed = before.ends_with(['(', ',']) || after.starts_with([',', ')']);
+        joins = joins.saturating_add(usize::from(matches!(word, "and" | "or") && !listed));
+        before = word;
+    }
+    joins / 2
 }
 
 /// A condition as a tree, with the way back to the file.
