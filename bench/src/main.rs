@@ -1,12 +1,12 @@
 //! Prints the tables of docs/performance.md; FOLDER has upstream's rules, `../captures` beside it what is replayed.
 
 mod agent;
+mod allocations;
 mod audit;
 mod clock;
 mod replay;
 mod report;
 mod rules;
-mod upstream;
 mod workload;
 
 fn main() -> anyhow::Result<()> {

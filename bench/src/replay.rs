@@ -11,7 +11,7 @@ use saker_rules::load::load;
 use crate::{
     clock,
     report::{as_f64, row},
-    upstream,
+    rules,
 };
 
 const ROUNDS: usize = 9;
@@ -24,7 +24,7 @@ pub fn print(folder: &Path) -> Result<()> {
     }
     let bytes = std::fs::read(&capture).with_context(|| format!("reading {}", capture.display()))?;
     for (name, files) in [("25 rules", 1), ("93 rules", 3)] {
-        let loaded = load(&upstream::files(folder, files)?, &load_options());
+        let loaded = load(&rules::upstream(folder, files)?, &load_options());
         let handle = RulesHandle::new(loaded.rules.clone().context("the rules do not load")?);
         let filter = PathTable::new(loaded.conditions(SYSCALL_SOURCE));
         let speeds: Result<Vec<f64>> = (0..ROUNDS).map(|_| speed(&bytes, &handle, filter.as_ref())).collect();

@@ -2,9 +2,9 @@
 
 mod common;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 
-use flate2::{Compression, write::GzEncoder};
+use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
 use proptest::prelude::*;
 use saker_capture::{FdKind, ListedFd, ListedProcess, NamedKind, UserList, Writer};
 use saker_events::{Event, table::code, write};
@@ -29,6 +29,12 @@ fn capture() -> (Vec<u8>, Vec<usize>) {
         end(&writer);
     }
     (writer.into_inner(), ends)
+}
+
+/// Every byte that can be decompressed, one after the other.
+#[allow(clippy::unbuffered_bytes, reason = "one by one none is lost")]
+fn gunzip(packed: &[u8]) -> Vec<u8> {
+    MultiGzDecoder::new(packed).bytes().map_while(Result::ok).collect()
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -69,6 +75,7 @@ fn a_cut_compressed_file_gives_what_can_be_decompressed() {
     for cut in 2..packed.len() - 1 {
         let (read, error) = common::read(&packed[..cut]);
         assert_eq!(read, whole[..read.len()], "cut at {cut}");
+        assert_eq!(read, common::read(&gunzip(&packed[..cut])).0, "cut at {cut}");
         assert!(error.is_some() || read.len() == whole.len(), "cut at {cut}");
     }
 }
@@ -92,6 +99,7 @@ fn a_damaged_compressed_file_gives_what_comes_before() {
     packed[half..half + 64].fill(0xff);
     let (read, error) = common::read(&packed);
     assert!(error.is_some());
+    assert_eq!(read, common::read(&gunzip(&packed)).0);
     let same = read.iter().zip(&whole).take_while(|(read, whole)| read == whole).count();
     assert!(same > whole.len() * 2 / 5, "{same} of {}", whole.len());
 }

@@ -34,8 +34,7 @@ fn build() -> Schema {
     let sources =
         vec![SourceSpec { name: "syscall", typed: true }, SourceSpec { name: "k8s_audit", typed: false }];
     let fields = fields::rows().iter().map(|r| r.spec).collect();
-    let parameters = table::EVENTS.iter().flat_map(|row| row.params).map(|param| param.name);
-    Schema::new(fields, sources, table::event_types().to_vec()).with_parameters(parameters)
+    Schema::new(fields, sources, table::event_types().to_vec())
 }
 
 #[cfg(test)]

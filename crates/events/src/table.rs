@@ -351,13 +351,15 @@ impl EventTypes {
             by_native: FxHashMap::default(),
         };
         let mut by_name = FxHashMap::default();
+        let generic = || EVENTS.iter().filter(|row| row.is_generic()).flat_map(|row| row.params);
         for row in &EVENTS {
-            let id = types.add(&mut by_name, row.name, u16::from(!row.any(event_flags::UNUSED)));
+            let codes = u16::from(!row.any(event_flags::UNUSED));
+            let id = types.add(&mut by_name, row.name, codes, row.params.iter());
             types.by_code.push(id);
         }
         for call in &SYSCALLS {
             let known = by_name.contains_key(call.name);
-            let id = types.add(&mut by_name, call.name, if known { 0 } else { 2 });
+            let id = types.add(&mut by_name, call.name, if known { 0 } else { 2 }, generic());
             types.by_syscall.insert(call.id, id);
             if let Some(native) = call.x86_64 {
                 types.by_native.insert(native, id);
@@ -371,13 +373,18 @@ impl EventTypes {
         by_name: &mut FxHashMap<&'static str, EventTypeId>,
         name: &'static str,
         codes: u16,
+        params: impl Iterator<Item = &'static Param>,
     ) -> EventTypeId {
         let next = EventTypeId(u16::try_from(self.specs.len()).unwrap_or(u16::MAX));
         let id = *by_name.entry(name).or_insert(next);
         if id == next {
-            self.specs.push(EventTypeSpec { name, codes });
-        } else if let Some(spec) = self.specs.get_mut(usize::from(id.0)) {
+            self.specs.push(EventTypeSpec { name, codes: 0, parameters: Vec::new() });
+        }
+        if let Some(spec) = self.specs.get_mut(usize::from(id.0)) {
             spec.codes = spec.codes.saturating_add(codes);
+            spec.parameters.extend(params.map(|param| param.name));
+            spec.parameters.sort_unstable();
+            spec.parameters.dedup();
         }
         id
     }

@@ -78,11 +78,16 @@ impl Atom {
         }
     }
 
+    #[inline]
     pub(crate) fn holds(&self, cache: &mut Cache<'_>) -> bool {
         // Most comparisons are of a field with a constant.
         if let (Read::Field(slot), Against::Test(test)) = (&self.left, &self.right) {
             return cache.read(*slot).is_some_and(|left| test.holds(left, self.combine));
         }
+        self.holds_transformed(cache)
+    }
+
+    fn holds_transformed(&self, cache: &mut Cache<'_>) -> bool {
         for slot in &self.slots {
             cache.read(*slot);
         }
@@ -139,15 +144,20 @@ impl<'r> Cache<'r> {
     }
 
     /// The value of a field, which is read from the event unless it was before.
+    #[inline]
     pub(crate) fn read(&mut self, slot: usize) -> Option<&Value<'r>> {
-        let Memory { places, values, generation } = &mut self.memory;
-        let place = places.get_mut(slot)?;
-        if place.0 != *generation {
-            let (id, arg) = self.fields.get(slot)?;
-            *place = (*generation, values.len());
-            values.push(self.record.field(*id, arg.as_ref()));
-        }
-        values.get(place.1)?.as_ref()
+        let (generation, at) = *self.memory.places.get(slot)?;
+        let at = if generation == self.memory.generation { at } else { self.fetch(slot)? };
+        self.memory.values.get(at)?.as_ref()
+    }
+
+    #[inline(never)]
+    fn fetch(&mut self, slot: usize) -> Option<usize> {
+        let (id, arg) = self.fields.get(slot)?;
+        let at = self.memory.values.len();
+        *self.memory.places.get_mut(slot)? = (self.memory.generation, at);
+        self.memory.values.push(self.record.field(*id, arg.as_ref()));
+        Some(at)
     }
 
     /// The value of a field that was read.

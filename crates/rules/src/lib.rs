@@ -17,6 +17,7 @@
 )]
 
 pub mod append_output;
+mod assumed;
 pub mod ast;
 pub mod binding;
 pub mod bundle;

@@ -21,7 +21,7 @@ use crate::{
     gate::Lookup,
     ops::Test,
     remember::Remembered,
-    schema::{EventTypeId, Record, Schema, field_flags},
+    schema::{ArgKind, ArgRule, EventTypeId, Record, Schema, field_flags},
     transform::Read,
     tree::Counts,
 };
@@ -36,15 +36,35 @@ const COSTLY: usize = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Program {
     pub(crate) fields: Vec<FieldRef>,
-    /// Which of the fields are put together for each event.
-    costly: Vec<bool>,
-    /// Which of them depend on the process alone.
-    of_process: Vec<bool>,
+    traits: Vec<Traits>,
     pub(crate) nodes: Vec<Shared>,
     /// Nodes that depend on the process alone.
     pub(crate) process_nodes: usize,
     /// No other program has it.
     id: u64,
+}
+
+/// What is known of a field before any event.
+#[derive(Debug, Default)]
+struct Traits {
+    /// Put together for each event.
+    costly: bool,
+    /// Depends on the process alone.
+    of_process: bool,
+    /// A parameter of events, given by its name.
+    parameter: bool,
+}
+
+impl Traits {
+    fn of((id, arg): &FieldRef, schema: &Schema) -> Self {
+        let Some(field) = schema.field(*id) else { return Self::default() };
+        let named = arg.as_ref().is_some_and(|arg| arg.index.is_none());
+        Self {
+            costly: field.has(field_flags::COSTLY),
+            of_process: field.has(field_flags::OF_PROCESS),
+            parameter: named && field.arg == ArgRule::Required(ArgKind::Parameter),
+        }
+    }
 }
 
 /// A node.
@@ -56,7 +76,7 @@ pub(crate) struct Shared {
     /// How often it holds by experience, percent.
     chance: usize,
     /// Whether event types decide about a part of it.
-    pub(crate) typed: bool,
+    typed: bool,
     /// More than one node or rule needs it: its result is kept for the event.
     kept: bool,
     /// Its number among those that depend on the process alone, if it is one.
@@ -120,11 +140,8 @@ impl ProgramBuilder {
         let next = self.program.fields.len();
         let slot = *self.known_fields.entry(field.clone()).or_insert(next);
         if slot == next {
-            let costly = self.schema.field(field.0).is_some_and(|f| f.has(field_flags::COSTLY));
             self.program.fields.push(field.clone());
-            self.program.costly.push(costly);
-            let of_process = self.schema.field(field.0).is_some_and(|f| f.has(field_flags::OF_PROCESS));
-            self.program.of_process.push(of_process);
+            self.program.traits.push(Traits::of(field, &self.schema));
         }
         slot
     }
@@ -175,7 +192,7 @@ impl ProgramBuilder {
         if at == next {
             let step = step();
             let (cost, chance) = self.program.estimate(&step);
-            let typed = self.program.is_typed(&step);
+            let typed = self.program.is_step_typed(&step);
             let of_process = self.program.is_of_process(&step).then_some(self.program.process_nodes);
             let more = usize::from(of_process.is_some());
             self.program.process_nodes = self.program.process_nodes.saturating_add(more);
@@ -248,12 +265,18 @@ impl Program {
         self.nodes.get(node).map_or(0, |n| n.cost)
     }
 
-    fn is_typed(&self, step: &Step) -> bool {
-        let typed = |node: &usize| self.nodes.get(*node).is_some_and(|n| n.typed);
+    /// Whether event types may decide about a part of the node.
+    pub(crate) fn is_typed(&self, node: usize) -> bool {
+        self.nodes.get(node).is_some_and(|n| n.typed)
+    }
+
+    fn is_step_typed(&self, step: &Step) -> bool {
         match step {
-            Step::And(members) | Step::Or(members) => members.iter().any(typed),
-            Step::Not(inner) => typed(inner),
-            Step::Atom(atom) => atom.types.is_some(),
+            Step::And(members) | Step::Or(members) => members.iter().any(|member| self.is_typed(*member)),
+            Step::Not(inner) => self.is_typed(*inner),
+            Step::Atom(atom) => {
+                atom.types.is_some() || atom.slots.iter().any(|slot| self.parameter(*slot).is_some())
+            }
         }
     }
 
@@ -311,12 +334,28 @@ impl Program {
 
     /// Whether a field depends on the process alone.
     pub(crate) fn reads_process(&self, slot: usize) -> bool {
-        self.of_process.get(slot).copied().unwrap_or(false)
+        self.traits.get(slot).is_some_and(|field| field.of_process)
     }
 
     /// Whether a field is put together for each event.
     pub(crate) fn is_costly(&self, slot: usize) -> bool {
-        self.costly.get(slot).copied().unwrap_or(false)
+        self.traits.get(slot).is_some_and(|field| field.costly)
+    }
+
+    /// The name of the parameter that a field is.
+    pub(crate) fn parameter(&self, slot: usize) -> Option<&str> {
+        self.traits.get(slot).filter(|field| field.parameter)?;
+        Some(&self.fields.get(slot)?.1.as_ref()?.text)
+    }
+
+    /// The names of all parameters that are fields.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &str> {
+        (0..self.fields.len()).filter_map(|slot| self.parameter(slot))
+    }
+
+    /// Whether a comparison takes hardly more than reading its field.
+    pub(crate) fn is_cheap(&self, node: usize) -> bool {
+        self.cost(node) <= READ.saturating_add(2)
     }
 }
 

@@ -158,7 +158,8 @@ impl Source {
             None => (vec![0], vec![trees.tree(&all, None)]),
             Some(schema) => match Classes::of(rules, &program, schema) {
                 Some(classes) => {
-                    let branches = classes.rules.iter().map(|(ty, rules)| trees.tree(rules, Some(*ty)));
+                    let branches =
+                        classes.rules.iter().map(|(ty, rules)| trees.tree(rules, Some((schema, *ty))));
                     let branches = branches.collect();
                     (classes.by_type, branches)
                 }
@@ -175,7 +176,8 @@ impl Source {
     }
 }
 
-/// Event types for which the same rules are possible and all comparisons of `evt.type` give the same.
+/// Event types for which the same rules are possible, all comparisons of `evt.type` give the same, and the same parameters
+/// are there.
 struct Classes {
     by_type: Vec<usize>,
     /// For each class one of its types, and the rules with the nodes of their conditions.
@@ -186,13 +188,16 @@ impl Classes {
     /// `None` if there are too many for trees of their own.
     fn of(rules: &[(usize, &Rule)], program: &Program, schema: &Schema) -> Option<Self> {
         let decided: Vec<_> = program.decided().collect();
+        let parameters: Vec<_> = program.parameters().collect();
         let mut known = FxHashMap::default();
         let (mut classes, mut room) = (Self { by_type: Vec::new(), rules: Vec::new() }, MAX_CLASS_RULES);
         for (id, _) in (0..=u16::MAX).zip(schema.event_types()) {
             let id = EventTypeId(id);
             let possible = rules.iter().filter(|(_, rule)| rule.event_types.contains(id));
             let possible: Vec<_> = possible.map(|(at, rule)| (*at, rule.root)).collect();
-            let results: Vec<_> = decided.iter().map(|types| types.contains(id)).collect();
+            let results = decided.iter().map(|types| types.contains(id));
+            let results: Vec<_> =
+                results.chain(parameters.iter().map(|name| schema.has_parameter(id, name))).collect();
             let next = classes.rules.len();
             let class = *known.entry((possible.clone(), results)).or_insert(next);
             if class == next {

@@ -113,6 +113,8 @@ pub struct EventTypeSpec {
     pub name: &'static str,
     /// How many event codes carry this name (both directions, all versions; for `LOAD_NO_EVTTYPE`).
     pub codes: u16,
+    /// The names of the parameters that its events may have.
+    pub parameters: Vec<&'static str>,
 }
 
 /// A source of events.
@@ -145,16 +147,10 @@ impl Schema {
         }
         let event_by_name =
             (0..=u16::MAX).zip(&event_types).map(|(id, e)| (e.name, EventTypeId(id))).collect();
-        Self { fields, by_name, sources, event_types, event_by_name, parameters: Vec::new() }
-    }
-
-    /// The same, with the names that the parameters of events may have; without them any name will do.
-    #[must_use]
-    pub fn with_parameters(mut self, names: impl IntoIterator<Item = &'static str>) -> Self {
-        self.parameters = names.into_iter().collect();
-        self.parameters.sort_unstable();
-        self.parameters.dedup();
-        self
+        let mut parameters: Vec<_> = event_types.iter().flat_map(|e| e.parameters.iter().copied()).collect();
+        parameters.sort_unstable();
+        parameters.dedup();
+        Self { fields, by_name, sources, event_types, event_by_name, parameters }
     }
 
     /// The names of parameters, sorted.
@@ -192,6 +188,12 @@ impl Schema {
     /// Every event type, indexed by [`EventTypeId`].
     pub fn event_types(&self) -> &[EventTypeSpec] {
         &self.event_types
+    }
+
+    /// Whether events of a type may have a parameter of this name.
+    pub fn has_parameter(&self, ty: EventTypeId, name: &str) -> bool {
+        let any = self.parameters.is_empty();
+        any || self.event_types.get(usize::from(ty.0)).is_none_or(|ty| ty.parameters.contains(&name))
     }
 
     /// The event type of this name.

@@ -1,14 +1,15 @@
 //! The rules of a class of event types, arranged by what they have in common: a condition that fails rules out all
 //! rules that need it, and texts of many rules are looked up at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
 use crate::{
+    assumed::Assumed,
     gate::{Gate, Key, Kind, Lookup, Opens},
     program::{Program, Run, Step},
-    schema::EventTypeId,
+    schema::{EventTypeId, Schema},
 };
 
 /// Levels at most; what is left then is evaluated rule by rule.
@@ -20,6 +21,18 @@ const MIN_LOOKUP: usize = 3;
 /// The same for a field that is put together for each event.
 const MIN_COSTLY_LOOKUP: usize = 8;
 
+/// Comparisons at most that are made before all else.
+const MAX_SPLITS: usize = 4;
+
+/// Rules that must ask for such a comparison.
+const MIN_SPLIT: usize = 3;
+
+/// Levels of a condition on which such comparisons are sought.
+const MAX_SPLIT_DEPTH: usize = 5;
+
+/// Rules of a source that may stand on both sides of such comparisons.
+const MAX_COPIES: usize = 10_000;
+
 /// Bytes of all texts of the gates of a source at most; without room for them, rules are evaluated one by one.
 const MAX_GATE_BYTES: usize = 1 << 20;
 
@@ -29,6 +42,8 @@ pub(crate) struct Branch {
     /// The first and the last of its rules.
     first: usize,
     last: usize,
+    /// A comparison that decides about so many rules that there is a branch for each result; all else is empty then.
+    split: Option<Box<Split>>,
     /// Rules with what is left to hold.
     rules: Vec<(usize, Vec<usize>)>,
     /// What several rules need.
@@ -36,6 +51,14 @@ pub(crate) struct Branch {
     lookups: Vec<Lookup>,
     /// What is behind gates.
     gated: Vec<Branch>,
+}
+
+/// Rules where a comparison holds, and where it does not.
+#[derive(Debug)]
+struct Split {
+    node: usize,
+    holds: Branch,
+    fails: Branch,
 }
 
 /// The rules that an event matches.
@@ -69,13 +92,30 @@ impl Found<'_> {
 }
 
 impl Branch {
+    /// A branch for these rules, without any.
+    fn of(entries: &[Entry]) -> Self {
+        let rules = || entries.iter().map(|entry| entry.rule);
+        Self {
+            first: rules().min().unwrap_or(usize::MAX),
+            last: rules().max().unwrap_or(0),
+            ..Self::default()
+        }
+    }
+
     /// Whether there is no rule.
     pub(crate) fn is_empty(&self) -> bool {
-        self.rules.is_empty() && self.tests.is_empty() && self.gated.is_empty()
+        self.split.is_none() && self.rules.is_empty() && self.tests.is_empty() && self.gated.is_empty()
     }
 
     /// Adds the rules that the event matches, in any order.
     pub(crate) fn find(&self, run: &mut Run<'_, '_>, found: &mut Found<'_>) {
+        if let Some(split) = &self.split {
+            let below = if run.holds(split.node) { &split.holds } else { &split.fails };
+            if found.wants_any(below.first, below.last) {
+                below.find(run, found);
+            }
+            return;
+        }
         for (rule, rest) in &self.rules {
             if found.wants(*rule) && rest.iter().all(|node| run.holds(*node)) {
                 found.add(*rule);
@@ -129,34 +169,89 @@ pub(crate) struct Trees<'p> {
     pub(crate) counts: Counts,
     /// Bytes that texts may still take.
     room: usize,
+    /// Rules that may still stand on both sides of a comparison.
+    copies: usize,
 }
 
 impl<'p> Trees<'p> {
     /// No tree yet.
     pub(crate) fn new(program: &'p Program) -> Self {
         let counts = Counts { gates: 0, of_process: program.process_nodes };
-        Self { program, known: FxHashMap::default(), counts, room: MAX_GATE_BYTES }
+        Self { program, known: FxHashMap::default(), counts, room: MAX_GATE_BYTES, copies: MAX_COPIES }
     }
 
     /// The tree of these rules, each with the node of its condition, on events of a type; `None` stands for any.
-    pub(crate) fn tree(&mut self, rules: &[(usize, usize)], ty: Option<EventTypeId>) -> Branch {
-        let mut constants = Constants { program: self.program, ty, known: FxHashMap::default() };
-        let mut entries = Vec::new();
-        for (rule, root) in rules {
-            let mut needs = Vec::new();
-            if constants.needs(*root, &mut needs) {
-                needs.sort_by_key(|node| (self.program.rank(*node, false), *node));
-                needs.dedup();
-                entries.push(Entry { rule: *rule, needs });
+    pub(crate) fn tree(&mut self, rules: &[(usize, usize)], ty: Option<(&'p Schema, EventTypeId)>) -> Branch {
+        let entry = |(rule, root): &(usize, usize)| Entry { rule: *rule, needs: vec![*root] };
+        let all: Vec<_> = rules.iter().map(entry).collect();
+        let mut assumed = Assumed::new(self.program, ty);
+        let possible = self.possible(&all, &mut assumed);
+        self.split(possible, &assumed)
+    }
+
+    /// The rules that what is known does not rule out, with what is left to hold.
+    fn possible(&self, entries: &[Entry], assumed: &mut Assumed<'p>) -> Vec<Entry> {
+        let mut possible = Vec::new();
+        for Entry { rule, needs } in entries {
+            let mut left = Vec::new();
+            if needs.iter().all(|need| assumed.needs(*need, &mut left)) {
+                left.sort_by_key(|node| (self.program.rank(*node, false), *node));
+                left.dedup();
+                possible.push(Entry { rule: *rule, needs: left });
             }
         }
-        self.branch(entries, 0)
+        possible
+    }
+
+    /// Decides first about what most rules ask for, whichever way it turns out.
+    fn split(&mut self, entries: Vec<Entry>, assumed: &Assumed<'p>) -> Branch {
+        let Some(node) = self.asked_by_most(&entries, assumed) else { return self.branch(entries, 0) };
+        let [mut holds, mut fails] = [true, false].map(|result| assumed.with(node, result));
+        let [if_holds, if_fails] = [&mut holds, &mut fails].map(|side| self.possible(&entries, side));
+        let twice = if_holds.len().saturating_add(if_fails.len()).saturating_sub(entries.len());
+        let Some(room) = self.copies.checked_sub(twice) else { return self.branch(entries, 0) };
+        self.copies = room;
+        let split = Split { node, holds: self.split(if_holds, &holds), fails: self.split(if_fails, &fails) };
+        Branch { split: Some(Box::new(split)), ..Branch::of(&entries) }
+    }
+
+    /// A cheap comparison that enough of the rules have.
+    fn asked_by_most(&self, entries: &[Entry], assumed: &Assumed<'p>) -> Option<usize> {
+        if assumed.comparisons() >= MAX_SPLITS || entries.len() < MIN_SPLIT {
+            return None;
+        }
+        let mut askers: BTreeMap<usize, usize> = BTreeMap::new();
+        for entry in entries {
+            let mut asked = BTreeSet::new();
+            entry.needs.iter().for_each(|need| self.comparisons(*need, MAX_SPLIT_DEPTH, &mut asked));
+            for node in asked {
+                let askers = askers.entry(node).or_default();
+                *askers = askers.saturating_add(1);
+            }
+        }
+        let (node, askers) = askers.into_iter().max_by_key(|(_, askers)| *askers)?;
+        (askers >= MIN_SPLIT).then_some(node)
+    }
+
+    /// The cheap comparisons that a condition asks for on its first levels.
+    fn comparisons(&self, node: usize, levels: usize, found: &mut BTreeSet<usize>) {
+        let below = levels.saturating_sub(1);
+        match self.program.step(node) {
+            Some(Step::And(members) | Step::Or(members)) if levels > 0 => {
+                for member in members {
+                    self.comparisons(*member, below, found);
+                }
+            }
+            Some(Step::Not(inner)) if levels > 0 => self.comparisons(*inner, below, found),
+            Some(Step::Atom(atom)) if atom.types.is_none() && self.program.is_cheap(node) => {
+                found.insert(node);
+            }
+            _ => {}
+        }
     }
 
     fn branch(&mut self, entries: Vec<Entry>, level: usize) -> Branch {
-        let first = entries.iter().map(|entry| entry.rule).min().unwrap_or(usize::MAX);
-        let last = entries.iter().map(|entry| entry.rule).max().unwrap_or(0);
-        let mut branch = Branch { first, last, ..Branch::default() };
+        let mut branch = Branch::of(&entries);
         if entries.len() < 2 || level >= MAX_LEVELS {
             branch.rules = entries.into_iter().map(|entry| (entry.rule, entry.needs)).collect();
             return branch;
@@ -275,63 +370,5 @@ impl Entry {
     fn without(mut self, node: usize) -> Self {
         self.needs.retain(|need| *need != node);
         self
-    }
-}
-
-/// What the type of an event decides.
-struct Constants<'p> {
-    program: &'p Program,
-    ty: Option<EventTypeId>,
-    known: FxHashMap<usize, Option<bool>>,
-}
-
-impl Constants<'_> {
-    /// Collects what has to hold beside the event's type; `false` if the type alone rules the condition out.
-    fn needs(&mut self, node: usize, needs: &mut Vec<usize>) -> bool {
-        if let Some(holds) = self.of(node) {
-            return holds;
-        }
-        let program = self.program;
-        if let Some(Step::And(members)) = program.step(node) {
-            return members.iter().all(|member| self.needs(*member, needs));
-        }
-        if let Some(Step::Or(members)) = program.step(node) {
-            let mut possible = members.iter().filter(|member| self.of(**member) != Some(false));
-            if let (Some(only), None) = (possible.next(), possible.next()) {
-                return self.needs(*only, needs);
-            }
-        }
-        needs.push(node);
-        true
-    }
-
-    /// The result, if the event's type decides it.
-    fn of(&mut self, node: usize) -> Option<bool> {
-        let (program, ty) = (self.program, self.ty?);
-        program.nodes.get(node).filter(|n| n.typed)?;
-        if let Some(known) = self.known.get(&node) {
-            return *known;
-        }
-        let result = match program.step(node)? {
-            Step::And(members) => self.all(members, true),
-            Step::Or(members) => self.all(members, false),
-            Step::Not(inner) => self.of(*inner).map(|holds| !holds),
-            Step::Atom(atom) => atom.types.as_ref().map(|types| types.contains(ty)),
-        };
-        self.known.insert(node, result);
-        result
-    }
-
-    /// `wanted` if all members give it; the opposite if one does.
-    fn all(&mut self, members: &[usize], wanted: bool) -> Option<bool> {
-        let mut all = Some(wanted);
-        for member in members {
-            match self.of(*member) {
-                Some(holds) if holds != wanted => return Some(!wanted),
-                Some(_) => {}
-                None => all = None,
-            }
-        }
-        all
     }
 }

@@ -5,7 +5,7 @@ mod oracle;
 #[path = "support/small.rs"]
 mod small;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use oracle::Oracle;
 use proptest::prelude::*;
@@ -15,7 +15,9 @@ use saker_rules::{
     limits::MAX_DEPTH,
     parse::parse,
     ruleset::{Matching, RuleInfo, RuleSet, RuleSetBuilder, Scratch},
-    schema::{EventTypeId, FieldArg, FieldId, Quantifier, Record, Schema, SourceId},
+    schema::{
+        EventTypeId, FieldArg, FieldId, ProcessState, Quantifier, Record, Schema, SourceId, field_flags,
+    },
     template::Template,
     value::{FieldType, Value},
 };
@@ -139,14 +141,38 @@ impl Random {
         }
     }
 
-    /// Every field has a value, several or none.
-    fn event(&mut self, schema: &Schema) -> TestEvent {
+    /// A process as it is for a while: states come in any order, and come again.
+    fn process(&mut self) -> Option<ProcessState> {
+        let mut below = |bound| self.below(bound) as u64;
+        let state = ProcessState { who: below(3), version: below(3), changes: below(2) };
+        (below(8) > 0).then_some(state)
+    }
+
+    /// Every field has a value, several or none; those of a process have the same in the same state.
+    fn event(&mut self, schema: &Schema, known: &mut States) -> TestEvent {
+        let process = self.process();
+        let mut event = self.values(schema);
+        let Some(state) = process else { return event };
+        let first =
+            known.entry([state.who, state.version, state.changes]).or_insert_with(|| event.values.clone());
+        for ((field, value), first) in schema.fields().iter().zip(&mut event.values).zip(first) {
+            if field.has(field_flags::OF_PROCESS) {
+                value.clone_from(first);
+            }
+        }
+        TestEvent { process, ..event }
+    }
+
+    fn values(&mut self, schema: &Schema) -> TestEvent {
         let ty = self.below(schema.event_types().len());
+        let has = |name| schema.event_types()[ty].parameters.contains(&name);
         let mut values = Vec::new();
         for field in schema.fields() {
             let many = field.list || field.quantifier != Quantifier::One;
             values.push(match field.name {
                 "evt.type" => Some(Value::text(schema.event_types()[ty].name)),
+                "evt.arg" if !has("name") => None,
+                "evt.rawarg" if !has("flags") => None,
                 _ if self.below(4) == 0 => None,
                 _ if many => {
                     let count = self.below(3);
@@ -155,13 +181,17 @@ impl Random {
                 _ => Some(self.value(field.ty)),
             });
         }
-        TestEvent { ty: EventTypeId(u16::try_from(ty).unwrap()), values }
+        TestEvent { ty: EventTypeId(u16::try_from(ty).unwrap()), process: None, values }
     }
 }
+
+/// The values of processes in each of their states.
+type States = HashMap<[u64; 3], Vec<Option<Value<'static>>>>;
 
 #[derive(Debug)]
 struct TestEvent {
     ty: EventTypeId,
+    process: Option<ProcessState>,
     values: Vec<Option<Value<'static>>>,
 }
 
@@ -172,6 +202,10 @@ impl Record for TestEvent {
 
     fn field<'a>(&'a self, field: FieldId, _: Option<&FieldArg>) -> Option<Value<'a>> {
         self.values[usize::from(field.0)].clone()
+    }
+
+    fn process_state(&self) -> Option<ProcessState> {
+        self.process
     }
 }
 
@@ -200,8 +234,9 @@ fn check_set(schema: &Arc<Schema>, random: &mut Random) {
     let trees: Vec<_> =
         texts.iter().map(|t| parse(t, MAX_DEPTH).unwrap_or_else(|e| panic!("{t}: {e}"))).collect();
     let (rules, mut scratch) = (rule_set(schema, &trees), Scratch::default());
+    let mut states = States::new();
     for _ in 0..EVENTS {
-        let event = random.event(schema);
+        let event = random.event(schema, &mut states);
         let wanted: Vec<_> = (0..RULES).filter(|at| oracle.holds(&trees[*at], &event)).collect();
         for (matching, count) in [(Matching::All, RULES), (Matching::First, 1)] {
             let mut got = Vec::new();

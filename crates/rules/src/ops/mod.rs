@@ -124,21 +124,28 @@ impl Test {
         match self {
             Self::Exists => 90,
             Self::Equal(Literal::Bool(_)) | Self::Differ(Literal::Bool(_)) | Self::Order(..) => 50,
-            Self::Equal(_) => 5,
-            Self::Differ(_) => 95,
+            Self::Equal(_) => 2,
+            Self::Differ(_) => 98,
             Self::Modified(Modifier::AnyOf, tests) => {
                 tests.iter().map(Self::chance).fold(0, usize::saturating_add).min(90)
             }
-            _ => 10,
+            _ => 3,
         }
     }
 
     /// Whether the test holds for a field's value.
+    #[inline]
     pub(crate) fn holds(&self, value: &Value<'_>, combine: Combine) -> bool {
-        if let Self::Modified(modifier, tests) = self {
-            return modified(*modifier, tests.iter().map(|t| t.holds(value, combine)));
+        match (self, value) {
+            (Self::Modified(modifier, tests), _) => {
+                modified(*modifier, tests.iter().map(|t| t.holds(value, combine)))
+            }
+            (_, Value::List(values)) => self.holds_for_list(values, combine),
+            _ => self.holds_for_one(value),
         }
-        let Value::List(values) = value else { return self.holds_for_one(value) };
+    }
+
+    fn holds_for_list(&self, values: &[Value<'_>], combine: Combine) -> bool {
         let every = match combine {
             Combine::List => matches!(self, Self::In(_)),
             Combine::Endpoints => matches!(self, Self::Differ(_)),
@@ -163,6 +170,7 @@ impl Test {
         }
     }
 
+    #[inline]
     fn holds_for_text(&self, text: &[u8]) -> bool {
         match self {
             Self::Contains(finder) => finder.find(text).is_some(),
@@ -238,6 +246,7 @@ fn ordered(op: Op, order: Ordering) -> bool {
     }
 }
 
+#[inline]
 fn equal(value: &Value<'_>, literal: &Literal) -> bool {
     match (literal, value) {
         (Literal::Text(literal), Value::Text(value) | Value::Bytes(value)) => {

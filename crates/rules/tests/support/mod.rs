@@ -43,7 +43,7 @@ fn event_types(tables: &Path) -> Vec<EventTypeSpec> {
     {
         codes.entry(name).or_insert(2);
     }
-    codes.into_iter().map(|(name, codes)| EventTypeSpec { name, codes }).collect()
+    codes.into_iter().map(|(name, codes)| EventTypeSpec { name, codes, parameters: Vec::new() }).collect()
 }
 
 fn field(row: &[&'static str]) -> FieldSpec {

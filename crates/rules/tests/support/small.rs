@@ -12,8 +12,9 @@ const K8S_AUDIT: u8 = 2;
 pub(crate) fn schema() -> Schema {
     let sources =
         vec![SourceSpec { name: "syscall", typed: true }, SourceSpec { name: "k8s_audit", typed: false }];
-    let types = ["open", "openat", "close"].map(|name| EventTypeSpec { name, codes: 60 });
-    Schema::new(fields(), sources, types.into()).with_parameters(["name", "flags"])
+    let types = [("open", vec!["name", "flags"]), ("openat", vec!["name"]), ("close", vec![])]
+        .map(|(name, parameters)| EventTypeSpec { name, codes: 60, parameters });
+    Schema::new(fields(), sources, types.into())
 }
 
 fn plain(name: &'static str, ty: FieldType) -> FieldSpec {
@@ -27,6 +28,11 @@ fn plain(name: &'static str, ty: FieldType) -> FieldSpec {
         sources: SYSCALL,
         description: "",
     }
+}
+
+/// The same on all events of a process until it changes.
+fn of_process(name: &'static str, ty: FieldType) -> FieldSpec {
+    FieldSpec { flags: field_flags::OF_PROCESS, ..plain(name, ty) }
 }
 
 fn fields() -> Vec<FieldSpec> {
@@ -51,15 +57,15 @@ fn fields() -> Vec<FieldSpec> {
             ..plain("evt.rawarg", FieldType::Dynamic)
         },
         FieldSpec { flags: field_flags::UNAVAILABLE, ..plain("proc.future", FieldType::CharBuf) },
-        plain("proc.name", FieldType::CharBuf),
-        plain("proc.pname", FieldType::CharBuf),
-        plain("proc.args", FieldType::CharBuf),
+        of_process("proc.name", FieldType::CharBuf),
+        of_process("proc.pname", FieldType::CharBuf),
+        of_process("proc.args", FieldType::CharBuf),
         plain("proc.pid", FieldType::Int64),
         plain("proc.usage", FieldType::Double),
         FieldSpec {
             arg: ArgRule::Optional(ArgKind::Index),
             quantifier: Quantifier::Any,
-            flags: ancestors,
+            flags: ancestors | field_flags::OF_PROCESS,
             ..plain("proc.aname", FieldType::CharBuf)
         },
         FieldSpec { flags: field_flags::SUGGESTED, ..plain("container.id", FieldType::CharBuf) },
