@@ -18,12 +18,15 @@ use crate::{
     thread_table::ThreadTable,
 };
 
+/// Paths of which is remembered what the filter found: who walks through folders opens thousands, again and again.
+const MAX_KNOWN: usize = 16_384;
+
 /// The filter, and what it found out about the paths that came lately.
 #[derive(Debug)]
 pub(crate) struct Opens {
     table: PathTable,
     /// Their terms; of paths that are shown otherwise than given there are none.
-    known: Recent<Option<u64>>,
+    known: Recent<Option<u64>, MAX_KNOWN>,
 }
 
 impl Opens {

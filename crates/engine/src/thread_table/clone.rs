@@ -101,12 +101,15 @@ fn become_valid(table: &mut ThreadTable, params: Params) {
     if table.threads.get(tid).is_none_or(Thread::is_valid) {
         return;
     }
+    let told = |name| params.signed(name).filter(|id| *id >= 0);
+    // Otherwise it stays unknown, and nobody's child.
+    let (Some(pid), Some(ptid)) = (told("pid"), told("ptid")) else { return };
     let Some(process) = table.process_mut(tid) else { return };
-    set(&mut process.pid, params.signed("pid"));
-    set(&mut process.ptid, params.signed("ptid"));
+    (process.pid, process.ptid) = (pid, ptid);
     set(&mut process.vtid, params.signed("vtid"));
     set(&mut process.vpid, params.signed("vpid"));
     table.join(tid);
+    table.note_change();
 }
 
 /// Who the new thread is.

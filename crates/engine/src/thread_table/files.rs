@@ -103,9 +103,12 @@ impl Opened<'_> {
     }
 }
 
+/// Files that are shared at most.
+const MAX_SHARED: usize = 2048;
+
 /// Files that were opened lately by absolute paths: opened again the same way, they are shared.
 #[derive(Debug, Default)]
-pub(super) struct Files(Recent<Arc<Descriptor>>);
+pub(super) struct Files(Recent<Arc<Descriptor>, MAX_SHARED>);
 
 impl Files {
     fn share(&mut self, opened: &Opened) -> Arc<Descriptor> {

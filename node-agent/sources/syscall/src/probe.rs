@@ -215,6 +215,11 @@ impl Probe {
         &self.hooks
     }
 
+    /// Whether hooks are still being loaded that can wait.
+    pub fn is_loading(&self) -> bool {
+        self.programs.are_loading()
+    }
+
     /// Changes which system calls are reported, without a gap for those that stay.
     pub fn set_syscalls(&mut self, syscalls: &SyscallSet) -> Result<(), ProbeError> {
         let refused = |error| ProbeError::Map { name: "syscalls", error: Box::new(error) };

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     io,
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::mpsc::{Receiver, Sender, TryRecvError, channel},
     thread,
 };
 
@@ -63,8 +63,11 @@ impl Programs {
 
     /// What came of loading since the last time, if it is over.
     pub(crate) fn results(&mut self) -> Results {
-        if let Some((ebpf, results)) = self.back.as_ref().and_then(|back| back.try_recv().ok()) {
-            self.take_back(ebpf, results);
+        match self.back.as_ref().map(Receiver::try_recv) {
+            Some(Ok((ebpf, results))) => self.take_back(ebpf, results),
+            // From now on they are lost.
+            Some(Err(TryRecvError::Disconnected)) => self.back = None,
+            None | Some(Err(TryRecvError::Empty)) => {}
         }
         std::mem::take(&mut self.results)
     }
