@@ -1,5 +1,6 @@
-//! The rules of a class of event types, arranged by what they have in common: a condition that fails rules out all
-//! rules that need it, and texts of many rules are looked up at once.
+//! The rules of a class of event types, arranged by what they have in common: first comes what most of them ask for, with
+//! a branch for either result; then a condition that fails rules out all rules that need it, and texts of many rules are
+//! looked up at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -152,3 +152,10 @@ fn one_scratch_serves_every_source() {
     }
     assert_eq!(count, 4);
 }
+
+#[test]
+fn parameters_that_events_of_a_type_lack_are_not_read() {
+    let rules = build(&[("flags", SYSCALL, "evt.type in (open, close) and evt.arg[flags] = a")]);
+    check(&rules, SYSCALL, OPEN, Matching::All, &["flags"], 1);
+    check(&rules, SYSCALL, CLOSE, Matching::All, &[], 0);
+}

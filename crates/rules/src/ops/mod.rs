@@ -133,14 +133,15 @@ impl Test {
         }
     }
 
-    /// Whether the test holds for a field's value.
+    /// Whether the test holds for a field's value. Most are texts.
     #[inline]
     pub(crate) fn holds(&self, value: &Value<'_>, combine: Combine) -> bool {
-        match (self, value) {
-            (Self::Modified(modifier, tests), _) => {
+        match (value, self) {
+            (Value::Text(text) | Value::Bytes(text), _) => self.holds_for_text(text, value),
+            (_, Self::Modified(modifier, tests)) => {
                 modified(*modifier, tests.iter().map(|t| t.holds(value, combine)))
             }
-            (_, Value::List(values)) => self.holds_for_list(values, combine),
+            (Value::List(values), _) => self.holds_for_list(values, combine),
             _ => self.holds_for_one(value),
         }
     }
@@ -159,20 +160,29 @@ impl Test {
     }
 
     fn holds_for_one(&self, value: &Value<'_>) -> bool {
+        if let Some(text) = bytes(value) {
+            return self.holds_for_text(text, value);
+        }
         match self {
             Self::Exists => true,
             Self::Equal(literal) => equal(value, literal),
             Self::Differ(literal) => !equal(value, literal),
             Self::Order(op, literal) => order(value, literal).is_some_and(|o| ordered(*op, o)),
             Self::In(set) | Self::Intersects(set) => set.contains(value),
-            Self::Modified(..) => false,
-            text => bytes(value).is_some_and(|b| text.holds_for_text(b)),
+            _ => false,
         }
     }
 
-    #[inline]
-    fn holds_for_text(&self, text: &[u8]) -> bool {
+    /// `text` is that of the value.
+    fn holds_for_text(&self, text: &[u8], value: &Value<'_>) -> bool {
         match self {
+            Self::Exists => true,
+            Self::Equal(Literal::Text(literal)) => literal == text,
+            Self::Equal(literal) => equal(value, literal),
+            Self::Differ(Literal::Text(literal)) => literal != text,
+            Self::Differ(literal) => !equal(value, literal),
+            Self::Order(op, literal) => order(value, literal).is_some_and(|o| ordered(*op, o)),
+            Self::In(set) | Self::Intersects(set) => set.contains(value),
             Self::Contains(finder) => finder.find(text).is_some(),
             Self::IContains(finder) => finder.is_match(text),
             Self::StartsWith(prefix) => text.starts_with(prefix),
@@ -180,7 +190,9 @@ impl Test {
             Self::Glob(glob) => glob.matches(text),
             Self::Regex(pattern) => pattern.matches(text),
             Self::PMatch(paths) => paths.matches(text),
-            _ => false,
+            Self::Modified(modifier, tests) => {
+                modified(*modifier, tests.iter().map(|t| t.holds_for_text(text, value)))
+            }
         }
     }
 }
