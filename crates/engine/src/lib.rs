@@ -24,7 +24,6 @@ pub mod containers;
 mod hits;
 pub mod internal;
 mod links;
-mod open_call;
 mod opens;
 mod options;
 mod params;

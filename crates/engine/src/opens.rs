@@ -6,13 +6,13 @@ use saker_events::{
     Event,
     descriptor::{Descriptor, FdType},
     fd::{O_RDONLY, O_WRONLY, resolved_path},
-    path,
+    open_call::OpenCall,
+    param, path,
     process::Processes,
     table::{EventRow, code},
 };
 
 use crate::{
-    open_call::OpenCall,
     prefilter::{Open, PathTable},
     recent::Recent,
     thread_table::ThreadTable,
@@ -48,9 +48,10 @@ impl Opens {
         };
         let Some(row) = EventRow::of(event.code).filter(|row| known(row.code)) else { return false };
         let call = OpenCall::of(event);
-        let Some(open) = kind(row, &call, threads) else { return false };
-        let same = resolved_path(event, row).is_none_or(|resolved| resolved == call.name);
-        same && self.terms(call.name).is_some_and(|terms| !self.table.may_match(open, terms))
+        let given = param::told(call.name);
+        let Some(open) = kind(row, &call, given, threads) else { return false };
+        let same = resolved_path(event, row).is_none_or(|resolved| resolved == given);
+        same && self.terms(given).is_some_and(|terms| !self.table.may_match(open, terms))
     }
 
     /// What the table says of a path; `None` if it is not absolute or shown otherwise.
@@ -69,12 +70,12 @@ fn as_given(given: &[u8]) -> bool {
 }
 
 /// The kind of an open that rules see as it is told.
-fn kind(row: &EventRow, call: &OpenCall, threads: &ThreadTable) -> Option<Open> {
+fn kind(row: &EventRow, call: &OpenCall, given: &[u8], threads: &ThreadTable) -> Option<Open> {
     let number = threads.used_descriptor()?.number;
     let file = threads.current().and_then(|process| threads.descriptor(process, number));
     let success = call.fd? >= 0;
     let as_told = match file {
-        Some(file) => success && number >= 0 && file.kind.is_file() && is_named(file, call.name),
+        Some(file) => success && number >= 0 && file.kind.is_file() && is_named(file, given),
         // Without a directory the event has no path, even if it is absolute.
         None => !success && number == -1 && call.dirfd.is_some(),
     };

@@ -93,24 +93,6 @@ impl<'a> Params<'a> {
     }
 }
 
-/// A number with a sign of eight bytes, as descriptors and results are.
-#[inline]
-pub(crate) fn int(bytes: &[u8]) -> Option<i64> {
-    bytes.try_into().ok().map(i64::from_le_bytes)
-}
-
-/// A number of eight bytes.
-#[inline]
-pub(crate) fn long(bytes: &[u8]) -> Option<u64> {
-    bytes.try_into().ok().map(u64::from_le_bytes)
-}
-
-/// A number of four bytes.
-#[inline]
-pub(crate) fn word(bytes: &[u8]) -> Option<u32> {
-    bytes.try_into().ok().map(u32::from_le_bytes)
-}
-
 /// What forks and execs both say.
 pub(crate) fn set_common(process: &mut Process, params: Params, boot_time: u64) {
     set_text(&mut process.comm, params.text("comm"));

@@ -6,6 +6,7 @@ use crate::{
     Event,
     descriptor::{Descriptor, End, FdType, Layer, Protocol, Socket, Used},
     fd_facts::FdFacts,
+    open_call::OpenCall,
     param,
     param::Tuple,
     path,
@@ -151,23 +152,19 @@ impl<'a> Fd<'a> {
     }
 
     fn opened(record: &SyscallRecord<'a>) -> Option<Self> {
-        let (event, row) = (&record.event, record.row);
-        let num = number_of(event, row, "fd")?.cast_signed();
-        let raw = text_of(event, row, "name");
-        let flags = number_of(event, row, "flags").unwrap_or(0);
-        let layers =
-            if event.code == code::SYSCALL_CREAT_X { number_of(event, row, "creat_flags") } else { None };
-        let kind = if flags & O_DIRECTORY != 0 { FdType::Directory } else { FdType::File };
+        let call = OpenCall::of(&record.event);
+        let (num, raw) = (call.fd?, param::text(call.name));
+        let kind = if call.flags & O_DIRECTORY != 0 { FdType::Directory } else { FdType::File };
         Some(Self {
             num: num.max(-1),
             kind: (num >= 0).then_some(kind),
-            guess: guess(event.code),
+            guess: guess(record.event.code),
             name: Some(absolute(record, raw)),
             raw,
             name_changed: num >= 0,
-            dev: number_of(event, row, "dev").and_then(|dev| u32::try_from(dev).ok()).unwrap_or(0),
-            ino: number_of(event, row, "ino").unwrap_or(0),
-            layer: layer(event.code, layers.unwrap_or(flags)),
+            dev: call.dev,
+            ino: call.ino,
+            layer: call.layer,
             ..Self::numbered(num)
         })
     }

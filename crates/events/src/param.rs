@@ -89,6 +89,24 @@ pub fn told(bytes: &[u8]) -> &[u8] {
     if bytes.is_empty() || bytes == b"(NULL)\0" { b"<NA>" } else { text(bytes) }
 }
 
+/// A number with a sign of eight bytes, as descriptors and results are.
+#[inline]
+pub fn int(bytes: &[u8]) -> Option<i64> {
+    bytes.try_into().ok().map(i64::from_le_bytes)
+}
+
+/// A number of eight bytes.
+#[inline]
+pub fn long(bytes: &[u8]) -> Option<u64> {
+    bytes.try_into().ok().map(u64::from_le_bytes)
+}
+
+/// A number of four bytes.
+#[inline]
+pub fn word(bytes: &[u8]) -> Option<u32> {
+    bytes.try_into().ok().map(u32::from_le_bytes)
+}
+
 /// What a `Dyn` parameter holds this time.
 fn choice<'a>(param: &Param, bytes: &'a [u8]) -> Option<(Param, &'a [u8])> {
     let (index, rest) = bytes.split_first()?;

@@ -5,16 +5,14 @@ use std::{borrow::Cow, sync::Arc};
 use saker_events::{
     descriptor::{Descriptor, FdType, Layer},
     fd::{AT_FDCWD, O_DIRECTORY, UNKNOWN},
+    open_call::OpenCall,
+    param::{self, int},
     path,
     table::{FCNTL_COMMANDS, code, symbol_value},
 };
 
 use super::{ThreadTable, fds::KeptFd};
-use crate::{
-    open_call::OpenCall,
-    params::{Params, int},
-    recent::Recent,
-};
+use crate::{params::Params, recent::Recent};
 
 /// The bit of `file_flags`.
 pub(super) const O_CLOEXEC: u64 = 1 << 12;
@@ -62,7 +60,7 @@ pub(super) fn opened(table: &mut ThreadTable, params: Params) {
     let (raw, flags, dirfd) = if let Some(begun) = begun {
         (Cow::Owned(begun.text.clone()), begun.flags | call.flags & O_F_CREATED, Some(begun.dirfd))
     } else {
-        (Cow::Borrowed(call.name), call.flags, call.dirfd)
+        (Cow::Borrowed(param::told(call.name)), call.flags, call.dirfd)
     };
     let file = Opened { raw: &raw, flags, dev: call.dev, ino: call.ino, layer: call.layer };
     let file = if raw.starts_with(b"/") {

@@ -1,34 +1,34 @@
 //! What a call that opens a file tells, all at once: every second event of a busy machine is one.
 
-use saker_events::{
+use crate::{
     Event,
     descriptor::Layer,
     fd::{AT_FDCWD, layer},
-    param,
+    param::{int, long, word},
     table::code,
 };
 
-use crate::params::{int, long, word};
-
 /// The parameters of `open` and its like.
-pub(crate) struct OpenCall<'a> {
+pub struct OpenCall<'a> {
     /// The result.
     pub fd: Option<i64>,
     /// What a relative path starts from; `None` if the event lacks it, or has a handle in its place.
     pub dirfd: Option<i64>,
-    /// `<NA>` if it was not written.
+    /// The bytes of the path.
     pub name: &'a [u8],
     /// Bits of `file_flags`; none of `creat`, whose flags are known.
     pub flags: u64,
+    /// Device of the file; 0 if unknown.
     pub dev: u32,
-    /// 0 if unknown.
+    /// Its inode; 0 if unknown.
     pub ino: u64,
+    /// The layer of an overlay that holds it.
     pub layer: Option<Layer>,
 }
 
 impl<'a> OpenCall<'a> {
     /// Reads an event of a call that opens a file.
-    pub(crate) fn of(event: &Event<'a>) -> Self {
+    pub fn of(event: &Event<'a>) -> Self {
         let params: [&[u8]; 8] = event.leading();
         let cwd = Some(AT_FDCWD);
         let (dirfd, name, flags, dev, ino) = match (event.code, params) {
@@ -46,7 +46,7 @@ impl<'a> OpenCall<'a> {
         Self {
             fd: int(params[0]),
             dirfd,
-            name: param::told(name),
+            name,
             flags: if event.code == code::SYSCALL_CREAT_X { 0 } else { told.into() },
             dev: word(dev).unwrap_or(0),
             ino: long(ino).unwrap_or(0),
@@ -62,14 +62,15 @@ fn short(bytes: &[u8]) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use saker_events::{
-        fd::{number_of, text_of},
-        table::{EVENTS, code},
-        write,
-    };
     use serde_json::json;
 
     use super::*;
+    use crate::{
+        fd::{number_of, text_of},
+        param,
+        table::EVENTS,
+        write,
+    };
 
     #[test]
     fn parameters_stand_where_the_table_has_them() {
@@ -95,7 +96,7 @@ mod tests {
             assert_eq!(call.fd, number("fd").map(u64::cast_signed), "{}", row.name);
             let dirfd = number("dirfd").map_or(AT_FDCWD, u64::cast_signed);
             assert_eq!(call.dirfd.unwrap_or(AT_FDCWD), dirfd, "{}", row.name);
-            assert_eq!(call.name, text_of(&event, row, path), "{}", row.name);
+            assert_eq!(param::text(call.name), text_of(&event, row, path), "{}", row.name);
             assert_eq!(call.flags, number("flags").unwrap_or(0), "{}", row.name);
             assert_eq!((u64::from(call.dev), call.ino), (number("dev").unwrap(), number("ino").unwrap()));
             assert_eq!(call.layer.is_some(), row.code == code::SYSCALL_CREAT_X);
