@@ -29,6 +29,8 @@ test-live: deps ## run the tests that need root and BTF: the probe, and upstream
 lint: deps ## rustfmt, clippy with warnings denied, cargo-deny, import directions and size budgets
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	@# The fuzz targets are not linked here, so libFuzzer need not be built.
+	CUSTOM_LIBFUZZER_PATH=/none/libfuzzer.a cargo clippy --locked --manifest-path fuzz/Cargo.toml -- -D warnings
 	tools/deny.sh
 	cargo test -q -p saker-house
 

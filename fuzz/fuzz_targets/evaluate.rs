@@ -43,7 +43,7 @@ impl<'a> Input<'a> {
     }
 
     fn address(&mut self) -> IpAddr {
-        if self.byte() % 2 == 0 {
+        if self.byte().is_multiple_of(2) {
             Ipv4Addr::from(self.array()).into()
         } else {
             Ipv6Addr::from(self.array()).into()
@@ -52,7 +52,7 @@ impl<'a> Input<'a> {
 
     fn value(&mut self, ty: FieldType) -> Value<'a> {
         match ty {
-            FieldType::Bool => Value::Bool(self.byte() % 2 == 0),
+            FieldType::Bool => Value::Bool(self.byte().is_multiple_of(2)),
             FieldType::Double => Value::Double(f64::from_bits(u64::from_le_bytes(self.array()))),
             FieldType::Int16 | FieldType::Int32 | FieldType::Int64 => {
                 Value::Int(i64::from_le_bytes(self.array()))
@@ -112,7 +112,15 @@ fn event<'a>(input: &mut Input<'a>) -> Event<'a> {
 
 fn rule_set(condition: &Condition) -> RuleSet {
     let (name, desc) = (String::from("rule"), String::new());
-    let info = RuleInfo { name, desc, priority: 0, source: SYSCALL, tags: Vec::new(), enabled: true, ..RuleInfo::default() };
+    let info = RuleInfo {
+        name,
+        desc,
+        priority: 0,
+        source: SYSCALL,
+        tags: Vec::new(),
+        enabled: true,
+        ..RuleInfo::default()
+    };
     let output = Template::compile("", &SCHEMA, SYSCALL).expect("an empty output");
     let mut builder = RuleSetBuilder::new(Arc::clone(&SCHEMA));
     builder.add(info, condition, output, Vec::new());

@@ -24,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(event) = Event::parse(bytes) else { return };
     let (header, users) = (Header::default(), Users::parse("", ""));
     let Some(record) = SyscallRecord::new(&header, event, None, &NoProcesses, &users) else { return };
-    let views = [Some(record.clone()), record.resolved_view()];
+    let views = [Some(record.clone()), record.second_view().map(|(view, _)| view)];
     let args = ["0", "1", "fd", "flags"].map(|text| FieldArg { text: text.into(), index: text.parse().ok() });
     for view in views.iter().flatten() {
         let _type = view.event_type();
