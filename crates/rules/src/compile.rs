@@ -13,7 +13,7 @@ use crate::{
     ast::{Body, Check, Expr, Op, Operand, Right, Span, TransformArg, Transformer},
     check::{self, FieldRef, Resolver, Side},
     diagnostic::{Code, TextError, TextWarning},
-    evaluate::{Against, Atom, Cache, Memory},
+    evaluate::{Against, Atom, Cache, Places},
     event_types::{self, EventTypeSet, Outcomes, TYPE_FIELD},
     limits::{MAX_DEPTH, MAX_NODES, MAX_PATTERN_BYTES},
     ops::{Combine, Test, pattern},
@@ -154,7 +154,8 @@ impl Condition {
 
     /// Whether the condition holds for one event.
     pub fn matches(&self, record: &dyn Record) -> bool {
-        self.root.holds(&mut Cache::new(record, &self.own_fields, Memory::default()))
+        let mut places = Places::default();
+        self.root.holds(&mut Cache::new(record, &self.own_fields, &mut places, Vec::new()))
     }
 }
 
@@ -169,7 +170,7 @@ fn is_typed(schema: &Schema, source: SourceId) -> bool {
 }
 
 impl Node {
-    fn holds(&self, cache: &mut Cache<'_>) -> bool {
+    fn holds(&self, cache: &mut Cache<'_, '_>) -> bool {
         match self {
             Self::And(members) => members.iter().all(|m| m.holds(cache)),
             Self::Or(members) => members.iter().any(|m| m.holds(cache)),

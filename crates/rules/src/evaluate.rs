@@ -79,15 +79,15 @@ impl Atom {
     }
 
     #[inline]
-    pub(crate) fn holds(&self, cache: &mut Cache<'_>) -> bool {
+    pub(crate) fn holds(&self, cache: &mut Cache<'_, '_>) -> bool {
         // Most comparisons are of a field with a constant.
         if let (Read::Field(slot), Against::Test(test)) = (&self.left, &self.right) {
-            return cache.read(*slot).is_some_and(|left| test.holds(left, self.combine));
+            return cache.look(*slot, |left| test.holds(left, self.combine)).unwrap_or(false);
         }
         self.holds_transformed(cache)
     }
 
-    fn holds_transformed(&self, cache: &mut Cache<'_>) -> bool {
+    fn holds_transformed(&self, cache: &mut Cache<'_, '_>) -> bool {
         for slot in &self.slots {
             cache.read(*slot);
         }
@@ -104,69 +104,89 @@ impl Atom {
 }
 
 /// The fields of one event: each is read at most once.
-pub(crate) struct Cache<'r> {
+pub(crate) struct Cache<'r, 's> {
     pub(crate) record: &'r dyn Record,
     fields: &'r [FieldRef],
-    memory: Memory<'r>,
+    places: &'s mut Places,
+    values: Values<'r>,
 }
 
-/// Where the values of an event are kept; reused from event to event.
+/// For each field the event (its generation) that it was read for, and its place among the values.
 #[derive(Debug, Default)]
-pub(crate) struct Memory<'r> {
-    /// For each field the event (its generation) that it was read for, and its place in `values`.
-    places: Vec<(u32, usize)>,
-    values: Vec<Option<Value<'r>>>,
+pub(crate) struct Places {
+    of_fields: Vec<(u32, usize)>,
     generation: u32,
 }
 
-impl Memory<'_> {
-    /// Forgets the values and keeps the allocations; the values may then live for another time.
-    pub(crate) fn recycle<'n>(self) -> Memory<'n> {
-        let done = |value: Option<Value<'_>>| {
-            spare::keep(value?);
-            None
-        };
-        let values = self.values.into_iter().filter_map(done).collect();
-        Memory { places: self.places, values, generation: self.generation }
+/// The values of an event.
+pub(crate) type Values<'r> = Vec<Option<Value<'r>>>;
+
+/// Forgets values and keeps the allocations; others may then live for another time.
+pub(crate) fn recycle<'n>(values: Values<'_>) -> Values<'n> {
+    let done = |value: Option<Value<'_>>| {
+        spare::keep(value?);
+        None
+    };
+    values.into_iter().filter_map(done).collect()
+}
+
+impl Places {
+    /// Begins another event.
+    fn next(&mut self, fields: usize) {
+        self.generation = self.generation.wrapping_add(1);
+        if self.generation == 0 || self.of_fields.len() < fields {
+            self.of_fields = vec![(0, 0); fields];
+            self.generation = 1;
+        }
     }
 }
 
-impl<'r> Cache<'r> {
-    pub(crate) fn new(record: &'r dyn Record, fields: &'r [FieldRef], mut memory: Memory<'r>) -> Self {
-        memory.values.clear();
-        memory.generation = memory.generation.wrapping_add(1);
-        if memory.generation == 0 || memory.places.len() < fields.len() {
-            memory.places = vec![(0, 0); fields.len()];
-            memory.generation = 1;
-        }
-        Self { record, fields, memory }
+impl<'r, 's> Cache<'r, 's> {
+    /// `values` are none, but may have room.
+    pub(crate) fn new(
+        record: &'r dyn Record,
+        fields: &'r [FieldRef],
+        places: &'s mut Places,
+        values: Values<'r>,
+    ) -> Self {
+        places.next(fields.len());
+        Self { record, fields, places, values }
     }
 
-    pub(crate) fn into_memory(self) -> Memory<'r> {
-        self.memory
+    pub(crate) fn into_values(self) -> Values<'r> {
+        self.values
     }
 
-    /// The value of a field, which is read from the event unless it was before.
+    /// Reads a field from the event, unless it was before.
+    pub(crate) fn read(&mut self, slot: usize) {
+        self.look(slot, |_| ());
+    }
+
+    /// What there is to see in the value of a field, which is read from the event unless it was before.
     #[inline]
-    pub(crate) fn read(&mut self, slot: usize) -> Option<&Value<'r>> {
-        let (generation, at) = *self.memory.places.get(slot)?;
-        let at = if generation == self.memory.generation { at } else { self.fetch(slot)? };
-        self.memory.values.get(at)?.as_ref()
+    pub(crate) fn look<T>(&mut self, slot: usize, see: impl FnOnce(&Value<'r>) -> T) -> Option<T> {
+        let (generation, at) = *self.places.of_fields.get(slot)?;
+        if generation != self.places.generation {
+            return self.fetch(slot, see);
+        }
+        self.values.get(at)?.as_ref().map(see)
     }
 
-    #[inline(never)]
-    fn fetch(&mut self, slot: usize) -> Option<usize> {
+    /// The value is looked at before it is kept: to move what was written just now, the processor waits until the last of
+    /// it is in memory.
+    fn fetch<T>(&mut self, slot: usize, see: impl FnOnce(&Value<'r>) -> T) -> Option<T> {
         let (id, arg) = self.fields.get(slot)?;
-        let at = self.memory.values.len();
-        *self.memory.places.get_mut(slot)? = (self.memory.generation, at);
-        self.memory.values.push(self.record.field(*id, arg.as_ref()));
-        Some(at)
+        let value = self.record.field(*id, arg.as_ref());
+        let seen = value.as_ref().map(see);
+        *self.places.of_fields.get_mut(slot)? = (self.places.generation, self.values.len());
+        self.values.push(value);
+        seen
     }
 
     /// The value of a field that was read.
     pub(crate) fn get(&self, slot: usize) -> Option<&Value<'r>> {
-        let (generation, at) = self.memory.places.get(slot)?;
-        let known = *generation == self.memory.generation;
-        self.memory.values.get(*at).filter(|_| known)?.as_ref()
+        let (generation, at) = self.places.of_fields.get(slot)?;
+        let known = *generation == self.places.generation;
+        self.values.get(*at).filter(|_| known)?.as_ref()
     }
 }

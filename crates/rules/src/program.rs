@@ -16,9 +16,9 @@ use crate::{
     ast::Modifier,
     check::FieldRef,
     compile::{Condition, Node},
-    evaluate::{Against, Atom, Cache, Memory},
+    evaluate::{Against, Atom, Cache, Places, Values, recycle},
     event_types::EventTypeSet,
-    gate::Lookup,
+    gate::{Lookup, Opens},
     ops::Test,
     remember::Remembered,
     schema::{ArgKind, ArgRule, EventTypeId, Record, Schema, field_flags},
@@ -362,7 +362,8 @@ impl Program {
 /// Working memory of one thread; allocations are kept from event to event.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
-    fields: Memory<'static>,
+    /// None, with room for those of an event.
+    values: Values<'static>,
     /// For each node the event (its generation) that it was evaluated for, and the result.
     known: Vec<(u32, bool)>,
     /// For each gate the event that opened it last.
@@ -376,7 +377,7 @@ pub(crate) struct Run<'r, 's> {
     program: &'r Program,
     /// The type of the event.
     ty: EventTypeId,
-    pub(crate) cache: Cache<'r>,
+    cache: Cache<'r, 's>,
     results: &'s mut Results,
     /// Where the process's results are remembered.
     process: Option<usize>,
@@ -388,10 +389,9 @@ impl<'r, 's> Run<'r, 's> {
         program: &'r Program,
         counts: Counts,
         (record, ty): (&'r dyn Record, EventTypeId),
-        results: &'s mut Results,
+        (places, results): (&'s mut Places, &'s mut Results),
     ) -> Self {
-        let memory = std::mem::take(&mut results.fields);
-        let cache = Cache::new(record, &program.fields, memory);
+        let cache = Cache::new(record, &program.fields, places, std::mem::take(&mut results.values));
         results.generation = results.generation.wrapping_add(1);
         let grown = results.known.len() < program.nodes.len() || results.opened.len() < counts.gates;
         if results.generation == 0 || grown {
@@ -413,16 +413,15 @@ impl<'r, 's> Run<'r, 's> {
             return new;
         }
         let mut any = false;
-        if let Some(value) = self.cache.read(lookup.slot()) {
-            let (opened, generation) = (&mut self.results.opened, self.results.generation);
-            lookup.open(value, &mut |opens| {
-                any = true;
-                if let Some(last) = opened.get_mut(opens.gate).filter(|last| **last != generation) {
-                    *last = generation;
-                    new.push(opens.at);
-                }
-            });
-        }
+        let (opened, generation) = (&mut self.results.opened, self.results.generation);
+        let mut open = |opens: Opens| {
+            any = true;
+            if let Some(last) = opened.get_mut(opens.gate).filter(|last| **last != generation) {
+                *last = generation;
+                new.push(opens.at);
+            }
+        };
+        self.cache.look(lookup.slot(), |value| lookup.open(value, &mut open));
         if let Some((process, number)) = place {
             self.results.remembered.set(process, number, any);
         }
@@ -430,7 +429,7 @@ impl<'r, 's> Run<'r, 's> {
     }
 
     pub(crate) fn finish(self) {
-        self.results.fields = self.cache.into_memory().recycle();
+        self.results.values = recycle(self.cache.into_values());
     }
 
     pub(crate) fn holds(&mut self, node: usize) -> bool {

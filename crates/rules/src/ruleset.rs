@@ -7,6 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
     compile::Condition,
+    evaluate::Places,
     event_types::EventTypeSet,
     program::{Program, ProgramBuilder, Results, Run},
     schema::{EventTypeId, Record, Schema, SourceId},
@@ -97,6 +98,7 @@ pub struct RuleSet {
 /// Working memory of one thread; allocations are kept from event to event.
 #[derive(Debug, Default)]
 pub struct Scratch {
+    places: Places,
     results: Results,
     matched: Vec<usize>,
 }
@@ -268,9 +270,9 @@ impl RuleSet {
         let Some(source) = self.sources.get(usize::from(source.0)) else { return };
         let ty = record.event_type();
         let Some(tree) = source.tree(ty).filter(|tree| !tree.is_empty()) else { return };
-        let Scratch { results, matched } = scratch;
+        let Scratch { places, results, matched } = scratch;
         matched.clear();
-        let mut run = Run::new(&source.program, source.counts, (record, ty), results);
+        let mut run = Run::new(&source.program, source.counts, (record, ty), (places, results));
         let first_only = matching == Matching::First;
         tree.find(&mut run, &mut Found { rules: matched, first: None, first_only, shadow: self.shadow });
         run.finish();

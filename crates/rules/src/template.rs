@@ -6,7 +6,7 @@ use crate::{
     ast::{Operand, TransformArg},
     check::{FieldRef, Resolver},
     diagnostic::TextError,
-    evaluate::{Cache, Memory},
+    evaluate::{Cache, Places},
     parse, render,
     schema::{FieldArg, FieldId, Record, Schema, SourceId, field_flags},
     suggest,
@@ -69,7 +69,8 @@ impl Template {
 
     /// Appends the output for one event; an absent value is `<NA>`.
     pub fn render(&self, record: &dyn Record, out: &mut String) {
-        let mut cache = self.load(record);
+        let mut places = Places::default();
+        let mut cache = self.load(record, &mut places);
         for part in &self.parts {
             part.render(&mut cache, out).unwrap_or_else(|width| pad(out, ABSENT, width));
         }
@@ -77,7 +78,8 @@ impl Template {
 
     /// Appends the output for one event up to the first absent value; whether there was none.
     pub fn render_strict(&self, record: &dyn Record, out: &mut String) -> bool {
-        let mut cache = self.load(record);
+        let mut places = Places::default();
+        let mut cache = self.load(record, &mut places);
         self.parts.iter().all(|part| part.render(&mut cache, out).is_ok())
     }
 
@@ -87,8 +89,8 @@ impl Template {
         self.fields.iter()
     }
 
-    fn load<'r>(&'r self, record: &'r dyn Record) -> Cache<'r> {
-        let mut cache = Cache::new(record, &self.slots, Memory::default());
+    fn load<'r, 's>(&'r self, record: &'r dyn Record, places: &'s mut Places) -> Cache<'r, 's> {
+        let mut cache = Cache::new(record, &self.slots, places, Vec::new());
         for slot in 0..self.slots.len() {
             cache.read(slot);
         }
@@ -98,7 +100,7 @@ impl Template {
 
 impl Part {
     /// Fails with the width of an absent value.
-    fn render(&self, cache: &mut Cache<'_>, out: &mut String) -> Result<(), usize> {
+    fn render(&self, cache: &mut Cache<'_, '_>, out: &mut String) -> Result<(), usize> {
         match self {
             Self::Text(text) => out.push_str(text),
             Self::Value { read, ty, name, width } => {

@@ -38,7 +38,7 @@ pub(crate) enum Map {
 
 impl Read {
     /// The value, or nothing if a field it needs is absent. The fields must have been loaded.
-    pub(crate) fn get<'c>(&'c self, cache: &'c Cache<'_>) -> Option<Cow<'c, Value<'c>>> {
+    pub(crate) fn get<'c>(&'c self, cache: &'c Cache<'_, '_>) -> Option<Cow<'c, Value<'c>>> {
         let value = match self {
             Self::Field(slot) => return cache.get(*slot).map(Cow::Borrowed),
             Self::Const(text) => Value::text(text),
@@ -123,7 +123,7 @@ fn length(value: &Value<'_>) -> Option<Value<'static>> {
 }
 
 /// The texts of all items; lists among them count element by element.
-fn texts(items: &[Read], cache: &Cache<'_>) -> Option<Vec<Vec<u8>>> {
+fn texts(items: &[Read], cache: &Cache<'_, '_>) -> Option<Vec<Vec<u8>>> {
     let mut all = Vec::with_capacity(items.len());
     for item in items {
         match item.get(cache)?.as_ref() {
