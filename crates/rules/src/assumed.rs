@@ -16,18 +16,20 @@ pub(crate) struct Assumed<'p> {
     /// Comparisons with their results.
     compared: Vec<(usize, bool)>,
     results: FxHashMap<usize, Option<bool>>,
+    /// Of combinations with `or` the member that alone may still hold.
+    alone: FxHashMap<usize, Option<usize>>,
 }
 
 impl<'p> Assumed<'p> {
     /// An event of a type; `None` stands for any.
     pub(crate) fn new(program: &'p Program, ty: Option<(&'p Schema, EventTypeId)>) -> Self {
-        Self { program, ty, compared: Vec::new(), results: FxHashMap::default() }
+        Self { program, ty, compared: Vec::new(), results: FxHashMap::default(), alone: FxHashMap::default() }
     }
 
     /// The same, and what a comparison gave.
     pub(crate) fn with(&self, node: usize, holds: bool) -> Self {
         let compared = [self.compared.as_slice(), &[(node, holds)]].concat();
-        Self { compared, results: FxHashMap::default(), ..*self }
+        Self { compared, results: FxHashMap::default(), alone: FxHashMap::default(), ..*self }
     }
 
     /// How many comparisons were made.
@@ -44,14 +46,27 @@ impl<'p> Assumed<'p> {
         if let Some(Step::And(members)) = program.step(node) {
             return members.iter().all(|member| self.needs(*member, needs));
         }
-        if let Some(Step::Or(members)) = program.step(node) {
-            let mut possible = members.iter().filter(|member| self.of(**member) != Some(false));
-            if let (Some(only), None) = (possible.next(), possible.next()) {
-                return self.needs(*only, needs);
-            }
+        if let Some(Step::Or(members)) = program.step(node)
+            && let Some(only) = self.alone(node, members)
+        {
+            return self.needs(only, needs);
         }
         needs.push(node);
         true
+    }
+
+    /// The one of these members that may still hold; `None` if more may.
+    fn alone(&mut self, node: usize, members: &[usize]) -> Option<usize> {
+        if let Some(known) = self.alone.get(&node) {
+            return *known;
+        }
+        let mut possible = members.iter().filter(|member| self.of(**member) != Some(false));
+        let alone = match (possible.next(), possible.next()) {
+            (Some(only), None) => Some(*only),
+            _ => None,
+        };
+        self.alone.insert(node, alone);
+        alone
     }
 
     /// The result, if what is known decides it.

@@ -16,6 +16,9 @@ use crate::{
 /// Levels at most; what is left then is evaluated rule by rule.
 const MAX_LEVELS: usize = 8;
 
+/// Nodes of one rule that are looked at for what most rules ask for.
+const MAX_ASKED: usize = 32;
+
 /// Rules that need at least as many of the same field's texts are looked up at once.
 const MIN_LOOKUP: usize = 3;
 
@@ -224,7 +227,10 @@ impl<'p> Trees<'p> {
         let mut askers: BTreeMap<usize, usize> = BTreeMap::new();
         for entry in entries {
             let mut asked = BTreeSet::new();
-            entry.needs.iter().for_each(|need| self.comparisons(*need, MAX_SPLIT_DEPTH, &mut asked));
+            let mut left = MAX_ASKED;
+            for need in &entry.needs {
+                self.comparisons(*need, MAX_SPLIT_DEPTH, &mut left, &mut asked);
+            }
             for node in asked {
                 let askers = askers.entry(node).or_default();
                 *askers = askers.saturating_add(1);
@@ -234,17 +240,19 @@ impl<'p> Trees<'p> {
         (askers >= MIN_SPLIT).then_some(node)
     }
 
-    /// The cheap comparisons that a condition asks for on its first levels.
-    fn comparisons(&self, node: usize, levels: usize, found: &mut BTreeSet<usize>) {
+    /// The cheap comparisons that a condition asks for on its first levels, as far as so many nodes are `left` to look at.
+    fn comparisons(&self, node: usize, levels: usize, left: &mut usize, found: &mut BTreeSet<usize>) {
+        let Some(less) = left.checked_sub(1) else { return };
+        *left = less;
         let below = levels.saturating_sub(1);
         match self.program.step(node) {
             Some(Step::And(members) | Step::Or(members)) if levels > 0 => {
-                for member in members {
-                    self.comparisons(*member, below, found);
+                for member in members.iter().take(less) {
+                    self.comparisons(*member, below, left, found);
                 }
             }
             // Of exceptions only those that are a comparison themselves: the others rule out nothing.
-            Some(Step::Not(inner)) if levels > 0 => self.comparisons(*inner, 0, found),
+            Some(Step::Not(inner)) if levels > 0 => self.comparisons(*inner, 0, left, found),
             Some(Step::Atom(atom)) if atom.types.is_none() && self.program.is_cheap(node) => {
                 found.insert(node);
             }
