@@ -32,9 +32,12 @@ fn capture() -> (Vec<u8>, Vec<usize>) {
 }
 
 /// Every byte that can be decompressed, one after the other.
-#[allow(clippy::unbuffered_bytes, reason = "one by one none is lost")]
 fn gunzip(packed: &[u8]) -> Vec<u8> {
-    MultiGzDecoder::new(packed).bytes().map_while(Result::ok).collect()
+    let (mut packed, mut byte, mut bytes) = (MultiGzDecoder::new(packed), [0], Vec::new());
+    while matches!(packed.read(&mut byte), Ok(1)) {
+        bytes.extend(byte);
+    }
+    bytes
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

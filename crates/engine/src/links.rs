@@ -13,9 +13,9 @@ use smallvec::SmallVec;
 
 /// Looks at the paths of this machine.
 pub trait Links: Debug + Send + Sync {
-    /// Where a path leads, as the process with this id sees it; with `last` its last part is followed too. `None` if that
-    /// process is gone or the answer would have to be waited for.
-    fn follow(&self, pid: i64, path: &[u8], last: bool) -> Option<Vec<u8>>;
+    /// Where a path leads, as the first of the processes with these ids sees it that can tell; with `last` its last part
+    /// is followed too. `None` if all are gone or the answer would have to be waited for.
+    fn follow(&self, pids: &[i64], path: &[u8], last: bool) -> Option<Vec<u8>>;
 }
 
 /// An event whose paths are where they lead, and the first of them that is another one then.
@@ -81,11 +81,12 @@ pub(crate) fn follow(record: &SyscallRecord, links: &dyn Links) -> Option<Follow
     if record.result()? < 0 {
         return None;
     }
-    let lead = |given: &[u8], last| witnesses(record).find_map(|pid| links.follow(pid, given, last));
+    let pids: SmallVec<[i64; 8]> = witnesses(record).collect();
+    let lead = |given: &[u8], last| links.follow(&pids, given, last);
     let mut texts: SmallVec<[(usize, Vec<u8>); 2]> = SmallVec::new();
     for (at, param) in record.row.params.iter().enumerate() {
-        let is_path = matches!(param.ty, ParamType::Fspath | ParamType::Fsrelpath);
-        if let Some(given) = record.path_as_given(at).filter(|_| is_path)
+        if matches!(param.ty, ParamType::Fspath | ParamType::Fsrelpath)
+            && let Some(given) = record.path_as_given(at)
             && let Some(real) = lead(&given, last).filter(|real| *real != record.param_text(at))
         {
             texts.push((at, real));

@@ -44,11 +44,11 @@ pub struct Fd<'a> {
     pub layer: Option<Layer>,
 }
 
-/// Bits of `file_flags`; who reads and writes has both of the first.
+/// The bit of `file_flags` for reading; who reads and writes has both.
 pub const O_RDONLY: u64 = 1;
-/// Another.
+/// The bit of `file_flags` for writing.
 pub const O_WRONLY: u64 = 2;
-/// Another.
+/// The bit of `file_flags` for directories alone.
 pub const O_DIRECTORY: u64 = 1 << 10;
 /// `connect` goes on in the background.
 pub const EINPROGRESS: i64 = -115;
