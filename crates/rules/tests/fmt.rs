@@ -99,6 +99,19 @@ fn blocks_keep_their_text() {
 }
 
 #[test]
+fn a_comment_above_a_value_is_no_text_of_it() {
+    check(
+        "- required_plugin_versions:\n# as of: >\n    folded\n  condition: a\n",
+        "\
+- required_plugin_versions:
+# as of: >
+    folded
+  condition: a
+",
+    );
+}
+
+#[test]
 fn what_cannot_be_kept_is_refused_with_its_place() {
     let check = |text: &str, line, column, part: &str| {
         let Err(refused) = format(text) else { panic!("{text}") };

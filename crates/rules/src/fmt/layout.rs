@@ -1,5 +1,7 @@
 //! The parts of a file, written.
 
+use std::iter;
+
 use super::outline::{Body, Item, KeyLines, Outline, Part, indent, is_comment};
 
 /// Columns of keys and of what belongs to them.
@@ -128,7 +130,8 @@ struct Header {
 impl Header {
     fn of(key: &KeyLines<'_>) -> Self {
         let mut header = Self { block: false, explicit: false };
-        for line in [key.first].iter().chain(&key.rest) {
+        let rest = key.rest.iter().filter(|line| !is_comment(line));
+        for line in iter::once(&key.first).chain(rest) {
             let line = line.split(" #").next().unwrap_or_default().trim_end();
             let word = line.rsplit([' ', ':']).next().unwrap_or_default();
             let indicator = word.strip_prefix(['|', '>']);
