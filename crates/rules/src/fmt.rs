@@ -86,7 +86,11 @@ fn stable(text: &str, once: &str, twice: &str) -> Result<(), Refused> {
     }
     let moved = pairs.find(|(once, twice)| once != twice).map(|(once, _)| bare(once));
     let line = text.lines().position(|line| Some(bare(line)) == moved).unwrap_or_default();
-    Err(Refused::at(line, 0, "this line would move each time the file is formatted: indent it as its neighbours"))
+    Err(Refused::at(
+        line,
+        0,
+        "this line would move each time the file is formatted: indent it as its neighbours",
+    ))
 }
 
 /// Equal values, wherever they stand; the order of keys does not matter, except of equal ones.
