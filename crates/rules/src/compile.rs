@@ -11,14 +11,15 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
     ast::{Body, Check, Expr, Op, Operand, Right, Span, TransformArg, Transformer},
-    check::{self, FieldRef, Resolver, Side},
+    cache::{Cache, Places},
+    check::{self, Resolver, Side},
     diagnostic::{Code, TextError, TextWarning},
-    evaluate::{Against, Atom, Cache, Places},
+    evaluate::{Against, Atom},
     event_types::{self, EventTypeSet, Outcomes, TYPE_FIELD},
     limits::{MAX_DEPTH, MAX_NODES, MAX_PATTERN_BYTES},
     ops::{Combine, Test, pattern},
     parse,
-    schema::{Record, Schema, SourceId, field_flags},
+    schema::{FieldRef, Record, Schema, SourceId, field_flags},
     suggest,
     value::FieldType,
 };

@@ -8,9 +8,8 @@ mod pretty;
 use serde::Serialize;
 
 use crate::{
-    check::FieldRef,
     load::{CompiledRule, Loaded},
-    schema::{FieldSpec, Schema, field_flags},
+    schema::{FieldRef, FieldSpec, Schema, field_flags},
 };
 use cost::Cost;
 pub use overlap::{Overlap, Relation};

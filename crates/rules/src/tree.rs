@@ -8,8 +8,9 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     assumed::Assumed,
-    gate::{Gate, Key, Kind, Lookup, Opens},
-    program::{Program, Run, Step},
+    gate::{Gate, Key},
+    lookup::{Kind, Lookup, Opens},
+    program::{Counts, Program, Run, Step},
     schema::{EventTypeId, Schema},
 };
 
@@ -156,14 +157,6 @@ enum Group {
 
 /// Texts, each with what it opens.
 type Texts<'p> = Vec<(&'p [u8], Opens)>;
-
-/// How much there is to keep in mind of an event and of a process.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Counts {
-    pub(crate) gates: usize,
-    /// Nodes and look-ups that depend on the process alone.
-    pub(crate) of_process: usize,
-}
 
 /// Makes the trees of one source.
 pub(crate) struct Trees<'p> {
