@@ -131,6 +131,14 @@ pub struct Capabilities {
     pub effective: u64,
 }
 
+impl Capabilities {
+    /// All that there are, as in a new user namespace.
+    pub const ALL: Self = {
+        let all = (1 << 41) - 1;
+        Self { inheritable: all, permitted: all, effective: all }
+    };
+}
+
 /// Memory of a process, kilobytes, and its page faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[allow(missing_docs, reason = "the names are the fields'")]
