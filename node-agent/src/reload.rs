@@ -149,6 +149,7 @@ impl Reloader {
             tracing::warn!("rule '{rule}' cannot match: {reason}");
         }
         status.sight.set(Demands::of(loaded));
+        status.host_names.want(loaded);
         let count = (info.loaded.len(), info.loaded.len().saturating_add(info.rejected.len()));
         self.wanted = Wanted::new(loaded, &rules);
         self.rules.swap(rules);
