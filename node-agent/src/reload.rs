@@ -149,11 +149,11 @@ impl Reloader {
             tracing::warn!("rule '{rule}' cannot match: {reason}");
         }
         status.sight.set(Demands::of(loaded));
-        status.host_names.want(loaded);
         let count = (info.loaded.len(), info.loaded.len().saturating_add(info.rejected.len()));
         self.wanted = Wanted::new(loaded, &rules);
         self.rules.swap(rules);
         probe(self.wanted.clone());
+        status.host_names.want(loaded);
         *status.rules() = info;
         tracing::info!("rules loaded {}/{}", count.0, count.1);
     }
