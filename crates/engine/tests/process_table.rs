@@ -167,9 +167,8 @@ fn ids_and_capabilities_are_those_that_a_process_gave_itself() {
         let process = table.at(7, 100).expect("7");
         (process.uid, process.gid, process.caps.effective)
     };
-    let setreuid = |ruid: u32, euid: u32| {
-        (code::SYSCALL_SETREUID_X, json!({"res": 0, "ruid": ruid, "euid": euid}))
-    };
+    let setreuid =
+        |ruid: u32, euid: u32| (code::SYSCALL_SETREUID_X, json!({"res": 0, "ruid": ruid, "euid": euid}));
     let start = seen(&[]);
     assert_eq!(start.0, 0);
     assert_eq!(seen(&[setreuid(5, 6)]), (6, start.1, start.2));

@@ -12,8 +12,8 @@ use crate::{
     path,
     record::SyscallRecord,
     table::{
-        CREAT_FLAGS, EventRow, FCNTL_COMMANDS, FILE_FLAGS, Link, Param, ParamPlace, ParamType, code, event_flags,
-        symbol_value,
+        CREAT_FLAGS, EventRow, FCNTL_COMMANDS, FILE_FLAGS, Link, Param, ParamPlace, ParamType, code,
+        event_flags, symbol_value,
     },
 };
 
@@ -130,7 +130,8 @@ impl<'a> Fd<'a> {
     /// A descriptor that the probe looked up when the event happened.
     fn told(event: &Event<'a>, row: &EventRow) -> Option<Self> {
         let facts = FdFacts::of(event, row)?;
-        let number = |index: usize| Some(param::number(row.params.get(index)?.ty, event.param(index)?)?.signed());
+        let number =
+            |index: usize| Some(param::number(row.params.get(index)?.ty, event.param(index)?)?.signed());
         let made = number(0).filter(|made| *made >= 0 && makes_fd(event, row));
         let used = || number(row.fd_param.filter(|_| row.any(event_flags::USES_FD)).map_or(0, usize::from));
         let num = made.or_else(used)?;

@@ -13,7 +13,9 @@ use saker_events::{
 };
 
 use super::{Entry, ProcessTable, inherited, key};
-use crate::params::{Params, enters_user_namespace, set, set_capabilities, set_common, set_cwd, set_identity};
+use crate::params::{
+    Params, enters_user_namespace, set, set_capabilities, set_common, set_cwd, set_identity,
+};
 
 const THREAD: u64 = symbol_value(CLONE_FLAGS, "CLONE_THREAD");
 

@@ -64,7 +64,10 @@ fn a_connection_is_known_after_dup_whatever_was_closed_before() {
     let seen = facts_of(&seen, "dup3");
     let facts = parse(&seen, "dup3");
     assert_eq!((facts.kind, facts.protocol, facts.connected), (FdType::Ipv4, Protocol::Tcp, true));
-    assert_eq!((facts.end, facts.socket.map(|socket| socket.destination.port())), (Some(End::Client), Some(port)));
+    assert_eq!(
+        (facts.end, facts.socket.map(|socket| socket.destination.port())),
+        (Some(End::Client), Some(port))
+    );
 }
 
 /// Whatever the ports are: that of the listener is one that the machine might have chosen itself.
