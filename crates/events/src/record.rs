@@ -16,6 +16,7 @@ use crate::{
     descriptor::{Descriptor, FdType, Socket},
     fd::{AT_FDCWD, Fd, O_RDONLY, O_WRONLY, Role, UNKNOWN, number_of, path_param, resolved_path, text_of},
     fields::{self, Getter},
+    host_names::HostNames,
     param, path,
     process::{Process, Processes},
     table::{self, Category, ERRNO, EventRow, ParamPlace, ParamType, Source, code, event_flags},
@@ -41,6 +42,8 @@ pub struct Header {
     pub previous_ts: u64,
     /// Kind of an event that nobody's call made.
     pub async_type: Option<Cow<'static, str>>,
+    /// Names of the ends of connections.
+    pub host_names: HostNames,
 }
 
 impl Header {
@@ -416,7 +419,9 @@ impl Record for SyscallRecord<'_> {
     fn field<'a>(&'a self, field: FieldId, arg: Option<&FieldArg>) -> Option<Value<'a>> {
         match fields::by_id(field)?.get {
             Getter::Header(get) => get(self.header, arg),
-            Getter::Syscall(get) | Getter::Process(get) | Getter::Metadata(get) => get(self, arg),
+            Getter::Syscall(get) | Getter::Process(get) | Getter::Metadata(get) | Getter::HostName(get) => {
+                get(self, arg)
+            }
             Getter::Audit(_) | Getter::Unavailable => None,
         }
     }
@@ -436,7 +441,11 @@ impl Record for AuditRecord {
         match fields::by_id(field)?.get {
             Getter::Header(get) => get(&self.header, arg),
             Getter::Audit(get) => get(self, arg),
-            Getter::Syscall(_) | Getter::Process(_) | Getter::Metadata(_) | Getter::Unavailable => None,
+            Getter::Syscall(_)
+            | Getter::Process(_)
+            | Getter::Metadata(_)
+            | Getter::HostName(_)
+            | Getter::Unavailable => None,
         }
     }
 }

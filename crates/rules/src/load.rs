@@ -154,13 +154,24 @@ pub struct Loaded {
     pub rules: Option<Arc<RuleSet>>,
     /// What is left out because of its own error or that of something it needs.
     pub quarantined: Vec<Quarantined>,
-    /// Rules that are loaded but can never match, each with the field that no source fills.
-    pub blind: Vec<(String, String)>,
+    /// Rules that are loaded but can never match, or not in all cases.
+    pub blind: Vec<Blind>,
     /// What is defined twice: the later definition counts.
     pub replaced: Vec<Replaced>,
     /// Everything that compiled, for [`crate::describe`].
     pub(crate) catalog: Catalog,
     pub(crate) schema: Arc<Schema>,
+}
+
+/// A rule that is blind to a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blind {
+    /// Its name.
+    pub rule: String,
+    /// The field's name.
+    pub field: &'static str,
+    /// Why, as what is said of the field.
+    pub reason: &'static str,
 }
 
 impl Loaded {
@@ -183,6 +194,17 @@ impl Loaded {
     /// Rules whose condition needs a field of this kind, with the field.
     pub fn readers(&self, kind: impl Fn(FieldId) -> bool) -> Vec<(String, String)> {
         self.catalog.readers(&self.schema, kind)
+    }
+
+    /// The rules of a source that run and compare fields of this kind with texts, with the texts.
+    pub fn compared(
+        &self,
+        source: SourceId,
+        kind: impl Fn(FieldId) -> bool,
+    ) -> impl Iterator<Item = (&str, Vec<&[u8]>)> {
+        let rules = self.catalog.running.iter().filter_map(|at| self.catalog.rules.get(*at));
+        let rules = rules.filter(move |rule| rule.source == source);
+        rules.map(move |rule| (rule.rule.name.as_str(), rule.condition.compared(&kind)))
     }
 
     /// The rules that compiled, in the order of definition.

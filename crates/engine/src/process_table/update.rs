@@ -183,7 +183,7 @@ fn changes_itself(event_code: u16) -> bool {
 static DIRECTORY: ParamPlace = ParamPlace::new("dirpath");
 
 /// A relative path tells where the process is now.
-fn told_cwd<'a>(params: Params<'a>) -> Option<&'a [u8]> {
+fn told_cwd(params: Params<'_>) -> Option<&[u8]> {
     let (at, _) = DIRECTORY.of(params.row)?;
     let directory = params.text_at(at);
     (directory.starts_with(b"/") && starts_at_cwd(params.event, params.row)).then_some(directory)
