@@ -188,7 +188,7 @@ impl<'a> Fd<'a> {
         let tuple = event.param(1).and_then(Tuple::parse);
         let Some(tuple) = tuple.filter(|_| result >= 0 || result == EINPROGRESS) else {
             let to = event.param(3).filter(|_| !NO_SOCKET.contains(&result)).and_then(Address::parse);
-            return Some(Self { kind: to.and_then(socket_type), ..Self::numbered(num) });
+            return Some(Self { kind: to.as_ref().and_then(socket_type), ..Self::numbered(num) });
         };
         let (kind, socket) = match tuple {
             Tuple::Ip(source, destination) => {
@@ -290,9 +290,9 @@ pub fn ip_type(address: SocketAddr) -> FdType {
 const NO_SOCKET: [i64; 2] = [-9, -88];
 
 /// The type of a socket that is to be connected with this address.
-fn socket_type(to: Address) -> Option<FdType> {
+fn socket_type(to: &Address) -> Option<FdType> {
     match to {
-        Address::Ip(end) => Some(ip_type(end)),
+        Address::Ip(end) => Some(ip_type(*end)),
         Address::Unix(_) => Some(FdType::Unix),
         Address::Other(_) => None,
     }
