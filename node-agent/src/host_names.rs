@@ -17,7 +17,7 @@ use saker_events::{SYSCALL_SOURCE, fields, host_names::HostNames};
 use saker_rules::load::Loaded;
 use serde::Serialize;
 
-use crate::metrics::{Extra, Spec};
+use crate::metrics::family::{Extra, Spec};
 use table::{Name, Table, Turn};
 
 const NAMES: Spec =

@@ -21,7 +21,7 @@ use rustix::{
 use saker_engine::Links;
 
 use self::slow::Slow;
-use crate::metrics::{Extra, Spec};
+use crate::metrics::family::{Extra, Spec};
 
 const FOLLOWED: Spec = (
     "saker_paths_followed_total",

@@ -23,8 +23,9 @@ use crate::{
     capture::Capture,
     config::{DropAction, SyscallEventDrops},
     drops::{self, Drops, Lost, Report},
-    metrics::{self, Extra},
-    status::{SourceState, Status},
+    metrics::{self, family::Extra},
+    source::SourceState,
+    status::Status,
     users::UserFiles,
     wanted::Wanted,
 };

@@ -8,7 +8,7 @@ mod table;
 use std::sync::Arc;
 
 use crate::{
-    diagnostic::{Code, Diagnostic},
+    diagnostic::Diagnostic,
     document::{Decoded, Item, ListItem, MacroItem},
     expand::Written,
     limits::MAX_REPLACED,
@@ -141,7 +141,7 @@ impl Collection {
 
 /// What is to be changed is not there; perhaps something of nearly the same name is.
 fn no_such<T: Clone>(place: &Place, message: &str, name: &str, table: &Table<T>) -> Diagnostic {
-    let mut error = refuse(place, message);
+    let mut error = place.refuse(message);
     error.help = suggest::did_you_mean(name, table.names(place.owner()).into_iter());
     error
 }
@@ -182,13 +182,8 @@ fn may_touch(before: Option<&Place>, kind: &str, name: &str, place: &Place) -> D
             let message = format!(
                 "the {kind} '{name}' is defined in {other}: rules with a scope, a selector or in shadow stand for themselves and change no others"
             );
-            Err(refuse(place, message))
+            Err(place.refuse(message))
         }
         None => Ok(()),
     }
-}
-
-/// `LOAD_ERR_VALIDATE` at a place.
-pub(crate) fn refuse(place: &Place, message: impl Into<String>) -> Diagnostic {
-    place.diagnostic(Code::LoadErrValidate, message)
 }

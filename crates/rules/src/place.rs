@@ -58,6 +58,11 @@ impl Place {
         self.0.mark
     }
 
+    /// `LOAD_ERR_VALIDATE` here.
+    pub(crate) fn refuse(&self, message: impl Into<String>) -> Diagnostic {
+        self.diagnostic(Code::LoadErrValidate, message)
+    }
+
     /// A diagnostic at this place.
     pub(crate) fn diagnostic(&self, code: Code, message: impl Into<String>) -> Diagnostic {
         Diagnostic {

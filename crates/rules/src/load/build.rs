@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::{
     append_output::{AppendOutput, extra_fields, extra_text},
     ast::{Body, Expr},
-    collect::{Collection, Entry, Macro, Rule, refuse},
+    collect::{Collection, Entry, Macro, Rule},
     compile::{Condition, Parts, too_many_event_types},
     diagnostic::{Code, Diagnostic, TextError, TextWarning},
     document::Decoded,
@@ -403,7 +403,7 @@ fn bound(tree: Expr, rule: &Rule) -> Decoded<Expr> {
     let Some(demand) = binding.conditions.get(&rule.source) else {
         let message =
             format!("what the file is bound to is not known of events of the source {}", rule.source);
-        let mut error = refuse(&rule.place, message);
+        let mut error = rule.place.refuse(message);
         error.help = format!("put rules of the source {} into a file without it", rule.source);
         return Err(error);
     };
@@ -411,7 +411,7 @@ fn bound(tree: Expr, rule: &Rule) -> Decoded<Expr> {
         return Ok(tree);
     }
     let demand =
-        parse(demand, MAX_DEPTH).map_err(|e| refuse(&rule.place, format!("binding: {}", e.message)))?;
+        parse(demand, MAX_DEPTH).map_err(|e| rule.place.refuse(format!("binding: {}", e.message)))?;
     Ok(Expr::And(vec![demand, tree]))
 }
 
