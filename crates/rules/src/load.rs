@@ -10,6 +10,7 @@
 mod budget;
 mod build;
 mod catalog;
+mod help;
 mod log;
 mod running;
 
@@ -35,7 +36,7 @@ use crate::{
     ruleset::RuleSet,
     schema::{FieldId, Schema, SourceId},
     select::{self, Selection},
-    yaml::{self, Node},
+    yaml::{self, Mark, Node},
 };
 use log::{Log, Stop};
 
@@ -46,7 +47,7 @@ pub struct SourceFile {
     pub name: String,
     /// Its text.
     pub content: String,
-    /// Why it could not be read; then the text is not looked at.
+    /// Why it could not be read; then the text is not looked at, and ends where that was found out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
     /// What sets its rules apart from those of other files, if anything does.
@@ -65,15 +66,21 @@ impl SourceFile {
         Self { name: name.into(), unreadable: Some(reason.into()), ..Self::default() }
     }
 
-    /// A file as bytes; unreadable if they are not UTF-8.
+    /// A file as bytes; unreadable if they are not UTF-8, and then it is the text before.
     pub fn from_bytes(name: impl Into<String>, content: Vec<u8>) -> Self {
-        match String::from_utf8(content) {
-            Ok(content) => Self::new(name, content),
-            Err(error) => {
-                let at = error.utf8_error().valid_up_to();
-                Self::unreadable(name, format!("not UTF-8 text: the byte at offset {at} fits no character"))
-            }
-        }
+        let error = match String::from_utf8(content) {
+            Ok(content) => return Self::new(name, content),
+            Err(error) => error,
+        };
+        let at = error.utf8_error().valid_up_to();
+        let reason = format!("not UTF-8 text: the byte at offset {at} fits no character");
+        let before = String::from_utf8_lossy(error.as_bytes().get(..at).unwrap_or_default());
+        Self { content: before.into_owned(), ..Self::unreadable(name, reason) }
+    }
+
+    /// Where its text ends.
+    fn end(&self) -> Mark {
+        self.content.chars().fold(Mark::default(), Mark::after)
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -274,15 +281,18 @@ impl<'a> Loader<'a> {
         let file = Arc::new(file.clone());
         let place = Place::file(Arc::clone(&file));
         if let Some(reason) = &file.unreadable {
+            let place = if file.content.is_empty() { place } else { place.step("value for", "", file.end()) };
             let mut error = place.diagnostic(Code::LoadErrFileRead, format!("Could not read: {reason}"));
-            error.help.push_str("check that the file exists, is text and may be read");
+            error.help.push_str("check that the file exists, is UTF-8 text and may be read");
             return self.log.fail_file(error);
         }
         let documents = match yaml::documents(&file.content) {
             Ok(documents) => documents,
             Err(error) => {
                 let place = place.step("value for", "", error.mark);
-                return self.log.fail_file(place.diagnostic(Code::LoadErrYamlParse, error.message));
+                let help = yaml::help(&error.message).to_owned();
+                let diagnostic = place.diagnostic(Code::LoadErrYamlParse, error.message);
+                return self.log.fail_file(Diagnostic { help, ..diagnostic });
             }
         };
         let found = documents.iter().filter(|document| !document.is_null()).map(structure::check);
