@@ -27,6 +27,8 @@ pub enum Expr {
 /// The tree of a macro, shared by all conditions that name the macro. Positions in it are those of the macro's text.
 #[derive(Debug, PartialEq)]
 pub struct Body {
+    /// The name of the macro; empty for that of a rule.
+    pub name: String,
     /// Without names of macros.
     pub tree: Expr,
     /// Its parts, those of macros in it counted with each use.

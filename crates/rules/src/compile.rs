@@ -272,7 +272,7 @@ impl Compiler<'_, '_> {
     /// The positions of what is wrong in a macro are that of its name.
     fn part(&mut self, body: &Arc<Body>, name: &Span) -> Result<Node, TextError> {
         let (schema, source) = (self.fields.schema, self.fields.source);
-        let part = self.known.part(body, schema, source).map_err(|error| error.at(name))?;
+        let part = self.known.part(body, schema, source).map_err(|error| error.at(name, &body.name))?;
         add_new(&mut self.blind, part.blind.iter().cloned());
         self.operators.extend(&part.operators);
         self.warnings.extend(part.warnings.iter().map(|warning| warning.at(name)));

@@ -13,6 +13,7 @@ use crate::{
     limits::MAX_DEPTH,
     parse::parse,
     schema::{Schema, SourceId},
+    suggest,
 };
 
 /// Checks an exception that is new to its rule, and fills in the operators that were left out. Fields of
@@ -57,7 +58,9 @@ pub(crate) fn check_append(
         }
         (false, ..) => return check(exception, source, schema),
     };
-    Err(exception.place.refuse(message))
+    let mut error = exception.place.refuse(message);
+    error.help = suggest::did_you_mean(&exception.name, previous.iter().map(|e| &*e.name));
+    Err(error)
 }
 
 fn check_lists(exception: &Exception, fields: &[Entry]) -> Decoded<()> {
@@ -85,8 +88,12 @@ fn check_single(exception: &Exception) -> Decoded<()> {
 fn unsupported_operator(exception: &Exception, comp: &Entry) -> Diagnostic {
     let message = format!("'{}' is not a supported comparison operator", comp.text());
     let mut error = exception.place.refuse(message);
-    let all: Vec<_> = Op::ALL.into_iter().map(Op::name).collect();
-    error.help = format!("the operators are {}", all.join(" "));
+    let (operator, modifier) = comp.text().split_once(' ').unwrap_or((comp.text(), ""));
+    let all = Op::ALL.map(Op::name);
+    error.help = match suggest::nearest(operator, all.into_iter()) {
+        Some(near) => format!("did you mean '{}'?", format!("{near} {modifier}").trim_end()),
+        None => format!("the operators are {}", all.join(" ")),
+    };
     error
 }
 

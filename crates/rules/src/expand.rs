@@ -242,7 +242,7 @@ impl Output {
 
 fn too_long() -> TextError {
     let message = format!("with its lists the condition has more than {MAX_CONDITION_BYTES} bytes");
-    TextError { message, offset: 0, help: "split the rule or shorten its lists".to_owned() }
+    TextError::new(message, 0).help("split the rule or shorten its lists".to_owned())
 }
 
 const fn is_blank(byte: u8) -> bool {
@@ -329,7 +329,7 @@ mod tests {
         let mut expanded = Expanded::new(written(file, file.find('>').unwrap(), "a in (l) and  b\n"));
         let place = |expanded: &Expanded, needle: &str| {
             let (offset, message) = (expanded.text.find(needle).unwrap(), String::new());
-            let error = TextError { message, offset, help: String::new() };
+            let error = TextError::new(message, offset);
             let found = expanded.diagnostic(Code::LoadErrValidate, error);
             let at = &found.locations.last().unwrap().position;
             (at.line, at.column)

@@ -1,11 +1,12 @@
 //! Text to tree. Parentheses are kept on a stack of our own, so that deep nesting costs no call stack.
 
+mod help;
+
 use crate::{
     ast::{Check, Expr, Modifier, Name, Op, Operand, Right, TransformArg, Transformer},
     diagnostic::TextError,
     lex::{Lexer, is_blank},
     limits::MAX_TRANSFORM_DEPTH,
-    suggest,
 };
 
 /// Parses a condition; all of the text must be used. `max_depth` bounds the open parentheses.
@@ -159,9 +160,7 @@ impl Parser<'_> {
         }
         let last = self.lex.last();
         let message = format!("unexpected token after '{last}', expecting 'or', 'and'");
-        let called = self.lex.rest().trim_start().starts_with('(');
-        let help = suggest::did_you_mean(last, Transformer::ALL.iter().map(|t| t.name()));
-        Err(self.lex.error(message).help(if called { help } else { String::new() }))
+        Err(self.lex.error(message).help(help::behind(last, self.lex.rest())))
     }
 
     fn check(&mut self) -> Result<Expr, TextError> {
@@ -204,9 +203,8 @@ impl Parser<'_> {
 
     fn unknown_operator(&self) -> TextError {
         let names = Op::ALL.map(|op| format!("'{}'", op.name())).join(", ");
-        let word = self.lex.rest().split(|c: char| !c.is_ascii_alphanumeric()).next();
-        let help = suggest::did_you_mean(word.unwrap_or_default(), Op::ALL.iter().map(|o| o.name()));
-        self.lex.error(format!("expected a valid check operator: one of {names}")).help(help)
+        let error = self.lex.error(format!("expected a valid check operator: one of {names}"));
+        error.help(help::operator(self.lex.rest()))
     }
 
     fn number_value(&mut self) -> Result<Right, TextError> {

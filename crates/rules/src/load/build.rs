@@ -18,7 +18,7 @@ use crate::{
     lint::DEPRECATED_FIELDS,
     load::{
         Catalog, CompiledList, CompiledMacro, CompiledRule, LoadOptions, Log, Mode, SourceFile, Stop,
-        budget::Budget,
+        budget::Budget, help,
     },
     parse::parse,
     place::Place,
@@ -192,7 +192,7 @@ impl Build<'_> {
         let Some((object, body)) = found.and_then(|(i, body)| Some((entry.versions.get(i)?, body))) else {
             return Ok(None);
         };
-        let body = Arc::new(body);
+        let body = Arc::new(Body { name: object.name.clone(), ..body });
         self.macros.set(object.place.owner(), &object.name, Some(Arc::clone(&body)));
         Ok(Some(CompiledMacro { name: object.name.clone(), condition: object.condition.text.clone(), body }))
     }
@@ -326,6 +326,7 @@ impl Build<'_> {
         let condition = match self.compiled(&parsed, &body.tree, source) {
             Ok(condition) => condition,
             Err(error) => {
+                let error = help::more(error, &parsed.tree, rule.place.owner(), self.collection);
                 let error = parsed.text.diagnostic(Code::LoadErrCompileCondition, error);
                 return self.skip(rule, error).map(|()| None);
             }
