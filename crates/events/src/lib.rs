@@ -20,6 +20,7 @@ pub mod fd;
 pub mod fd_facts;
 pub mod fields;
 pub mod host_names;
+pub mod list;
 pub mod open_call;
 pub mod param;
 pub mod path;

@@ -10,15 +10,16 @@ use std::{
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
-    ast::{Body, Check, Expr, Op, Operand, Right, Span, TransformArg, Transformer},
-    check::{self, FieldRef, Resolver, Side},
+    ast::{Body, Check, Expr, Op, Operand, Right, Span, Transformer},
+    cache::{Cache, Places},
+    check::{self, Resolver, Side},
     diagnostic::{Code, TextError, TextWarning},
-    evaluate::{Against, Atom, Cache, Places},
+    evaluate::{Against, Atom},
     event_types::{self, EventTypeSet, Outcomes, TYPE_FIELD},
     limits::{MAX_DEPTH, MAX_NODES, MAX_PATTERN_BYTES},
     ops::{Combine, Test, pattern},
     parse,
-    schema::{FieldId, FieldSpec, Record, Schema, SourceId, field_flags},
+    schema::{FieldId, FieldRef, FieldSpec, Record, Schema, SourceId, field_flags},
     suggest,
     value::FieldType,
 };
@@ -343,7 +344,8 @@ impl Compiler<'_, '_> {
         if matches!(check.op, Op::Regex | Op::PMatch) {
             return Err(error(format!("'{}' cannot be compared with another field", check.op.name())));
         }
-        if !left.comparable || !right_side.comparable || self.is_event_type(&check.left) {
+        let told = self.typed && event_types::is_told_with(check.op) && event_types::is_told_by(&check.left);
+        if told || !left.comparable || !right_side.comparable {
             return Err(error(format!("'{}' cannot be compared with '{right}'", check.left)));
         }
         if (left.ty, left.list) != (right_side.ty, right_side.list) {
@@ -358,24 +360,14 @@ impl Compiler<'_, '_> {
 
     /// Which events a rule runs on could not be told any more (specification §4).
     fn refuse_changed_event_type(&self, check: &Check) -> Result<(), TextError> {
-        let tells = matches!(check.op, Op::Exists | Op::Eq | Op::EqEq | Op::Ne | Op::In);
         let Operand::Transform { args, .. } = &check.left else { return Ok(()) };
-        if !tells || !args.iter().any(|arg| self.has_event_type(arg)) {
+        if !self.typed || !event_types::is_told_with(check.op) || !args.iter().any(event_types::is_hidden_in)
+        {
             return Ok(());
         }
         let message =
-            format!("filter error: 'evt.type' cannot be compared under a transformer: '{}'", check.left);
-        Err(TextError::new(message, check.span.start).help("compare evt.type itself".to_owned()))
-    }
-
-    fn has_event_type(&self, arg: &TransformArg) -> bool {
-        match arg {
-            TransformArg::Operand(Operand::Transform { args, .. }) | TransformArg::List(args) => {
-                args.iter().any(|arg| self.has_event_type(arg))
-            }
-            TransformArg::Operand(operand) => self.is_event_type(operand),
-            TransformArg::Text(_) | TransformArg::Number(_) => false,
-        }
+            format!("filter error: an event type cannot be compared under a transformer: '{}'", check.left);
+        Err(TextError::new(message, check.span.start).help("compare the field itself".to_owned()))
     }
 
     fn counted_test(&mut self, check: &Check, left: &Side) -> Result<Test, TextError> {

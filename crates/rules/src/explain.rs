@@ -8,10 +8,9 @@ mod pretty;
 use serde::Serialize;
 
 use crate::{
-    check::FieldRef,
     compile::Condition,
     load::{CompiledRule, Loaded},
-    schema::{FieldSpec, Schema, field_flags},
+    schema::{FieldRef, FieldSpec, Schema, field_flags},
 };
 use cost::Cost;
 pub use overlap::{Overlap, Relation};

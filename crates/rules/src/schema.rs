@@ -215,6 +215,9 @@ impl Schema {
     }
 }
 
+/// A field with its argument.
+pub type FieldRef = (FieldId, Option<FieldArg>);
+
 /// The argument of a field, parsed once at compile time.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FieldArg {

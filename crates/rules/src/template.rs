@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use crate::{
     ast::{Operand, TransformArg},
-    check::{FieldRef, Resolver},
+    cache::{Cache, Places},
+    check::Resolver,
     diagnostic::TextError,
-    evaluate::{Cache, Places},
     ops::Combine,
     parse, render,
-    schema::{FieldArg, FieldId, Record, Schema, SourceId, field_flags},
+    schema::{FieldArg, FieldId, FieldRef, Record, Schema, SourceId, field_flags},
     suggest,
     transform::Read,
     value::FieldType,
