@@ -72,7 +72,10 @@ static ROWS: [Row; 10] = [
     Row {
         level: Level::Costly,
         reason: "the agent looks up the addresses of each name; the rule is blind until they have any",
-        applies: |_, fields| fields.iter().any(|f| f.has(field_flags::ONLY_COMPARED)),
+        applies: |check, fields| {
+            let asked = matches!(check.op, Op::Eq | Op::EqEq | Op::Ne | Op::In | Op::Intersects);
+            asked && fields.iter().any(|f| f.has(field_flags::ONLY_COMPARED))
+        },
     },
     Row {
         level: Level::Costly,
