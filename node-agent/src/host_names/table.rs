@@ -111,7 +111,8 @@ impl Name {
 }
 
 impl Table {
-    /// Looks up the texts that these rules compare with, and no others.
+    /// Looks up the texts that these rules compare with, and no others. Those without an address are tried at once, and
+    /// told again: new rules may compare with them.
     pub(super) fn want<'r>(
         &mut self,
         compared: impl Iterator<Item = (&'r str, Vec<&'r [u8]>)>,
@@ -139,7 +140,8 @@ impl Table {
             return;
         };
         let (key, known) = before.remove_entry(name).unwrap_or_else(|| (Arc::from(name), Name::new(now)));
-        self.names.insert(key, Name { rules: BTreeSet::from([rule.to_owned()]), ..known });
+        let (failures, due) = if known.addresses.is_empty() { (0, now) } else { (known.failures, known.due) };
+        self.names.insert(key, Name { rules: BTreeSet::from([rule.to_owned()]), failures, due, ..known });
     }
 
     /// Whose turn it is.
@@ -300,6 +302,19 @@ mod tests {
         assert!(!answer(&mut table, "a.example", addresses(&["10.0.0.1"]), now), "nothing new");
         now += REFRESH;
         assert!(answer(&mut table, "a.example", addresses(&["10.0.0.2"]), now));
+    }
+
+    #[test]
+    fn new_rules_are_a_reason_to_try_again() {
+        let (mut table, now) = (Table::default(), Instant::now());
+        for rules in [&[("r", &["a.example"][..])][..], &[("r", &["a.example"]), ("s", &["a.example"])]] {
+            want(&mut table, rules, now);
+            answer(&mut table, "a.example", fault(), now);
+            assert_eq!((wait(&mut table, now), table.blind().len()), (1, rules.len()));
+        }
+        answer(&mut table, "a.example", addresses(&["10.0.0.1"]), now + FIRST_PAUSE);
+        want(&mut table, &[("r", &["a.example"])], now + FIRST_PAUSE);
+        assert_eq!(wait(&mut table, now + FIRST_PAUSE), 30, "what is known stays known");
     }
 
     #[test]
