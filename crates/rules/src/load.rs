@@ -16,7 +16,6 @@ mod running;
 use std::sync::Arc;
 
 use saker_alert::Priority;
-use serde::{Deserialize, Serialize};
 
 pub use crate::collect::Replaced;
 pub(crate) use catalog::{Catalog, CompiledList, CompiledMacro, CompiledRule};
@@ -26,7 +25,6 @@ pub use running::RunningRule;
 use crate::{
     append_output::AppendOutput,
     ast::Expr,
-    binding::Binding,
     collect::Collection,
     diagnostic::{Code, Diagnostic},
     document::{self, Item, structure},
@@ -39,47 +37,7 @@ use crate::{
 };
 use log::{Log, Stop};
 
-/// A rules file. Reading it is the caller's.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceFile {
-    /// Its name in messages.
-    pub name: String,
-    /// Its text.
-    pub content: String,
-    /// Why it could not be read; then the text is not looked at.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unreadable: Option<String>,
-    /// What sets its rules apart from those of other files, if anything does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub binding: Option<Binding>,
-}
-
-impl SourceFile {
-    /// A file that was read.
-    pub fn new(name: impl Into<String>, content: impl Into<String>) -> Self {
-        Self { name: name.into(), content: content.into(), ..Self::default() }
-    }
-
-    /// A file that could not be read.
-    pub fn unreadable(name: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { name: name.into(), unreadable: Some(reason.into()), ..Self::default() }
-    }
-
-    /// A file as bytes; unreadable if they are not UTF-8.
-    pub fn from_bytes(name: impl Into<String>, content: Vec<u8>) -> Self {
-        match String::from_utf8(content) {
-            Ok(content) => Self::new(name, content),
-            Err(error) => {
-                let at = error.utf8_error().valid_up_to();
-                Self::unreadable(name, format!("not UTF-8 text: the byte at offset {at} fits no character"))
-            }
-        }
-    }
-
-    pub(crate) fn text(&self) -> &str {
-        &self.content
-    }
-}
+pub use crate::source_file::SourceFile;
 
 /// What happens when an item is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
