@@ -320,9 +320,9 @@ impl Compiler<'_, '_> {
     /// Keeps those of the fields of a comparison to which it is blind.
     fn note_blind(&mut self, atom: &Atom) {
         let schema = self.fields.schema;
-        let texts = matches!(&atom.right, Against::Test(test) if test.equal_texts().is_some());
+        let texts = || matches!(&atom.right, Against::Test(test) if test.equal_texts().is_some());
         let blind = |field: &FieldSpec| {
-            field.has(field_flags::UNAVAILABLE) || field.has(field_flags::ONLY_COMPARED) && !texts
+            field.has(field_flags::UNAVAILABLE) || field.has(field_flags::ONLY_COMPARED) && !texts()
         };
         let fields = atom.slots.iter().filter_map(|slot| self.fields.fields.get(*slot));
         let new = fields.filter(|(id, _)| schema.field(*id).is_some_and(blind)).cloned();
