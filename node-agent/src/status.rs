@@ -19,8 +19,13 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::{
-    alerts::Alerts, audit_sight::Sight, audit_status::AuditReport, containers, links::ProcLinks,
-    operator::Operator, processes,
+    alerts::Alerts,
+    audit_sight::Sight,
+    audit_status::AuditReport,
+    containers,
+    links::{self, ProcLinks},
+    operator::Operator,
+    processes,
 };
 
 /// Rejected rules that `/status` lists; the number is always the full one.
@@ -143,6 +148,7 @@ pub struct Report {
     k8s_audit: AuditReport,
     processes: processes::Report,
     containers: containers::Report,
+    paths: links::Report,
     outputs: BTreeMap<&'static str, OutputReport>,
     alerts: u64,
     hits: BTreeMap<String, HitsReport>,
@@ -273,6 +279,7 @@ impl Status {
             sources: self.sources().into_iter().map(source).collect(),
             processes: self.processes.report(),
             containers: self.containers.report(),
+            paths: self.links.report(),
             outputs: self.alerts.outputs().counts().map(output).collect(),
             alerts: self.alerts.tally().values().map(|t| t.count).sum(),
             hits: self.hits_of(&rules),
