@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     net::{TcpListener, TcpStream, UdpSocket},
 };
 
@@ -64,7 +65,11 @@ fn a_name_server_that_never_answers_holds_up_nothing() {
     if !can_run_live("a_name_server_that_never_answers_holds_up_nothing") {
         return;
     }
-    let server = UdpSocket::bind("127.0.0.97:53").unwrap();
+    let Ok(server) = UdpSocket::bind("127.0.0.97:53") else {
+        let why = "skipped: this machine serves names on all of its addresses";
+        let _ = writeln!(std::io::stderr(), "a_name_server_that_never_answers_holds_up_nothing: {why}");
+        return;
+    };
     let agent = agent("slow.example", "127.0.0.77 quick.invalid\n", "127.0.0.97");
     // Somebody asks, and waits for minutes.
     server.set_read_timeout(Some(PATIENCE)).unwrap();
