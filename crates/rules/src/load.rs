@@ -17,7 +17,6 @@ mod running;
 use std::sync::Arc;
 
 use saker_alert::Priority;
-use serde::{Deserialize, Serialize};
 
 pub use crate::collect::Replaced;
 pub(crate) use catalog::{Catalog, CompiledList, CompiledMacro, CompiledRule};
@@ -27,7 +26,6 @@ pub use running::RunningRule;
 use crate::{
     append_output::AppendOutput,
     ast::Expr,
-    binding::Binding,
     collect::Collection,
     diagnostic::{Code, Diagnostic},
     document::{self, Item, structure},
@@ -36,57 +34,11 @@ use crate::{
     ruleset::RuleSet,
     schema::{FieldId, Schema, SourceId},
     select::{self, Selection},
-    yaml::{self, Mark, Node},
+    yaml::{self, Node},
 };
 use log::{Log, Stop};
 
-/// A rules file. Reading it is the caller's.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceFile {
-    /// Its name in messages.
-    pub name: String,
-    /// Its text.
-    pub content: String,
-    /// Why it could not be read; then the text is not looked at, and ends where that was found out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unreadable: Option<String>,
-    /// What sets its rules apart from those of other files, if anything does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub binding: Option<Binding>,
-}
-
-impl SourceFile {
-    /// A file that was read.
-    pub fn new(name: impl Into<String>, content: impl Into<String>) -> Self {
-        Self { name: name.into(), content: content.into(), ..Self::default() }
-    }
-
-    /// A file that could not be read.
-    pub fn unreadable(name: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { name: name.into(), unreadable: Some(reason.into()), ..Self::default() }
-    }
-
-    /// A file as bytes; unreadable if they are not UTF-8, and then it is the text before.
-    pub fn from_bytes(name: impl Into<String>, content: Vec<u8>) -> Self {
-        let error = match String::from_utf8(content) {
-            Ok(content) => return Self::new(name, content),
-            Err(error) => error,
-        };
-        let at = error.utf8_error().valid_up_to();
-        let reason = format!("not UTF-8 text: the byte at offset {at} fits no character");
-        let before = String::from_utf8_lossy(error.as_bytes().get(..at).unwrap_or_default());
-        Self { content: before.into_owned(), ..Self::unreadable(name, reason) }
-    }
-
-    /// Where its text ends.
-    fn end(&self) -> Mark {
-        self.content.chars().fold(Mark::default(), Mark::after)
-    }
-
-    pub(crate) fn text(&self) -> &str {
-        &self.content
-    }
-}
+pub use crate::source_file::SourceFile;
 
 /// What happens when an item is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -161,13 +113,24 @@ pub struct Loaded {
     pub rules: Option<Arc<RuleSet>>,
     /// What is left out because of its own error or that of something it needs.
     pub quarantined: Vec<Quarantined>,
-    /// Rules that are loaded but can never match, each with the field that no source fills.
-    pub blind: Vec<(String, String)>,
+    /// Rules that are loaded but can never match, or not in all cases.
+    pub blind: Vec<Blind>,
     /// What is defined twice: the later definition counts.
     pub replaced: Vec<Replaced>,
     /// Everything that compiled, for [`crate::describe`].
     pub(crate) catalog: Catalog,
     pub(crate) schema: Arc<Schema>,
+}
+
+/// A rule that is blind to a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blind {
+    /// Its name.
+    pub rule: String,
+    /// The field's name.
+    pub field: &'static str,
+    /// Why, as what is said of the field.
+    pub reason: &'static str,
 }
 
 impl Loaded {
@@ -190,6 +153,17 @@ impl Loaded {
     /// Rules whose condition needs a field of this kind, with the field.
     pub fn readers(&self, kind: impl Fn(FieldId) -> bool) -> Vec<(String, String)> {
         self.catalog.readers(&self.schema, kind)
+    }
+
+    /// The rules of a source that run and compare fields of this kind with texts, with the texts.
+    pub fn compared(
+        &self,
+        source: SourceId,
+        kind: impl Fn(FieldId) -> bool,
+    ) -> impl Iterator<Item = (&str, Vec<&[u8]>)> {
+        let rules = self.catalog.running.iter().filter_map(|at| self.catalog.rules.get(*at));
+        let rules = rules.filter(move |rule| rule.source == source);
+        rules.map(move |rule| (rule.rule.name.as_str(), rule.condition.compared(&kind)))
     }
 
     /// The rules that compiled, in the order of definition.

@@ -214,7 +214,7 @@ fn outputs_render() {
     let source = schema.find_source("syscall").unwrap();
     let values = json!({
         "proc.name": "bash", "proc.pid": 7, "evt.arg.name": "/x", "evt.arg[1]": "one", "fd.types": ["a", "b"],
-        "evt.is_io": true, "fd.dev": 65024, "evt.reltime": 5,
+        "evt.is_io": true, "fd.dev": 65024, "evt.reltime": 5, "fd.sip.name": ["api.example", "b.example"],
     });
     let record = MapRecord { schema: &schema, values: &values };
     let Both { accepted, refused }: Both<Rendered, OutputError> = cases("outputs.yaml");

@@ -158,9 +158,12 @@ fn range_end(pattern: &[u8]) -> Option<(u8, &[u8])> {
     if rest.first() == Some(&b']') { None } else { member(rest) }
 }
 
+/// Whether a byte is of a class.
+type IsOf = fn(&u8) -> bool;
+
 /// A member in brackets of its own. It is looked for in the text as it is, whatever the case of the rest.
 enum Named {
-    Class(fn(&u8) -> bool),
+    Class(IsOf),
     Byte(u8),
 }
 
@@ -186,7 +189,7 @@ fn named(pattern: &[u8]) -> Option<(Option<Named>, &[u8])> {
 
 /// Behind `[:`.
 fn class(text: &[u8]) -> Option<(Option<Named>, &[u8])> {
-    const CLASSES: [(&[u8], fn(&u8) -> bool); 12] = [
+    const CLASSES: [(&[u8], IsOf); 12] = [
         (b"alnum", u8::is_ascii_alphanumeric),
         (b"alpha", u8::is_ascii_alphabetic),
         (b"blank", |b| matches!(b, b' ' | b'\t')),
