@@ -228,7 +228,7 @@ impl Build<'_> {
         let all = self.collection;
         let mut words = expanded.words().filter(|_| !all.broken.is_empty());
         let list = words.find(|word| all.is_broken_list(owner, word))?;
-        let message = format!("the list '{list}' is left out because of its own error");
+        let message = format!("the list '{list}' does not load: see its own error");
         Some(TextError::new(message, expanded.find(list).unwrap_or_default()))
     }
 
