@@ -51,9 +51,9 @@ impl Args {
 fn tell_schema(loaded: &Loaded) {
     let good = loaded.files.iter().filter(|file| file.successful());
     let odd = good.filter(|file| file.schema.as_ref().is_some_and(|found| !found.is_empty()));
-    odd.for_each(|file| {
+    for file in odd {
         say(&format!("note: {}: schema validation: {}", file.name, file.schema_validation()));
-    });
+    }
 }
 
 fn tell_replaced(loaded: &Loaded) {

@@ -59,6 +59,8 @@ pub struct Check {
     pub right: Right,
     /// The whole comparison.
     pub span: Span,
+    /// Where the right side starts; the end of the comparison if it has none.
+    pub value: usize,
 }
 
 /// A field or a transformed field, on either side.

@@ -339,7 +339,7 @@ impl Compiler<'_, '_> {
     }
 
     fn against_side(&mut self, check: &Check, left: &Side, right: &Operand) -> Result<Against, TextError> {
-        let error = |message: String| TextError::new(format!("filter error: {message}"), check.span.start);
+        let error = |message: String| TextError::new(format!("filter error: {message}"), check.value);
         let right_side = self.fields.side(right)?;
         if matches!(check.op, Op::Regex | Op::PMatch) {
             return Err(error(format!("'{}' cannot be compared with another field", check.op.name())));
@@ -374,7 +374,7 @@ impl Compiler<'_, '_> {
         let test = self.test(check, left)?;
         let left = self.known.pattern_room.checked_sub(test.pattern_bytes());
         self.known.pattern_room = left.unwrap_or(0);
-        left.map(|_| test).ok_or_else(|| too_many_patterns(check.span.start))
+        left.map(|_| test).ok_or_else(|| too_many_patterns(check.value))
     }
 
     fn test(&self, check: &Check, left: &Side) -> Result<Test, TextError> {
@@ -396,7 +396,7 @@ impl Compiler<'_, '_> {
                 one(name.text.as_bytes()).map(|test| Test::Modified(*modifier, vec![test]))
             }
         };
-        test.map_err(|message| TextError::new(message, check.span.start))
+        test.map_err(|message| TextError::new(message, check.value))
     }
 
     fn known_event_types(&self, check: &Check) -> Result<(), TextError> {
@@ -405,7 +405,7 @@ impl Compiler<'_, '_> {
             let name = String::from_utf8_lossy(text);
             if schema.find_event_type(&name).is_none() {
                 let known = schema.event_types().iter().map(|e| e.name);
-                let error = TextError::new(format!("unknown event type {name}"), check.span.start);
+                let error = TextError::new(format!("unknown event type {name}"), check.value);
                 return Err(error.help(suggest::did_you_mean(&name, known)));
             }
         }
@@ -417,7 +417,7 @@ impl Compiler<'_, '_> {
         for text in literals(&check.right) {
             let Ok(text) = std::str::from_utf8(text) else { continue };
             for message in self.misused(check.op, text) {
-                let (code, offset) = (Code::LoadCompileCondition, check.span.start);
+                let (code, offset) = (Code::LoadCompileCondition, check.value);
                 self.warnings.push(TextWarning { code, message, offset, deprecated_field: None });
             }
         }

@@ -156,7 +156,12 @@ impl Expanded {
 
     /// Whether the name of a list is there.
     pub(crate) fn names(&self, list: &str) -> bool {
-        find_name(&self.text, list, 0).is_some()
+        self.find(list).is_some()
+    }
+
+    /// Where the name of a list stands first.
+    pub(crate) fn find(&self, list: &str) -> Option<usize> {
+        find_name(&self.text, list, 0)
     }
 
     /// Puts the items of a list in the place of its name. Says whether the name was there.

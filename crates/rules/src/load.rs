@@ -246,7 +246,9 @@ impl<'a> Loader<'a> {
     fn file_with_others(&mut self, file: &SourceFile) {
         let mut report = FileReport { name: file.name.clone(), ..FileReport::default() };
         // Reading ends early only for this file.
-        let _ended = self.read(file, &mut report);
+        if self.read(file, &mut report).is_err() {
+            self.collection.broken.add_file(&Place::file(Arc::new(file.clone())));
+        }
         (report.errors, report.warnings) = self.log.take();
         self.reports.push(report);
     }
@@ -297,7 +299,10 @@ impl<'a> Loader<'a> {
             Ok(()) => Ok(()),
             // What follows in this file counts on what it asks for.
             Err(error) if required => self.log.fail_file(error),
-            Err(error) => self.log.fail(error),
+            Err(error) => {
+                self.collection.broken.add_item(entry, file);
+                self.log.fail(error)
+            }
         }
     }
 

@@ -170,9 +170,9 @@ impl Parser<'_> {
             None => transform(&mut self.lex, &Transformer::ALL, 0, true)?,
         };
         if let Some(left) = left {
-            let (op, right) = self.condition()?;
+            let (op, right, value) = self.condition()?;
             let span = start..self.lex.pos();
-            return Ok(Expr::Check(Check { left, op, right, span }));
+            return Ok(Expr::Check(Check { left, op, right, span, value }));
         }
         let Some(name) = self.lex.identifier() else {
             let message = "expected a '(' token, a field check, or an identifier";
@@ -181,24 +181,26 @@ impl Parser<'_> {
         Ok(Expr::Macro(Name { text: name.to_owned(), span: start..self.lex.pos() }))
     }
 
-    fn condition(&mut self) -> Result<(Op, Right), TextError> {
+    /// The operator, the right side, and where that starts.
+    fn condition(&mut self) -> Result<(Op, Right, usize), TextError> {
         self.lex.blanks();
         let Some(op) = Op::ALL.into_iter().find(|op| operator(&mut self.lex, *op)) else {
             return Err(self.unknown_operator());
         };
-        let blank = self.lex.blanks() || op.needs_blank();
         if op == Op::Exists {
-            return Ok((op, Right::None));
+            return Ok((op, Right::None, self.lex.pos()));
         }
+        let blank = self.lex.blanks() || op.needs_blank();
+        let start = self.lex.pos();
         if let Some(operand) = right_operand(&mut self.lex)? {
-            return Ok((op, Right::Operand(operand)));
+            return Ok((op, Right::Operand(operand), start));
         }
         let right = match op {
             _ if op.is_order() => self.number_value()?,
             _ if op.takes_list() => self.list_value()?,
             _ => self.text_value(blank)?,
         };
-        Ok((op, right))
+        Ok((op, right, start))
     }
 
     fn unknown_operator(&self) -> TextError {

@@ -217,7 +217,19 @@ impl Build<'_> {
             let words = items.flat_map(|item| words(item)).flat_map(|word| self.lists_of(word, owner));
             named.extend(words.filter(|inner| *inner > at));
         }
-        Ok(expanded)
+        match self.broken_list(&expanded, owner) {
+            Some(error) => Err(expanded.diagnostic(Code::LoadErrValidate, error)),
+            None => Ok(expanded),
+        }
+    }
+
+    /// The name of a list that is left out would be an ordinary value.
+    fn broken_list(&self, expanded: &Expanded, owner: Option<&str>) -> Option<TextError> {
+        let all = self.collection;
+        let mut words = expanded.words().filter(|_| !all.broken.is_empty());
+        let list = words.find(|word| all.is_broken_list(owner, word))?;
+        let message = format!("the list '{list}' does not load: see its own error");
+        Some(TextError::new(message, expanded.find(list).unwrap_or_default()))
     }
 
     /// The lists whose names begin with a word, as far as the owner sees them.
@@ -295,7 +307,8 @@ impl Build<'_> {
         output.push_str(&extra_text(appended(self.options, rule), &self.options.schema, source));
         if output.contains(CONTAINER_INFO) {
             output = output.replace(CONTAINER_INFO, "");
-            let message = "%container.info is deprecated and no more useful: it is left out of the output";
+            let message = "%container.info is deprecated and no more useful, and will be dropped by Falco 1.0.0. \
+                           The container plugin will automatically add required fields to the output message.";
             self.log.warnings.push(rule.place.diagnostic(Code::LoadDeprecatedItem, message));
         }
         let template = match self.template(rule, &output, source) {

@@ -27,14 +27,14 @@ pub(super) fn more(error: TextError, tree: &Expr, owner: Option<&str>, all: &Col
     error.help(near.map(|list| format!("did you mean the list '{list}'?")).unwrap_or_default())
 }
 
-/// The comparison that stands there.
+/// The comparison whose right side starts there.
 fn check_at(tree: &Expr, offset: usize) -> Option<&Check> {
     let mut left = vec![tree];
     while let Some(next) = left.pop() {
         match next {
             Expr::And(members) | Expr::Or(members) => left.extend(members),
             Expr::Not(inner) => left.push(inner),
-            Expr::Check(check) if check.span.start == offset => return Some(check),
+            Expr::Check(check) if check.value == offset => return Some(check),
             _ => {}
         }
     }
