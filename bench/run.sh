@@ -6,11 +6,8 @@ cd "$(dirname "$0")/.."
 cargo build --release -p saker-bench
 release=${CARGO_TARGET_DIR:-target}/release
 echo "$(uname -sr), $(nproc) cores, $(date -u +%F)"
-if [ -n "${SAKER_FIXTURES:-}" ]; then
-  "$release/saker-bench" rules "$SAKER_FIXTURES/rules"
-else
-  echo "skipped: rules (SAKER_FIXTURES names no folder with upstream's rules files)"
-fi
+[ -n "${SAKER_FIXTURES:-}" ] || echo "skipped: upstream's rules (SAKER_FIXTURES names no folder that has them in rules/)"
+cargo bench -p saker-bench --bench rules
 "$release/saker-bench" audit "$release/saker-agent"
 SAKER_ABUSE=long cargo test --release -p saker-agent --test agent audit_abuse:: -- --test-threads=1
 [ "$(id -u)" = 0 ] || { echo "the agent is measured as root only: it loads its probe. Try: sudo make bench" >&2; exit 1; }

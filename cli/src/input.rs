@@ -9,9 +9,10 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use saker_engine::RulesHandle;
+use saker_events::fields;
 use saker_rules::{
     limits::MAX_FILE_BYTES,
-    load::{LoadOptions, Loaded, SourceFile, load},
+    load::{Blind, LoadOptions, Loaded, SourceFile, load},
 };
 
 use crate::say;
@@ -83,20 +84,33 @@ fn good(loaded: Loaded) -> anyhow::Result<Loaded> {
 
 /// Names the rules that are blind, wholly or in part, on standard error.
 pub(crate) fn tell_blind(loaded: &Loaded) {
-    let mut rules: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (rule, field) in &loaded.blind {
-        rules.entry(rule).or_default().insert(field);
+    tell(loaded.blind.iter().map(|Blind { rule, field, reason }| (rule.as_str(), *field, *reason)));
+}
+
+/// Names the rules that are blind where events come from a file: the names of its addresses are not in it.
+fn tell_unnamed(loaded: &Loaded) {
+    let reason = "only the agent looks up the addresses of names";
+    let readers = loaded.readers(fields::is_host_name);
+    tell(readers.iter().map(|(rule, field)| (rule.as_str(), field.as_str(), reason)));
+}
+
+/// Says of each rule to which fields it is blind, and why.
+fn tell<'a>(blind: impl Iterator<Item = (&'a str, &'a str, &'a str)>) {
+    let mut rules: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+    for (rule, field, reason) in blind {
+        rules.entry((rule, reason)).or_default().insert(field);
     }
-    for (rule, fields) in rules {
+    for ((rule, reason), fields) in rules {
         let fields = fields.into_iter().collect::<Vec<_>>().join(", ");
-        say(&format!("warning: the rule '{rule}' is blind to {fields}: no source gives a value yet"));
+        say(&format!("warning: the rule '{rule}' is blind to {fields}: {reason}"));
     }
 }
 
-/// Good rules, ready for an engine.
+/// Good rules, ready for an engine over events from a file.
 pub(crate) fn rules(paths: &[PathBuf], options: &LoadOptions) -> anyhow::Result<(Loaded, RulesHandle)> {
     let loaded = load_good(paths, options)?;
     tell_blind(&loaded);
+    tell_unnamed(&loaded);
     let rules = loaded.rules.clone().context("the rules do not load")?;
     Ok((loaded, RulesHandle::new(rules)))
 }

@@ -44,6 +44,16 @@ fn text_is_one_line_an_alert_and_the_summary_goes_elsewhere() {
 }
 
 #[test]
+fn a_file_of_events_has_no_names_of_addresses() {
+    let rule = "- {rule: To the API, desc: d, condition: evt.type = connect and fd.sip.name = api.example, output: o, priority: INFO}";
+    let files = Files::new([("rules.yaml", rule), ("events.json", "")]);
+    let ran = saker(["replay", "--rules", &files.arg("rules.yaml"), "--audit", &files.arg("events.json")]);
+    let warning =
+        "the rule 'To the API' is blind to fd.sip.name: only the agent looks up the addresses of names";
+    assert!(ran.err().contains(warning), "{}", ran.err());
+}
+
+#[test]
 fn json_has_falcos_keys() {
     let files = Files::new([("rules.yaml", RULES), ("events.json", &event("a", "create", "pods"))]);
     let args =

@@ -120,6 +120,28 @@ fn a_rule_that_is_blind_is_told() {
 }
 
 #[test]
+fn a_name_of_an_address_is_seen_where_it_can_be_looked_up() {
+    for (check, blind) in [
+        ("fd.sip.name = api.example", false),
+        ("fd.rip.name in (api.example)", false),
+        ("fd.sip.name contains example", true),
+    ] {
+        let files = Files::new([(
+            "names.yaml",
+            &RULE.replace("opened and fd.name = /a", &format!("evt.type = connect and {check}")),
+        )]);
+        let path = files.arg("names.yaml");
+        let ran = saker(["rules", "validate", &path]);
+        ran.success();
+        assert_eq!(ran.err().contains("is blind to fd.sip.name: it can only be compared"), blind, "{check}");
+        let described = saker(["rules", "describe", &path]);
+        assert_eq!(described.success().contains("  blind  "), blind, "{check}");
+        let explained = saker(["rules", "explain", "--json", &path]).json();
+        assert_eq!(explained[0]["blind"], blind, "{check}");
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_told() {
     // Even root cannot read at the start of this one.
     let out = saker(["rules", "validate", "/proc/self/mem"]).fails(1);

@@ -17,19 +17,36 @@ struct facts {
 	u64 inode;
 } __attribute__((packed));
 
-enum { LOWEST_PRIVATE_PORT = 32768, TCP_ESTABLISHED = 1 };
+enum { LOWEST_PRIVATE_PORT = 32768, TCP_ESTABLISHED = 1, SOCK_BINDPORT_LOCK = 8 };
 
-// The kernel does not note who called whom. The port that the machine chose itself is the caller's.
-static __always_inline enum role socket_role(struct sock *sk)
+// Whether the process chose the port, not the machine.
+static __always_inline bool is_bound(struct sock *sk)
 {
-	u16 family = READ(sk, __sk_common.skc_family);
+	return BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_BINDPORT_LOCK;
+}
+
+// The kernel does not note who called whom. But a connection that was accepted has the length of its listener's queue,
+// and one that was made has none. Where that says nothing, the port that the machine chose itself is the caller's.
+static __always_inline enum role inet_role(struct sock *sk)
+{
 	u16 own = READ(sk, __sk_common.skc_num);
 	u16 other = __builtin_bswap16(READ(sk, __sk_common.skc_dport));
 	if (READ(sk, __sk_common.skc_state) == TCP_LISTEN)
 		return ROLE_LISTENS;
-	if (family == AF_UNIX || !other)
-		return ROLE_NONE;
+	if (!other)
+		return is_bound(sk) ? ROLE_LISTENS : ROLE_NONE;
+	if (READ(sk, sk_max_ack_backlog))
+		return ROLE_SERVER;
 	return own < LOWEST_PRIVATE_PORT && other >= LOWEST_PRIVATE_PORT ? ROLE_SERVER : ROLE_CLIENT;
+}
+
+// Who calls by a name of the file system has none of its own.
+static __always_inline enum role socket_role(struct sock *sk)
+{
+	u16 family = READ(sk, __sk_common.skc_family);
+	if (family == AF_UNIX)
+		return unix_name(sk) ? ROLE_SERVER : ROLE_NONE;
+	return family == AF_INET || family == AF_INET6 ? inet_role(sk) : ROLE_NONE;
 }
 
 static __always_inline bool file_is_alone(struct file *file)

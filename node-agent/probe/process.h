@@ -28,11 +28,15 @@ static __always_inline int pid_number(struct pid *pid, u32 level)
 	return READ(number, nr);
 }
 
-// The id of the group of this type, in the pid namespace of that level.
+// The id of the group of this type, in the task's pid namespace of that level; 0 if the group is of another.
 static __always_inline s64 group_id(struct task_struct *task, int type, u32 level)
 {
 	struct pid **pids = (void *)READ(task, signal) + bpf_core_field_offset(struct signal_struct, pids);
-	return pid_number(pointer_at(pids + type), level);
+	struct pid *group = pointer_at(pids + type);
+	struct upid *own = pid_at(READ(task, thread_pid), level), *its = pid_at(group, level);
+	if (READ(group, level) < level || READ(its, ns) != READ(own, ns))
+		return 0;
+	return READ(its, nr);
 }
 
 // The init process of the task's pid namespace.

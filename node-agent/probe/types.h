@@ -311,6 +311,7 @@ struct sock {
 	struct sock_common __sk_common;
 	u16 sk_protocol;
 	u32 sk_ack_backlog, sk_max_ack_backlog;
+	u8 sk_userlocks : 4;
 };
 
 struct sockaddr_un {

@@ -12,8 +12,8 @@ const ALWAYS: [&str; 7] = ["clone", "clone3", "fork", "vfork", "execve", "execve
 
 /// Each blind rule with the reason; `runtimes` says whether a container runtime can be asked.
 pub fn rules(loaded: &Loaded, rules: &RuleSet, runtimes: bool) -> Vec<(String, String)> {
-    let fields =
-        loaded.blind.iter().map(|(rule, field)| (rule.clone(), format!("no source fills {field} yet")));
+    let fields = loaded.blind.iter();
+    let fields = fields.map(|blind| (blind.rule.clone(), format!("{}: {}", blind.field, blind.reason)));
     let enabled = rules.rules().iter().filter(|rule| rule.info.enabled && rule.info.source == SYSCALL_SOURCE);
     let unseen = enabled.filter(|rule| !is_seen(rule)).map(|rule| {
         let reason = "the probe captures none of the events that it is about yet";

@@ -19,6 +19,7 @@ mod capture;
 mod config;
 mod containers;
 mod drops;
+mod host_names;
 mod links;
 mod log;
 mod metrics;

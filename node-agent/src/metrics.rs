@@ -141,7 +141,7 @@ pub fn render(status: &Status, extra: Extra) -> String {
     families.outputs(status);
     families.process(status);
     let state = status.processes.metrics().into_iter().chain(status.containers.metrics());
-    let state = state.chain(status.links.metrics());
+    let state = state.chain(status.host_names.metrics()).chain(status.links.metrics());
     for (spec, labels, value) in extra.into_iter().chain(state) {
         families.add(spec, &borrowed(&labels), float(value));
     }
@@ -240,7 +240,7 @@ impl Families {
         let rules = status.rules();
         self.add(LOADED, &[("state", "loaded")], float(rules.loaded.len()));
         self.add(LOADED, &[("state", "rejected")], float(rules.rejected.len()));
-        self.add(LOADED, &[("state", "blind")], float(rules.blind.len()));
+        self.add(LOADED, &[("state", "blind")], float(status.blind(&rules).len()));
         if let Some(hash) = &rules.bundle {
             self.add(BUNDLE, &[("hash", hash)], 1.0);
         }

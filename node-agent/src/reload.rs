@@ -153,6 +153,7 @@ impl Reloader {
         self.wanted = Wanted::new(loaded, &rules);
         self.rules.swap(rules);
         probe(self.wanted.clone());
+        status.host_names.want(loaded);
         *status.rules() = info;
         tracing::info!("rules loaded {}/{}", count.0, count.1);
     }

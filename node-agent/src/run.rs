@@ -15,7 +15,7 @@ use clap::Parser;
 use saker_alert::Renderer;
 use saker_containers::Containers;
 use saker_engine::{AuditEngine, Links, Matching, Options, RulesHandle, SyscallEngine, hostname};
-use saker_events::{container::Lookup, schema};
+use saker_events::{container::Lookup, host_names::HostNames, schema};
 use saker_outputs::Outputs;
 use saker_rules::{bundle::Bundle, ruleset::RuleSetBuilder};
 use saker_source_k8s_audit::Access;
@@ -124,6 +124,8 @@ impl Agent {
         if let Some(containers) = &containers {
             status.containers.set(containers);
         }
+        // Before the first rules, whose names are looked up when they are loaded.
+        let host_names = if wants.syscall { status.host_names.start() } else { HostNames::default() };
         let rules = RulesHandle::new(RuleSetBuilder::new(schema()).build());
         let cache = Cache::new(&config.state_dir);
         let bundle = cached_rules(config, &cache);
@@ -131,7 +133,7 @@ impl Agent {
 
         let lookup = containers.clone().map(|containers| Arc::new(containers) as Arc<dyn Lookup>);
         let links = Some(Arc::clone(&status.links) as Arc<dyn Links>);
-        let options = Options { containers: lookup, links, ..engine_options(config, &status) };
+        let options = Options { containers: lookup, links, host_names, ..engine_options(config, &status) };
         let engine = || SyscallEngine::new(&rules, &options);
         let syscall = || start_syscalls(config, reloader.wanted(), engine(), args, &status);
         let syscall = wants.syscall.then(syscall).transpose()?;

@@ -22,13 +22,13 @@ use crate::{
     alerts::Alerts,
     audit_sight::Sight,
     audit_status::AuditReport,
-    containers,
+    containers, host_names,
     links::{self, ProcLinks},
     operator::Operator,
     processes,
 };
 
-/// Rejected rules that `/status` lists; the number is always the full one.
+/// Rejected rules that `/status` lists, and blind ones; the number is always the full one.
 const MAX_LISTED: usize = 100;
 /// Files whose matches `/status` tells, of those in force.
 const MAX_FILES: usize = 10_000;
@@ -51,6 +51,8 @@ pub struct Status {
     pub processes: processes::State,
     /// What is known of containers.
     pub containers: containers::State,
+    /// What is known of the names that rules compare with.
+    pub host_names: host_names::State,
     /// Where paths lead.
     pub links: Arc<ProcLinks>,
     /// How often rules matched.
@@ -98,7 +100,7 @@ pub struct Rules {
     pub loaded: Vec<LoadedRule>,
     /// Rules that could not be compiled.
     pub rejected: Vec<RejectedRule>,
-    /// Rules that are loaded and can never match, with the reason.
+    /// Rules that are loaded and can never match, with the reason; see [`Status::blind`].
     pub blind: Vec<(String, String)>,
     /// SHA-256 of each file.
     pub files: Vec<(String, String)>,
@@ -149,6 +151,7 @@ pub struct Report {
     processes: processes::Report,
     containers: containers::Report,
     paths: links::Report,
+    host_names: host_names::Report,
     outputs: BTreeMap<&'static str, OutputReport>,
     alerts: u64,
     hits: BTreeMap<String, HitsReport>,
@@ -168,8 +171,15 @@ struct RulesReport {
     rejected: usize,
     blind: usize,
     reasons: Vec<RejectedRule>,
+    blind_reasons: Vec<BlindRule>,
     last_error: Option<String>,
     not_kept: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct BlindRule {
+    rule: String,
+    reason: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -201,6 +211,7 @@ impl Status {
             audit: Arc::default(),
             processes: processes::State::default(),
             containers: containers::State::default(),
+            host_names: host_names::State::default(),
             links: Arc::default(),
             hits: Arc::default(),
             operator: Operator::default(),
@@ -214,6 +225,11 @@ impl Status {
     /// The rules in force.
     pub fn rules(&self) -> MutexGuard<'_, Rules> {
         lock(&self.rules)
+    }
+
+    /// Rules that are in force and cannot match, or not in all cases, with the reason.
+    pub fn blind(&self, rules: &Rules) -> Vec<(String, String)> {
+        rules.blind.iter().cloned().chain(self.host_names.blind()).collect()
     }
 
     /// The API server on this node, as it was last found.
@@ -259,6 +275,8 @@ impl Status {
     /// The answer of `/status`.
     pub fn report(&self) -> Report {
         let rules = self.rules();
+        let blind = self.blind(&rules);
+        let blind_reasons = blind.iter().cloned().map(|(rule, reason)| BlindRule { rule, reason });
         let source = |(name, source): (_, &Source)| (name, source.report());
         let output =
             |(name, Counts { sent, failed, dropped })| (name, OutputReport { sent, dropped, failed });
@@ -270,8 +288,9 @@ impl Status {
             rules: RulesReport {
                 loaded: rules.loaded.len(),
                 rejected: rules.rejected.len(),
-                blind: rules.blind.len(),
+                blind: blind.len(),
                 reasons: rules.rejected.iter().take(MAX_LISTED).cloned().collect(),
+                blind_reasons: blind_reasons.take(MAX_LISTED).collect(),
                 last_error: rules.last_error.clone(),
                 not_kept: rules.not_kept.clone(),
             },
@@ -280,6 +299,7 @@ impl Status {
             processes: self.processes.report(),
             containers: self.containers.report(),
             paths: self.links.report(),
+            host_names: self.host_names.report(),
             outputs: self.alerts.outputs().counts().map(output).collect(),
             alerts: self.alerts.tally().values().map(|t| t.count).sum(),
             hits: self.hits_of(&rules),

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use saker_engine::prefilter::PathTable;
+use saker_engine::{prefilter::PathTable, process_table::CHANGES};
 use saker_events::{
     SYSCALL_SOURCE,
-    table::{EVENTS, event_flags, event_types},
+    table::{EVENTS, EventRow, event_flags, event_types},
 };
 use saker_rules::{
     load::Loaded,
@@ -35,13 +35,20 @@ impl Wanted {
     }
 }
 
-/// The calls of these rules that the probe can report; the load report names rules that need others.
+/// The calls of these rules that the probe can report, and those that change what such calls tell of their process; the
+/// load report names rules that need others.
 fn syscalls(rules: &RuleSet) -> SyscallSet {
     let enabled = rules.rules().iter().filter(|rule| rule.info.enabled && rule.info.source == SYSCALL_SOURCE);
-    let names: BTreeSet<_> = enabled.flat_map(event_names).collect();
-    let captured = names.into_iter().filter(|name| SyscallSet::from_names([*name]).is_ok());
-    SyscallSet::from_names(captured).unwrap_or_default()
+    let mut names: BTreeSet<_> = enabled.flat_map(event_names).collect();
+    names.retain(|name| SyscallSet::from_names([*name]).is_ok());
+    if names.iter().any(|name| !EXECS.contains(name)) {
+        names.extend(CHANGES.iter().filter_map(|code| EventRow::of(*code)).map(|row| row.name));
+    }
+    SyscallSet::from_names(names).unwrap_or_default()
 }
+
+/// They tell anew all that there is to know of their process.
+const EXECS: [&str; 2] = ["execve", "execveat"];
 
 /// The events that a rule is about. A rule that does not say which, or only which not, is not about data that flows
 /// and threads that wait: as with Falco (`falco -i`), such calls are reported to rules that name them.
@@ -76,6 +83,18 @@ mod tests {
         let loaded = load(&[SourceFile::new("r.yaml", text)], &load_options());
         let rules = loaded.rules.as_ref().unwrap();
         syscalls(rules).names().any(|name| name == call)
+    }
+
+    #[test]
+    fn calls_that_change_a_process_are_reported_with_those_that_tell_of_it() {
+        for (condition, call, expected) in [
+            ("evt.type=connect", "setresuid", true),
+            ("evt.type=connect", "fchdir", true),
+            ("evt.type=connect", "unlink", false),
+            ("evt.type in (execve, execveat)", "setresuid", false),
+        ] {
+            assert_eq!(wants(condition, call), expected, "{condition}: {call}");
+        }
     }
 
     #[test]

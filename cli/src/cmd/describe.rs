@@ -3,14 +3,14 @@
 use std::{io::Write, path::PathBuf};
 
 use saker_events::load_options;
-use saker_rules::describe::describe;
+use saker_rules::{describe::describe, load::Blind};
 use serde_json::Value;
 
 use crate::{Verdict, input, table};
 
 /// Describe the rules, macros and lists of rules files
 ///
-/// A rule is on, off, or blind: its condition reads a field that no source fills yet.
+/// A rule is on, off, or blind: its condition reads a field that no source fills yet, or not as it is compared there.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Write everything as JSON: compiled conditions, events, fields, operators, lists and macros
@@ -36,12 +36,12 @@ impl Args {
     }
 }
 
-fn row(rule: &Value, blind: &[(String, String)]) -> [String; 5] {
+fn row(rule: &Value, blind: &[Blind]) -> [String; 5] {
     let text = |key: &str| {
         let text = rule[key].as_str().unwrap_or_default();
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    let state = match (blind.iter().any(|(name, _)| rule["name"] == **name), &rule["enabled"]) {
+    let state = match (blind.iter().any(|blind| rule["name"] == *blind.rule), &rule["enabled"]) {
         (true, _) => "blind",
         (false, Value::Bool(false)) => "off",
         (false, _) => "on",

@@ -100,9 +100,8 @@ impl std::fmt::Display for Text<'_> {
             f,
             "reads",
             rule.fields.iter().map(|field| {
-                let blind =
-                    if field.available { "" } else { ": no source fills it, the rule is blind to it" };
-                format!("{} {}{blind}", field.name, field.ty)
+                let blind = field.blind.map(|why| format!(": the rule is blind to it: {why}"));
+                format!("{} {}{}", field.name, field.ty, blind.unwrap_or_default())
             }),
         )?;
         section(

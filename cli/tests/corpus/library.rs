@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use record::MapRecord;
 use saker_events::schema;
 use saker_rules::{
+    ast::{Expr, Operand, TransformArg},
     compile::{Condition, too_many_event_types},
     diagnostic::TextError,
     event_types::EventTypeSet,
@@ -66,7 +67,7 @@ fn filter_parse(case: &Json) -> Outcome {
         .map_err(|e| format!("{e} {parsed:?}"))?;
     message_holds(case, parsed.as_ref().err())?;
     if let Some(printed) = case["expect"]["as_string"].as_str() {
-        same("printed", parsed.unwrap().to_string().as_str(), printed)?;
+        same("printed", format!("{:#}", parsed.unwrap()).as_str(), printed)?;
     }
     if case["whitespace_variants"] != true {
         return Ok(());
@@ -148,7 +149,8 @@ fn string_literal(case: &Json) -> Outcome {
 fn escape_for_print(case: &Json) -> Outcome {
     let (value, wanted) = (bytes(case).ok_or("no value")?, bytes(&case["expect"]).ok_or("no print")?);
     let literal = value.iter().map(|byte| format!("\\x{byte:02x}")).collect::<Vec<_>>().concat();
-    let printed = parse(&format!("a.b = \"{literal}\""), MAX_DEPTH).map_err(|e| e.to_string())?.to_string();
+    let tree = parse(&format!("a.b = \"{literal}\""), MAX_DEPTH).map_err(|e| e.to_string())?;
+    let printed = format!("{tree:#}");
     same("printed", printed.strip_prefix("a.b = ").unwrap_or_default().as_bytes(), &wanted)
 }
 
@@ -194,7 +196,10 @@ fn format_render(case: &Json, schema: &Schema) -> Outcome {
     let record = MapRecord { schema, values: &case["fields"] };
     let mut out = String::new();
     let complete = if case["mode"] == "json" {
-        let (fields, complete) = output_fields(&template, &record, lenient);
+        let (mut fields, complete) = output_fields(&template, &record, lenient);
+        if !case["id"].as_str().unwrap().contains("excluded") {
+            fields.extend(transformed(case, &record)?);
+        }
         out = if fields.is_empty() { "null".to_owned() } else { json!(fields).to_string() };
         complete
     } else if lenient {
@@ -224,6 +229,51 @@ fn output_fields(
         fields.insert(field.key.clone(), value);
     }
     (fields, true)
+}
+
+/// The values that upstream's formatter tells of transformers unless told not to, which Falco does.
+fn transformed(case: &Json, record: &MapRecord<'_>) -> Result<Vec<(String, Json)>, String> {
+    let mut found = Vec::new();
+    for part in case["format"].as_str().unwrap().split('%').skip(1) {
+        let part = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        let ends = part.match_indices(')').map(|(at, _)| at + 1).rev();
+        let whole = ends.filter_map(|end| part.get(..end)).find_map(|text| {
+            match parse(&format!("{text} exists"), MAX_DEPTH) {
+                Ok(Expr::Check(check)) => Some(check.left),
+                _ => None,
+            }
+        });
+        if let Some(operand) = whole {
+            tell_transformed(&operand, record, &mut found)?;
+        }
+    }
+    Ok(found)
+}
+
+/// Tells a transformer in the place of the one right before it, which is its last argument.
+fn tell_transformed(
+    operand: &Operand,
+    record: &MapRecord<'_>,
+    found: &mut Vec<(String, Json)>,
+) -> Result<bool, String> {
+    let Operand::Transform { args, .. } = operand else { return Ok(false) };
+    let mut last = false;
+    for arg in args.iter().flat_map(|arg| match arg {
+        TransformArg::List(items) => items.as_slice(),
+        arg => std::slice::from_ref(arg),
+    }) {
+        if let TransformArg::Operand(inner) = arg {
+            last = tell_transformed(inner, record, found)?;
+        }
+    }
+    if last {
+        found.pop();
+    }
+    let template = Template::compile(&format!("%{operand}"), record.schema, SourceId(0));
+    let mut value = String::new();
+    template.map_err(|e| e.to_string())?.render_strict(record, &mut value);
+    found.push((format!("{operand:#}"), value.into()));
+    Ok(true)
 }
 
 /// How many rules run, before and after selections.

@@ -1,13 +1,12 @@
 //! Events of older captures become those of today (scap-format.md §5).
 
-mod rules;
+pub(crate) mod rules;
 
 use rustc_hash::FxHashMap;
 use saker_events::Event;
 
 use crate::draft::Draft;
-pub(crate) use rules::Value;
-use rules::{Action, Class, Row, Rule};
+use rules::{Action, Class, Row, Rule, Value};
 
 /// More steps than any version needs.
 const MAX_STEPS: usize = 50;

@@ -7,7 +7,7 @@ use saker_events::{
     table::{EventRow, ParamType},
 };
 
-use crate::convert::Value;
+use crate::convert::rules::Value;
 
 /// An event that owns its bytes.
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@ use saker_events::{fields, record::Header};
 use saker_rules::{
     render,
     ruleset::{ExtraField, Rule},
-    schema::{FieldArg, FieldId, Record},
+    schema::{FieldArg, FieldId, Quantifier, Record},
 };
 use serde_json::{Map, Value};
 
@@ -95,7 +95,9 @@ fn json(id: FieldId, arg: Option<&FieldArg>, record: &dyn Record, header: &Heade
     if row.spec.name.starts_with("evt.deltatime") {
         return 0.into();
     }
-    record.field(id, arg).map_or(Value::Null, |value| render::json(&value, row.spec.ty, row.spec.name))
+    let (value, endpoints) = (record.field(id, arg), row.spec.quantifier == Quantifier::Endpoints);
+    let shown = value.as_ref().and_then(|value| render::shown(value, endpoints));
+    shown.map_or(Value::Null, |value| render::json(value, row.spec.ty, row.spec.name))
 }
 
 fn priority(number: u8) -> Priority {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use saker_events::{container::Lookup, users::Users};
+use saker_events::{container::Lookup, host_names::HostNames, users::Users};
 use saker_rules::ruleset::Matching;
 
 use crate::{hits::Hits, links::Links, process_table::DEFAULT_CAPACITY};
@@ -22,6 +22,8 @@ pub struct Options {
     pub max_processes: usize,
     /// Names of users and groups.
     pub users: Arc<Users>,
+    /// Names of the ends of connections; without somebody who looks them up there are none.
+    pub host_names: HostNames,
     /// Finds out about containers; without it events wait for nothing.
     pub containers: Option<Arc<dyn Lookup>>,
     /// Looks where paths lead; without it calls that change names have only the view of their text.
@@ -40,6 +42,7 @@ impl Options {
             boot_time: 0,
             max_processes: DEFAULT_CAPACITY,
             users: Arc::default(),
+            host_names: HostNames::default(),
             containers: None,
             links: None,
             hits: Arc::default(),

@@ -8,7 +8,7 @@ use saker_events::{
     fd::{number_of, text_of},
     param, path,
     process::{Capabilities, Image, Memory, Process},
-    table::{EventRow, ParamType},
+    table::{CLONE_FLAGS, EventRow, ParamType, symbol_value},
 };
 
 /// An event with its row: its parameters by name.
@@ -113,10 +113,21 @@ pub(crate) fn set_identity(process: &mut Process, params: Params) {
     set(&mut process.loginuid, params.word("loginuid"));
     set(&mut process.pgid, params.signed("pgid"));
     set(&mut process.sid, params.signed("sid"));
+    set_capabilities(process, params);
+}
+
+/// What `execve` and `capset` say.
+pub(crate) fn set_capabilities(process: &mut Process, params: Params) {
     let caps = ["cap_inheritable", "cap_permitted", "cap_effective"].map(|name| params.number(name));
     if let [Some(inheritable), Some(permitted), Some(effective)] = caps {
         process.caps = Capabilities { inheritable, permitted, effective };
     }
+}
+
+/// Whether `unshare` or `setns` is about a user namespace, in which a process may do everything.
+pub(crate) fn enters_user_namespace(params: Params) -> bool {
+    let flags = params.number("flags").or(params.number("nstype")).unwrap_or(0);
+    flags & symbol_value(CLONE_FLAGS, "CLONE_NEWUSER") != 0
 }
 
 pub(crate) fn set<T>(field: &mut T, value: Option<T>) {

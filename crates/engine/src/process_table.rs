@@ -19,6 +19,8 @@ use smallvec::SmallVec;
 
 use crate::containers::{self, Containers};
 
+pub use update::CHANGES;
+
 /// Living and ended processes kept, unless told otherwise.
 pub const DEFAULT_CAPACITY: usize = 262_144;
 /// Ended processes kept at most.

@@ -234,6 +234,7 @@ impl Evaluator {
             header: Header {
                 source: "syscall",
                 hostname: Arc::clone(&options.hostname),
+                host_names: options.host_names.clone(),
                 ..Header::default()
             },
             alerts: Alerts { hits: Arc::clone(&options.hits), iso8601: options.iso8601 },

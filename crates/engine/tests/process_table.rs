@@ -125,6 +125,60 @@ fn the_table_keeps_to_its_bound() {
     assert_eq!(names(&small, 5), ["sh", "sh"], "but nobody's parent");
 }
 
+/// What the descriptor of a directory tells (`probe/facts.h`): its mode, in two letters, no more, and its path.
+fn directory(path: &str) -> Value {
+    json!(format!("m@{}{path}", "\0".repeat(14)))
+}
+
+#[track_caller]
+fn check_cwd(calls: &[(u16, Value)], cwd: &str) {
+    let table = after(calls);
+    assert_eq!(String::from_utf8_lossy(&table.at(7, 100).expect("7").cwd), cwd, "{calls:?}");
+}
+
+/// A process after these calls.
+fn after(calls: &[(u16, Value)]) -> ProcessTable {
+    let calls = calls.iter().map(|(code, named)| sent(*code, 7, 10, named));
+    table(&[exec(7, 10, 1, "sh")].into_iter().chain(calls).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_process_is_where_it_went() {
+    let chdir = |res: i32, path: &str, told: &str| {
+        (code::SYSCALL_CHDIR_X, json!({"res": res, "path": path, "dirpath": told}))
+    };
+    let fchdir =
+        |res: i32| (code::SYSCALL_FCHDIR_X, json!({"res": res, "fd": 3, "fdfacts": directory("/srv/www")}));
+    check_cwd(&[chdir(0, "/tmp", "")], "/tmp/");
+    check_cwd(&[chdir(-2, "/tmp", "")], "/root/");
+    check_cwd(&[chdir(0, "link", "/var/spool")], "/var/spool/");
+    check_cwd(&[fchdir(0)], "/srv/www/");
+    check_cwd(&[fchdir(-20)], "/root/");
+    let unlink = json!({"res": 0, "path": "x", "dirpath": "/etc"});
+    check_cwd(&[(code::SYSCALL_UNLINK_2_X, unlink)], "/etc/");
+    let beside = json!({"res": 0, "dirfd": 5, "name": "x", "dirpath": "/etc"});
+    check_cwd(&[(code::SYSCALL_UNLINKAT_2_X, beside)], "/root/");
+}
+
+#[test]
+fn ids_and_capabilities_are_those_that_a_process_gave_itself() {
+    let seen = |calls: &[(u16, Value)]| {
+        let table = after(calls);
+        let process = table.at(7, 100).expect("7");
+        (process.uid, process.gid, process.caps.effective)
+    };
+    let setreuid =
+        |ruid: u32, euid: u32| (code::SYSCALL_SETREUID_X, json!({"res": 0, "ruid": ruid, "euid": euid}));
+    let start = seen(&[]);
+    assert_eq!(start.0, 0);
+    assert_eq!(seen(&[setreuid(5, 6)]), (6, start.1, start.2));
+    assert_eq!(seen(&[setreuid(5, u32::MAX)]), start, "an id that stays as it is");
+    let capset = json!({"res": 0, "cap_inheritable": 0, "cap_permitted": 3, "cap_effective": 1});
+    assert_eq!(seen(&[(code::SYSCALL_CAPSET_X, capset)]), (0, start.1, 1));
+    let user = json!({"res": 0, "flags": 1_048_576});
+    assert!(seen(&[(code::SYSCALL_UNSHARE_X, user)]).2 >= start.2);
+}
+
 #[test]
 fn a_thread_is_no_process() {
     let named = json!({"res": 0, "pid": 10, "tid": 11, "ptid": 1, "flags": 8192, "comm": "worker"});

@@ -95,11 +95,11 @@ impl SyscallRecord<'_> {
 
     /// What a parameter's relative path starts from, ending in a slash; empty if its descriptor is not known.
     fn start(&self, param: &Param) -> Option<Cow<'_, [u8]>> {
+        if let Some(told) = self.told_base(param.name) {
+            return Some(told);
+        }
         let dirfd = match param.link {
-            Link::Dirfd(index) => {
-                let found = self.row.params.get(usize::from(index))?;
-                param::number(found.ty, self.event.param(usize::from(index))?)?.signed()
-            }
+            Link::Dirfd(index) => self.fd_param(index.into())?,
             _ => AT_FDCWD,
         };
         self.process()?;
@@ -124,8 +124,28 @@ impl SyscallRecord<'_> {
         if let Some(known) = self.descriptor(number) {
             return Some(shown_fd(known.kind, known.shown_protocol(), &known.name));
         }
-        let fd = self.fd().filter(|fd| fd.num == number)?;
-        Some(shown_fd(fd.kind?, fd.protocol, fd.name.as_deref().unwrap_or_default()))
+        if let Some(fd) = self.fd().filter(|fd| fd.num == number || self.fd_used() == Some(number)) {
+            return Some(shown_fd(fd.kind?, fd.protocol, fd.name.as_deref().unwrap_or_default()));
+        }
+        Some(shown_fd(FdType::Directory, Protocol::Unknown, self.told_behind(number)?))
+    }
+
+    /// The directory behind a descriptor, if a relative path of the call starts from it.
+    fn told_behind(&self, number: i64) -> Option<&[u8]> {
+        let starts = |param: &&Param| {
+            let Link::Dirfd(index) = param.link else { return false };
+            self.fd_param(index.into()) == Some(number)
+        };
+        self.told_directory(self.row.params.iter().find(starts)?.name)
+    }
+
+    /// The descriptor that a call uses; another than it makes.
+    fn fd_used(&self) -> Option<i64> {
+        self.fd_param(self.row.fd_param?.into())
+    }
+
+    fn fd_param(&self, index: usize) -> Option<i64> {
+        Some(param::number(self.row.params.get(index)?.ty, self.event.param(index)?)?.signed())
     }
 
     /// A parameter's text by its position: its meaning, else the plain text.

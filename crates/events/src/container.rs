@@ -105,7 +105,7 @@ impl Container {
 
     /// The container that the cgroups (`subsystem=path`, separated by NUL) name; `None` on the host.
     pub fn of(cgroups: &[u8]) -> Option<Self> {
-        let paths = || crate::process::items(cgroups).filter_map(path);
+        let paths = || crate::list::items(cgroups).filter_map(path);
         paths().find_map(Self::of_path).or_else(|| named_by_containerd(paths()))
     }
 

@@ -11,7 +11,10 @@ use crate::{
     param::Tuple,
     path,
     record::SyscallRecord,
-    table::{CREAT_FLAGS, EventRow, FILE_FLAGS, ParamPlace, ParamType, code, event_flags, symbol_value},
+    table::{
+        CREAT_FLAGS, EventRow, FCNTL_COMMANDS, FILE_FLAGS, Link, Param, ParamPlace, ParamType, code,
+        event_flags, symbol_value,
+    },
 };
 
 /// The descriptor that an event makes or uses.
@@ -69,7 +72,7 @@ impl<'a> Fd<'a> {
             | code::SYSCALL_OPENAT2_X
             | code::SYSCALL_CREAT_X => Self::opened(record),
             code::SOCKET_CONNECT_X => Self::connected(event, row),
-            _ => Self::told(event, row).or_else(|| Self::used(event, row)),
+            _ => Self::told(event, row).or_else(|| Self::used(record)),
         }
     }
 
@@ -127,8 +130,11 @@ impl<'a> Fd<'a> {
     /// A descriptor that the probe looked up when the event happened.
     fn told(event: &Event<'a>, row: &EventRow) -> Option<Self> {
         let facts = FdFacts::of(event, row)?;
-        let index = row.fd_param.filter(|_| row.any(event_flags::USES_FD)).map_or(0, usize::from);
-        let num = param::number(row.params.get(index)?.ty, event.param(index)?)?.signed();
+        let number =
+            |index: usize| Some(param::number(row.params.get(index)?.ty, event.param(index)?)?.signed());
+        let made = number(0).filter(|made| *made >= 0 && makes_fd(event, row));
+        let used = || number(row.fd_param.filter(|_| row.any(event_flags::USES_FD)).map_or(0, usize::from));
+        let num = made.or_else(used)?;
         Some(Self {
             num,
             kind: Some(facts.kind),
@@ -144,11 +150,18 @@ impl<'a> Fd<'a> {
         })
     }
 
-    /// A descriptor of which the event tells only the number.
-    fn used(event: &Event, row: &EventRow) -> Option<Self> {
-        let index = usize::from(row.fd_param.filter(|_| row.any(event_flags::USES_FD))?);
-        let num = param::number(row.params.get(index)?.ty, event.param(index)?)?;
-        Some(Self::numbered(num.signed()))
+    /// A descriptor of which the event tells only the number, or that it is a directory that a path starts from.
+    fn used(record: &SyscallRecord<'a>) -> Option<Self> {
+        let (event, row) = (&record.event, record.row);
+        let index = row.fd_param.filter(|_| row.any(event_flags::USES_FD))?;
+        let num = param::number(row.params.get(usize::from(index))?.ty, event.param(index.into())?)?.signed();
+        let starts = |param: &&Param| matches!(param.link, Link::Dirfd(at) if at == index);
+        let path = row.params.iter().find(starts).filter(|_| num >= 0);
+        let fd = Self::numbered(num);
+        Some(match path.and_then(|path| record.told_directory(path.name)) {
+            Some(told) => Self { kind: Some(FdType::Directory), name: Some(Cow::Borrowed(told)), ..fd },
+            None => fd,
+        })
     }
 
     fn opened(record: &SyscallRecord<'a>) -> Option<Self> {
@@ -257,6 +270,14 @@ impl<'a> Fd<'a> {
     pub fn server(&self) -> Option<SocketAddr> {
         self.socket.filter(|s| self.end.is_some() || s.listening).map(|s| s.destination)
     }
+}
+
+/// Whether a call that worked made another descriptor for what it uses.
+fn makes_fd(event: &Event, row: &EventRow) -> bool {
+    const DUP: u64 = symbol_value(FCNTL_COMMANDS, "F_DUPFD");
+    const DUP_CLOEXEC: u64 = symbol_value(FCNTL_COMMANDS, "F_DUPFD_CLOEXEC");
+    let duplicates = || matches!(number_of(event, row, "cmd"), Some(DUP | DUP_CLOEXEC));
+    row.any(event_flags::CREATES_FD) || (event.code == code::SYSCALL_FCNTL_X && duplicates())
 }
 
 /// The type of a socket with this address.

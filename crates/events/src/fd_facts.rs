@@ -6,7 +6,7 @@ use std::{borrow::Cow, net::SocketAddr};
 use crate::{
     Event,
     descriptor::{End, FdType, Protocol, Socket},
-    fd::ip_type,
+    fd::{ip_type, number_of},
     param::{self, Tuple},
     table::{EventRow, code, event_flags},
 };
@@ -24,7 +24,10 @@ const S_IFIFO: u16 = 0o010_000;
 const ALONE: u8 = 0x40;
 const CONNECTED: u8 = 0x80;
 const ROLE: u8 = 3;
+const AF_INET6: u32 = 10;
 const AF_NETLINK: u32 = 16;
+/// Before the name of a file in memory.
+const MEMFD: &[u8] = b"/memfd:";
 
 /// What the kernel calls the files that are in no directory.
 const NAMES: &[(&[u8], FdType)] = &[
@@ -37,7 +40,7 @@ const NAMES: &[(&[u8], FdType)] = &[
     (b"/[pidfd]", FdType::Pidfd),
     (b"/inotify", FdType::Inotify),
     (b"/bpf", FdType::Bpf),
-    (b"/memfd:", FdType::Memfd),
+    (MEMFD, FdType::Memfd),
 ];
 
 /// What stands behind the descriptor of an event.
@@ -80,8 +83,10 @@ impl<'a> FdFacts<'a> {
         if mode & S_IFMT == S_IFSOCK {
             return Some(Self { ino, ..socket(device, protocol, role, rest) });
         }
-        let name = param::text(rest);
-        Some(Self { dev: device, ino, name: Cow::Borrowed(name), ..Self::new(file_kind(mode, role, name)) })
+        let path = param::text(rest);
+        let kind = file_kind(mode, role, path);
+        let name = Cow::Borrowed(file_name(kind, path));
+        Some(Self { dev: device, ino, name, ..Self::new(kind) })
     }
 
     fn new(kind: FdType) -> Self {
@@ -100,6 +105,10 @@ impl<'a> FdFacts<'a> {
 
     /// What the event itself knows better: who called whom, and the other end of a message.
     fn seen_by(self, event: &Event<'a>, row: &EventRow) -> Self {
+        if event.code == code::SYSCALL_PIDFD_OPEN_X {
+            let pid = number_of(event, row, "pid").unwrap_or_default();
+            return Self { kind: FdType::Pidfd, name: format!("/proc/{pid}").into_bytes().into(), ..self };
+        }
         let accepts = matches!(event.code, code::SOCKET_ACCEPT_5_X | code::SOCKET_ACCEPT4_6_X);
         let sends = row.any(event_flags::WRITES_TO_FD);
         if !self.kind.is_socket() || !(accepts || sends || row.any(event_flags::READS_FROM_FD)) {
@@ -109,7 +118,7 @@ impl<'a> FdFacts<'a> {
         match tuple {
             Some(Tuple::Ip(source, destination)) if accepts || !self.connected => {
                 let end = Some(if sends { End::Client } else { End::Server });
-                let named = Self { end, name_changed: true, ..self };
+                let named = Self { end, name_changed: true, connected: true, ..self };
                 named.between(source, destination)
             }
             _ => self,
@@ -138,6 +147,15 @@ fn file_kind(mode: u16, role: u8, name: &[u8]) -> FdType {
     }
 }
 
+/// What stands in no directory has the name that it was given, if any.
+fn file_name(kind: FdType, path: &[u8]) -> &[u8] {
+    match kind {
+        FdType::File | FdType::Directory | FdType::Pipe | FdType::Unknown => path,
+        FdType::Memfd => path.strip_prefix(MEMFD).unwrap_or(path),
+        _ => b"",
+    }
+}
+
 fn socket(family: u32, protocol: u8, role: u8, tuple: &[u8]) -> FdFacts<'static> {
     let listens = role & ROLE == 3;
     let end = match role & ROLE {
@@ -162,7 +180,12 @@ fn socket(family: u32, protocol: u8, role: u8, tuple: &[u8]) -> FdFacts<'static>
         Some(Tuple::Ip(source, destination)) if source.port() != 0 || destination.port() != 0 => {
             facts.between(source, destination)
         }
-        Some(Tuple::Ip(source, _)) => FdFacts { kind: ip_type(source), ..facts },
+        Some(Tuple::Ip(..)) if family == AF_INET6 => FdFacts { kind: FdType::Ipv6, ..facts },
+        Some(Tuple::Ip(..)) => FdFacts { kind: FdType::Ipv4, ..facts },
+        // Bound, and nobody is at the other end.
+        Some(Tuple::Unix(0, _, path)) if end.is_some() => {
+            FdFacts { kind: FdType::Unix, name: path.to_vec().into(), ..facts }
+        }
         Some(unix @ Tuple::Unix(..)) => {
             FdFacts { kind: FdType::Unix, name: unix.into_text().into(), ..facts }
         }
@@ -199,8 +222,9 @@ mod tests {
         check(&facts(0o100_644, 0, 0, 1, b"/etc/passwd\0"), FdType::File, "/etc/passwd", None);
         check(&facts(0o040_755, 0, 0, 1, b"/etc\0"), FdType::Directory, "/etc", None);
         check(&facts(0o010_600, 0, ALONE, 1, b""), FdType::Pipe, "", None);
-        check(&facts(0, 0, ALONE, 1, b"/[eventpoll]\0"), FdType::Eventpoll, "/[eventpoll]", None);
-        check(&facts(0o100_777, 0, ALONE, 1, b"/memfd:x\0"), FdType::Memfd, "/memfd:x", None);
+        check(&facts(0, 0, ALONE, 1, b"/[eventpoll]\0"), FdType::Eventpoll, "", None);
+        check(&facts(0, 0, ALONE, 1, b"/[fscontext]\0"), FdType::Unknown, "/[fscontext]", None);
+        check(&facts(0o100_777, 0, ALONE, 1, b"/memfd:x\0"), FdType::Memfd, "x", None);
         check(&facts(0o100_777, 0, 0, 1, b"/memfd:x\0"), FdType::File, "/memfd:x", None);
     }
 
@@ -214,6 +238,10 @@ mod tests {
         let unix = [&[1][..], &[1; 8], &[2; 8], b"/run/x\0"].concat();
         let name = "101010101010101->202020202020202 /run/x";
         check(&facts(0o140_777, 0, 0, 1, &unix), FdType::Unix, name, None);
+        let bound = [&[1][..], &[0; 8], &[2; 8], b"/run/x\0"].concat();
+        check(&facts(0o140_777, 0, 2, 1, &bound), FdType::Unix, "/run/x", Some(End::Server));
+        let unbound = [&[10][..], &[0; 36]].concat();
+        check(&facts(0o140_777, 6, 0, 10, &unbound), FdType::Ipv6, "", None);
     }
 
     proptest! {

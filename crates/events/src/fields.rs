@@ -62,6 +62,11 @@ pub fn is_metadata(id: FieldId) -> bool {
     by_id(id).is_some_and(|row| matches!(row.get, Getter::Metadata(_)))
 }
 
+/// Whether somebody must look names up for the field to have a value.
+pub fn is_host_name(id: FieldId) -> bool {
+    by_id(id).is_some_and(|row| matches!(row.get, Getter::HostName(_)))
+}
+
 /// Bit of the source `syscall` in a row's sources.
 pub const SYSCALL: SourceMask = 1;
 /// Bit of the source `k8s_audit`.
@@ -84,6 +89,8 @@ pub enum Getter {
     Process(SyscallGetter),
     /// From the runtime of the container that the process is in.
     Metadata(SyscallGetter),
+    /// From what was found out of the names that rules compare with.
+    HostName(SyscallGetter),
     /// From a Kubernetes audit event.
     Audit(AuditGetter),
     /// From nowhere yet; rules that need it are reported blind.
@@ -111,6 +118,7 @@ pub const fn row(
         Getter::Unavailable => field_flags::UNAVAILABLE,
         // The runtime's answer may be on its way, and then the event waits for it.
         Getter::Metadata(_) => field_flags::COSTLY,
+        Getter::HostName(_) => field_flags::COSTLY | field_flags::ONLY_COMPARED,
         Getter::Process(_) => field_flags::OF_PROCESS,
         _ => 0,
     };

@@ -19,6 +19,8 @@ pub mod event;
 pub mod fd;
 pub mod fd_facts;
 pub mod fields;
+pub mod host_names;
+pub mod list;
 pub mod open_call;
 pub mod param;
 pub mod path;

@@ -12,6 +12,7 @@ use saker_rules::{schema::ProcessState, spare};
 use crate::{
     container::Container,
     descriptor::{Descriptor, Used},
+    list::{items, join, joined},
 };
 
 /// Names a process for as long as the machine runs: process ids are used again, start times are not.
@@ -130,6 +131,14 @@ pub struct Capabilities {
     pub effective: u64,
 }
 
+impl Capabilities {
+    /// All that there are, as in a new user namespace.
+    pub const ALL: Self = {
+        let all = (1 << 41) - 1;
+        Self { inheritable: all, permitted: all, effective: all }
+    };
+}
+
 /// Memory of a process, kilobytes, and its page faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[allow(missing_docs, reason = "the names are the fields'")]
@@ -207,25 +216,6 @@ impl Process {
         let mut items = items(&self.image.env);
         items.find_map(|item| item.strip_prefix(name)?.strip_prefix(b"=")).map(<[u8]>::trim_ascii)
     }
-}
-
-/// The items of a NUL-separated list; the last NUL may be missing.
-pub fn items(list: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let list = list.strip_suffix(b"\0").unwrap_or(list);
-    let absent = list.is_empty();
-    list.split(|b| *b == 0).skip(usize::from(absent))
-}
-
-/// The items of a NUL-separated list with a blank between them.
-pub fn join(list: &[u8]) -> Vec<u8> {
-    let mut text = spare::text();
-    text.extend(joined(list));
-    text
-}
-
-fn joined(list: &[u8]) -> impl Iterator<Item = u8> {
-    let list = list.strip_suffix(b"\0").unwrap_or(list);
-    list.iter().map(|b| if *b == 0 { b' ' } else { *b })
 }
 
 /// Looks processes up: what a record needs of the engine's table. What a table does not keep has the answer of an
@@ -361,12 +351,5 @@ mod tests {
         assert_eq!(process.env(b"HOM"), Some(&b"x"[..]));
         assert_eq!(process.env(b"EMPTY"), Some(&b""[..]));
         assert_eq!(process.env(b"OTHER"), None);
-    }
-
-    #[test]
-    fn an_empty_list_has_no_items() {
-        assert_eq!(items(b"").count(), 0);
-        assert_eq!(items(b"a\0").count(), 1);
-        assert_eq!(items(b"a\0\0b").count(), 3);
     }
 }

@@ -16,9 +16,10 @@ use crate::{
     descriptor::{Descriptor, FdType, Socket},
     fd::{AT_FDCWD, Fd, O_RDONLY, O_WRONLY, Role, UNKNOWN, number_of, path_param, resolved_path, text_of},
     fields::{self, Getter},
+    host_names::HostNames,
     param, path,
     process::{Process, Processes},
-    table::{self, Category, ERRNO, EventRow, ParamType, Source, code, event_flags},
+    table::{self, Category, ERRNO, EventRow, ParamPlace, ParamType, Source, code, event_flags},
     users::Users,
 };
 
@@ -41,6 +42,8 @@ pub struct Header {
     pub previous_ts: u64,
     /// Kind of an event that nobody's call made.
     pub async_type: Option<Cow<'static, str>>,
+    /// Names of the ends of connections.
+    pub host_names: HostNames,
 }
 
 impl Header {
@@ -309,7 +312,31 @@ impl<'a> SyscallRecord<'a> {
         };
         let (dirfd, name) = names.iter().find(|(d, n)| self.row.param(d).and(self.row.param(n)).is_some())?;
         let path = text_of(&self.event, self.row, name);
-        Some(Value::Text(self.join(&self.base(self.number(dirfd)?.cast_signed()), path)))
+        let base = match self.told_base(name) {
+            Some(told) => told,
+            None => self.base(self.number(dirfd)?.cast_signed()),
+        };
+        Some(Value::Text(self.join(&base, path)))
+    }
+
+    /// The directory that a call's relative path started from, if the event tells it: the kernel's own.
+    pub fn told_directory(&self, path: &str) -> Option<&'a [u8]> {
+        let (index, _) = self.row.param(path)?;
+        let before = self.row.params.iter().take(index).filter(|param| param.may_be_relative()).count();
+        let place = match before {
+            0 => DIRECTORY.of(self.row).or_else(|| FIRST_DIRECTORY.of(self.row)),
+            _ => SECOND_DIRECTORY.of(self.row),
+        };
+        let told = param::text(self.event.param(place?.0)?);
+        Some(told).filter(|told| told.starts_with(b"/"))
+    }
+
+    /// The same with the slash that a path is joined to.
+    pub(crate) fn told_base(&self, path: &str) -> Option<Cow<'a, [u8]>> {
+        match self.told_directory(path)? {
+            root @ b"/" => Some(Cow::Borrowed(root)),
+            directory => Some([directory, b"/"].concat().into()),
+        }
     }
 
     /// What a relative path starts from when a call names a directory by its descriptor.
@@ -331,11 +358,14 @@ impl<'a> SyscallRecord<'a> {
             _ if opens => return Some(Value::text(UNKNOWN)),
             _ => {}
         }
-        // Upstream takes the event's descriptor for the base, also where that stands for the working directory.
-        let base = match known {
-            Some(directory) => Cow::Owned([directory, b"/"].concat()),
-            None if self.row.any(event_flags::USES_FD) => Cow::Borrowed(UNKNOWN),
-            None => Cow::Borrowed(self.cwd()),
+        // Without being told, upstream takes the event's descriptor for the base, also where that stands for the
+        // working directory.
+        let told = path_param(self.row.name, role).and_then(|name| self.told_base(name));
+        let base = match (told, known) {
+            (Some(told), _) => told,
+            (None, Some(directory)) => Cow::Owned([directory, b"/"].concat()),
+            (None, None) if self.row.any(event_flags::USES_FD) => Cow::Borrowed(UNKNOWN),
+            (None, None) => Cow::Borrowed(self.cwd()),
         };
         Some(Value::Text(self.join(&base, raw)))
     }
@@ -357,6 +387,11 @@ impl<'a> SyscallRecord<'a> {
         main.map_or(b"", |main| main.map_or(NO_CWD, |m| &m.cwd))
     }
 }
+
+/// Of the calls with one path, with two paths, and of the second of these.
+static DIRECTORY: ParamPlace = ParamPlace::new("dirpath");
+static FIRST_DIRECTORY: ParamPlace = ParamPlace::new("olddirpath");
+static SECOND_DIRECTORY: ParamPlace = ParamPlace::new("newdirpath");
 
 /// Where calls that open a file have their flags: nearly every rule about files asks.
 fn flags_position(event_code: u16) -> Option<usize> {
@@ -384,7 +419,9 @@ impl Record for SyscallRecord<'_> {
     fn field<'a>(&'a self, field: FieldId, arg: Option<&FieldArg>) -> Option<Value<'a>> {
         match fields::by_id(field)?.get {
             Getter::Header(get) => get(self.header, arg),
-            Getter::Syscall(get) | Getter::Process(get) | Getter::Metadata(get) => get(self, arg),
+            Getter::Syscall(get) | Getter::Process(get) | Getter::Metadata(get) | Getter::HostName(get) => {
+                get(self, arg)
+            }
             Getter::Audit(_) | Getter::Unavailable => None,
         }
     }
@@ -404,7 +441,11 @@ impl Record for AuditRecord {
         match fields::by_id(field)?.get {
             Getter::Header(get) => get(&self.header, arg),
             Getter::Audit(get) => get(self, arg),
-            Getter::Syscall(_) | Getter::Process(_) | Getter::Metadata(_) | Getter::Unavailable => None,
+            Getter::Syscall(_)
+            | Getter::Process(_)
+            | Getter::Metadata(_)
+            | Getter::HostName(_)
+            | Getter::Unavailable => None,
         }
     }
 }

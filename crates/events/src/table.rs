@@ -281,6 +281,12 @@ impl ParamPlace {
 }
 
 impl Param {
+    /// Whether it is a path that may start from a directory: not where a symbolic link points to.
+    pub fn may_be_relative(&self) -> bool {
+        let is_path = matches!(self.ty, ParamType::Fspath | ParamType::Fsrelpath) || self.name == "path";
+        is_path && !self.extension
+    }
+
     /// The names of its bits or numbers.
     pub fn symbols(&self) -> &'static [Symbol] {
         match self.link {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use saker_events::{
     Event, SYSCALL_SOURCE,
     container::{Container, Engine, Metadata, Mount, Pod},
+    host_names::HostNames,
     process::{Image, Process, ProcessKey, Processes},
     record::{Header, SyscallRecord},
     schema,
@@ -155,7 +156,19 @@ fn header() -> Header {
         first_ts: TS - 5,
         previous_ts: TS - 2,
         async_type: None,
+        host_names: host_names(),
     }
+}
+
+/// Those that rules compare with, as somebody looked them up.
+fn host_names() -> HostNames {
+    let known = [("10.0.0.2", &["api.example", "b.example"][..]), ("2001:4860:4860::8888", &["dns.example"])];
+    let row = |(address, names): (&str, &[&str])| {
+        (address.parse().expect("an address"), names.iter().map(|name| Arc::from(*name)).collect())
+    };
+    let host_names = HostNames::looked_up();
+    host_names.swap(known.map(row).into_iter().collect());
+    host_names
 }
 
 /// The field and argument of `name`, `name[arg]` or `name.arg`.

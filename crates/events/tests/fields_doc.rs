@@ -53,6 +53,7 @@ fn notes(spec: &FieldSpec) -> String {
         (field_flags::DEPRECATED, "deprecated"),
         (field_flags::FILTER_ONLY, "in conditions only"),
         (field_flags::UNAVAILABLE, "not filled yet"),
+        (field_flags::ONLY_COMPARED, "by `=`, `!=`, `in` and `intersects` with given names"),
     ];
     let held: Vec<_> = notes.into_iter().filter(|(flag, _)| spec.has(*flag)).map(|(_, note)| note).collect();
     held.join(", ")

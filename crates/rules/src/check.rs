@@ -8,14 +8,11 @@ use crate::{
     ast::{Op, Operand, TransformArg, Transformer},
     diagnostic::TextError,
     ops::Combine,
-    schema::{ArgKind, ArgRule, FieldArg, FieldId, FieldSpec, Quantifier, Schema, SourceId, field_flags},
+    schema::{ArgKind, ArgRule, FieldArg, FieldRef, FieldSpec, Quantifier, Schema, SourceId, field_flags},
     suggest,
     transform::{Map, Read},
     value::FieldType,
 };
-
-/// A field with its argument.
-pub type FieldRef = (FieldId, Option<FieldArg>);
 
 /// One side of a comparison, with its type.
 #[derive(Debug, Clone)]

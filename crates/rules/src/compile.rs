@@ -10,15 +10,16 @@ use std::{
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
-    ast::{Body, Check, Expr, Op, Operand, Right, Span, TransformArg, Transformer},
-    check::{self, FieldRef, Resolver, Side},
+    ast::{Body, Check, Expr, Op, Operand, Right, Span, Transformer},
+    cache::{Cache, Places},
+    check::{self, Resolver, Side},
     diagnostic::{Code, TextError, TextWarning},
-    evaluate::{Against, Atom, Cache, Places},
+    evaluate::{Against, Atom},
     event_types::{self, EventTypeSet, Outcomes, TYPE_FIELD},
     limits::{MAX_DEPTH, MAX_NODES, MAX_PATTERN_BYTES},
     ops::{Combine, Test, pattern},
     parse,
-    schema::{Record, Schema, SourceId, field_flags},
+    schema::{FieldId, FieldRef, FieldSpec, Record, Schema, SourceId, field_flags},
     suggest,
     value::FieldType,
 };
@@ -29,8 +30,8 @@ pub struct Condition {
     pub(crate) root: Node,
     /// What it reads itself, beside its macros.
     pub(crate) own_fields: Vec<FieldRef>,
-    /// Those of all its fields that no source fills.
-    unavailable: Vec<FieldRef>,
+    /// Those of all its fields to which it is blind.
+    blind: Vec<FieldRef>,
     operators: BTreeSet<&'static str>,
     outcomes: Outcomes,
     warnings: Vec<TextWarning>,
@@ -91,7 +92,7 @@ impl Parts {
             fields: Resolver::new(schema, source),
             typed: is_typed(schema, source),
             known: self,
-            unavailable: Vec::new(),
+            blind: Vec::new(),
             operators: BTreeSet::new(),
             warnings: Vec::new(),
             nodes: 0,
@@ -137,14 +138,36 @@ impl Condition {
 
     /// Every field that the condition reads, each once.
     pub fn fields(&self) -> Vec<&FieldRef> {
-        let mut fields = FieldsOf::default();
-        fields.node(&self.root, self);
-        fields.found
+        let (mut seen, mut found) = (FxHashSet::default(), Vec::new());
+        self.atoms(&mut |atom, of| {
+            let fields = atom.slots.iter().filter_map(|slot| of.own_fields.get(*slot));
+            found.extend(fields.filter(|field| seen.insert(*field)));
+        });
+        found
     }
 
-    /// Those of its fields that no source fills: the rule is blind.
-    pub(crate) fn unavailable(&self) -> &[FieldRef] {
-        &self.unavailable
+    /// Those of its fields to which it is blind: no source fills them, or not for what they are compared with.
+    pub(crate) fn blind(&self) -> &[FieldRef] {
+        &self.blind
+    }
+
+    /// The texts that fields of a kind are compared with, each once.
+    pub(crate) fn compared(&self, kind: &impl Fn(FieldId) -> bool) -> Vec<&[u8]> {
+        let (mut seen, mut found) = (FxHashSet::default(), Vec::new());
+        self.atoms(&mut |atom, of| {
+            let Against::Test(test) = &atom.right else { return };
+            let mut fields = atom.slots.iter().filter_map(|slot| of.own_fields.get(*slot));
+            if fields.any(|(id, _)| kind(*id)) {
+                found.extend(test.equal_texts().into_iter().flatten().filter(|text| seen.insert(*text)));
+            }
+        });
+        found
+    }
+
+    /// Calls `visit` for each comparison in the order in which they are written, with the condition whose fields it
+    /// names. Those of a macro are visited once.
+    fn atoms<'c>(&'c self, visit: &mut impl FnMut(&'c Atom, &'c Self)) {
+        self.root.atoms(self, &mut FxHashSet::default(), visit);
     }
 
     /// The operators that the condition uses, sorted by name.
@@ -179,6 +202,22 @@ impl Node {
             Self::Atom(atom) => atom.1.holds(cache),
         }
     }
+
+    /// See [`Condition::atoms`].
+    fn atoms<'c>(
+        &'c self,
+        of: &'c Condition,
+        parts: &mut FxHashSet<*const Condition>,
+        visit: &mut impl FnMut(&'c Atom, &'c Condition),
+    ) {
+        match self {
+            Self::And(members) | Self::Or(members) => members.iter().for_each(|m| m.atoms(of, parts, visit)),
+            Self::Not(inner) => inner.atoms(of, parts, visit),
+            Self::Part(part) if parts.insert(Arc::as_ptr(part)) => part.root.atoms(part, parts, visit),
+            Self::Part(_) => {}
+            Self::Atom(atom) => visit(&atom.1, of),
+        }
+    }
 }
 
 /// The patterns of a load take too much memory.
@@ -193,7 +232,7 @@ struct Compiler<'s, 'p> {
     typed: bool,
     operators: BTreeSet<&'static str>,
     known: &'p mut Parts,
-    unavailable: Vec<FieldRef>,
+    blind: Vec<FieldRef>,
     warnings: Vec<TextWarning>,
     nodes: usize,
 }
@@ -234,7 +273,7 @@ impl Compiler<'_, '_> {
     fn part(&mut self, body: &Arc<Body>, name: &Span) -> Result<Node, TextError> {
         let (schema, source) = (self.fields.schema, self.fields.source);
         let part = self.known.part(body, schema, source).map_err(|error| error.at(name))?;
-        add_new(&mut self.unavailable, part.unavailable.iter().cloned());
+        add_new(&mut self.blind, part.blind.iter().cloned());
         self.operators.extend(&part.operators);
         self.warnings.extend(part.warnings.iter().map(|warning| warning.at(name)));
         Ok(Node::Part(part))
@@ -242,9 +281,9 @@ impl Compiler<'_, '_> {
 
     fn finish(self, root: Node, expr: &Expr) -> Condition {
         let outcomes = self.outcomes(expr);
-        let Self { fields, unavailable, operators, warnings, .. } = self;
+        let Self { fields, blind, operators, warnings, .. } = self;
         let own_fields = fields.fields;
-        Condition { root, own_fields, unavailable, operators, outcomes, warnings }
+        Condition { root, own_fields, blind, operators, outcomes, warnings }
     }
 
     fn outcomes(&self, expr: &Expr) -> Outcomes {
@@ -260,7 +299,6 @@ impl Compiler<'_, '_> {
 
     fn atom(&mut self, check: &Check) -> Result<Node, TextError> {
         self.operators.insert(check.op.name());
-        let known = self.fields.fields.len();
         let left = self.fields.side(&check.left)?;
         if !check::allowed(check.op, left.ty, left.list) {
             return Err(Self::not_allowed(check, &left));
@@ -271,21 +309,24 @@ impl Compiler<'_, '_> {
             Right::Operand(right) => self.against_side(check, &left, right)?,
             _ => Against::Test(self.counted_test(check, &left)?),
         };
-        self.note_unavailable(known);
         let mut atom = Atom::new(left.read, left.combine, right);
         if self.typed {
             atom.types = event_types::decided(check, self.fields.schema).map(Box::new);
         }
+        self.note_blind(&atom);
         Ok(Node::Atom(Box::new((check.to_string(), atom))))
     }
 
-    /// Keeps those of the fields from this place on that no source fills.
-    fn note_unavailable(&mut self, from: usize) {
+    /// Keeps those of the fields of a comparison to which it is blind.
+    fn note_blind(&mut self, atom: &Atom) {
         let schema = self.fields.schema;
-        let unfilled =
-            |(id, _): &&FieldRef| schema.field(*id).is_some_and(|f| f.has(field_flags::UNAVAILABLE));
-        let new = self.fields.fields.iter().skip(from).filter(unfilled).cloned();
-        add_new(&mut self.unavailable, new);
+        let texts = matches!(&atom.right, Against::Test(test) if test.equal_texts().is_some());
+        let blind = |field: &FieldSpec| {
+            field.has(field_flags::UNAVAILABLE) || field.has(field_flags::ONLY_COMPARED) && !texts
+        };
+        let fields = atom.slots.iter().filter_map(|slot| self.fields.fields.get(*slot));
+        let new = fields.filter(|(id, _)| schema.field(*id).is_some_and(blind)).cloned();
+        add_new(&mut self.blind, new);
     }
 
     fn not_allowed(check: &Check, left: &Side) -> TextError {
@@ -303,7 +344,8 @@ impl Compiler<'_, '_> {
         if matches!(check.op, Op::Regex | Op::PMatch) {
             return Err(error(format!("'{}' cannot be compared with another field", check.op.name())));
         }
-        if !left.comparable || !right_side.comparable || self.is_event_type(&check.left) {
+        let told = self.typed && event_types::is_told_with(check.op) && event_types::is_told_by(&check.left);
+        if told || !left.comparable || !right_side.comparable {
             return Err(error(format!("'{}' cannot be compared with '{right}'", check.left)));
         }
         if (left.ty, left.list) != (right_side.ty, right_side.list) {
@@ -318,24 +360,14 @@ impl Compiler<'_, '_> {
 
     /// Which events a rule runs on could not be told any more (specification §4).
     fn refuse_changed_event_type(&self, check: &Check) -> Result<(), TextError> {
-        let tells = matches!(check.op, Op::Exists | Op::Eq | Op::EqEq | Op::Ne | Op::In);
         let Operand::Transform { args, .. } = &check.left else { return Ok(()) };
-        if !tells || !args.iter().any(|arg| self.has_event_type(arg)) {
+        if !self.typed || !event_types::is_told_with(check.op) || !args.iter().any(event_types::is_hidden_in)
+        {
             return Ok(());
         }
         let message =
-            format!("filter error: 'evt.type' cannot be compared under a transformer: '{}'", check.left);
-        Err(TextError::new(message, check.span.start).help("compare evt.type itself".to_owned()))
-    }
-
-    fn has_event_type(&self, arg: &TransformArg) -> bool {
-        match arg {
-            TransformArg::Operand(Operand::Transform { args, .. }) | TransformArg::List(args) => {
-                args.iter().any(|arg| self.has_event_type(arg))
-            }
-            TransformArg::Operand(operand) => self.is_event_type(operand),
-            TransformArg::Text(_) | TransformArg::Number(_) => false,
-        }
+            format!("filter error: an event type cannot be compared under a transformer: '{}'", check.left);
+        Err(TextError::new(message, check.span.start).help("compare the field itself".to_owned()))
     }
 
     fn counted_test(&mut self, check: &Check, left: &Side) -> Result<Test, TextError> {
@@ -427,29 +459,6 @@ fn is_transformer(text: &str) -> bool {
 fn visible<'t>(texts: &'t [Vec<u8>], left: &Side) -> &'t [Vec<u8>] {
     let first_only = left.combine == Combine::Endpoints && left.ty == FieldType::IpNet;
     if first_only { texts.get(..1).unwrap_or(texts) } else { texts }
-}
-
-/// Collects the fields of a condition in the order in which they are written.
-#[derive(Default)]
-struct FieldsOf<'c> {
-    parts: FxHashSet<*const Condition>,
-    seen: FxHashSet<&'c FieldRef>,
-    found: Vec<&'c FieldRef>,
-}
-
-impl<'c> FieldsOf<'c> {
-    fn node(&mut self, node: &'c Node, of: &'c Condition) {
-        match node {
-            Node::And(members) | Node::Or(members) => members.iter().for_each(|m| self.node(m, of)),
-            Node::Not(inner) => self.node(inner, of),
-            Node::Part(part) if self.parts.insert(Arc::as_ptr(part)) => self.node(&part.root, part),
-            Node::Part(_) => {}
-            Node::Atom(atom) => {
-                let fields = atom.1.slots.iter().filter_map(|slot| of.own_fields.get(*slot));
-                self.found.extend(fields.filter(|field| self.seen.insert(field)));
-            }
-        }
-    }
 }
 
 fn add_new(fields: &mut Vec<FieldRef>, more: impl Iterator<Item = FieldRef>) {

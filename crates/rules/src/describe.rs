@@ -79,7 +79,7 @@ fn macro_json(object: &CompiledMacro, names: &Names<'_>, schema: &Schema) -> Val
             "condition_operators": compiled.operators,
             "condition_fields": compiled.fields,
             "events": events(&event_types::of(&object.body.tree, schema), schema),
-            "condition_compiled": object.body.tree.to_string(),
+            "condition_compiled": format!("{:#}", object.body.tree),
         },
     })
 }
@@ -124,7 +124,7 @@ fn rule_details(compiled: &CompiledRule, names: &Names<'_>, schema: &Schema) -> 
         "exception_names": rule.exceptions.iter().map(|e| &e.name).collect::<BTreeSet<_>>(),
         "exception_fields": fields,
         "exception_operators": operators,
-        "condition_compiled": compiled.tree.to_string(),
+        "condition_compiled": format!("{:#}", compiled.tree),
         "output_compiled": compiled.output,
     });
     if let Some(object) = details.as_object_mut().filter(|_| typed) {

@@ -1,8 +1,8 @@
 //! What the rule language tells an author: code, place, reason, help.
 
-use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
-use crate::ast::Span;
+use serde::{Deserialize, Serialize};
 
 /// Falco's codes (specification §1.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -149,7 +149,7 @@ pub struct TextWarning {
 impl TextWarning {
     /// The same warning where the name of the macro stands that it is in.
     #[must_use]
-    pub(crate) fn at(&self, name: &Span) -> Self {
+    pub(crate) fn at(&self, name: &Range<usize>) -> Self {
         Self { offset: name.start, ..self.clone() }
     }
 }
@@ -157,7 +157,7 @@ impl TextWarning {
 impl TextError {
     /// The same error where the name of the macro stands that it is in.
     #[must_use]
-    pub(crate) fn at(&self, name: &Span) -> Self {
+    pub(crate) fn at(&self, name: &Range<usize>) -> Self {
         Self { offset: name.start, ..self.clone() }
     }
 

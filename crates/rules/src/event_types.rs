@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    ast::{Body, Check, Expr, Modifier, Op, Operand, Right},
+    ast::{Body, Check, Expr, Modifier, Op, Operand, Right, TransformArg},
     literal,
     schema::{EventTypeId, Schema},
     value::FieldType,
@@ -12,11 +12,34 @@ use crate::{
 /// More event codes than this in one rule are worth a warning.
 pub const MAX_EVENT_CODES: usize = 100;
 
-/// The field that tells the event type.
+/// The field that tells the event type; its values are checked.
 pub(crate) const TYPE_FIELD: &str = "evt.type";
 
 const SYSCALL_FIELD: &str = "syscall.type";
 const NUMBER_FIELD: &str = "evt.num";
+
+/// Whether comparisons of this field tell on which events a condition can hold.
+pub(crate) fn is_told_by(operand: &Operand) -> bool {
+    matches!(operand, Operand::Field { name, arg: None, .. } if name == TYPE_FIELD || name == SYSCALL_FIELD)
+}
+
+/// Whether an operator tells it of such a field.
+pub(crate) const fn is_told_with(op: Op) -> bool {
+    matches!(op, Op::Exists | Op::Eq | Op::EqEq | Op::Ne | Op::In)
+}
+
+/// Whether a transformer hides such a field. Of a list the last member counts, as upstream has it.
+pub(crate) fn is_hidden_in(arg: &TransformArg) -> bool {
+    match arg {
+        TransformArg::Operand(Operand::Transform { args, .. }) => args.iter().any(is_hidden_in),
+        TransformArg::Operand(field) => is_told_by(field),
+        TransformArg::List(items) => {
+            let inner = |arg: &TransformArg| matches!(arg, TransformArg::Operand(Operand::Transform { .. }));
+            items.last().is_some_and(is_hidden_in) || items.iter().any(|i| inner(i) && is_hidden_in(i))
+        }
+        TransformArg::Text(_) | TransformArg::Number(_) => false,
+    }
+}
 
 /// A set of event types of one schema.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -252,11 +275,20 @@ fn modified(modifier: Modifier, values: &[Vec<u8>], holds: impl Fn(&[u8]) -> boo
 
 /// Events are numbered from 1, so some comparisons are always or never true.
 fn number(check: &Check) -> Option<bool> {
-    let Right::Literal(value) = &check.right else { return None };
-    let text = std::str::from_utf8(value).ok()?;
-    match (check.op, literal::integer(text, FieldType::Uint64).ok()?) {
+    let value = match &check.right {
+        Right::Literal(value) => unsigned(value)?,
+        Right::List(values) if check.op == Op::In => {
+            return values.iter().all(|v| unsigned(v) == Some(0)).then_some(false);
+        }
+        _ => return None,
+    };
+    match (check.op, value) {
         (Op::Eq | Op::EqEq | Op::Lt | Op::Le, 0) | (Op::Lt, 1) => Some(false),
         (Op::Ne | Op::Gt | Op::Ge, 0) | (Op::Ge, 1) => Some(true),
         _ => None,
     }
+}
+
+fn unsigned(value: &[u8]) -> Option<i128> {
+    literal::integer(std::str::from_utf8(value).ok()?, FieldType::Uint64).ok()
 }

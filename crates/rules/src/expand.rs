@@ -282,7 +282,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::load::SourceFile;
+    use crate::source_file::SourceFile;
 
     fn written(file: &str, offset: usize, text: &str) -> Written {
         let place = Place::file(Arc::new(SourceFile::new("f", file)));

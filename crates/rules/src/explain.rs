@@ -8,9 +8,9 @@ mod pretty;
 use serde::Serialize;
 
 use crate::{
-    check::FieldRef,
+    compile::Condition,
     load::{CompiledRule, Loaded},
-    schema::{FieldSpec, Schema, field_flags},
+    schema::{FieldRef, FieldSpec, Schema, field_flags},
 };
 use cost::Cost;
 pub use overlap::{Overlap, Relation};
@@ -62,16 +62,16 @@ pub struct FieldUse {
     /// Its type, as `saker fields` writes it.
     #[serde(rename = "type")]
     pub ty: String,
-    /// Whether a source fills it. A rule that reads another field is blind.
-    pub available: bool,
+    /// Why the rule is blind to it, if it is.
+    pub blind: Option<&'static str>,
     /// Whether its value takes work or waiting for each event.
     pub costly: bool,
 }
 
 impl Explanation {
-    /// Whether the condition reads a field that no source fills.
+    /// Whether the condition is blind to a field.
     pub fn is_blind(&self) -> bool {
-        self.fields.iter().any(|field| !field.available)
+        self.fields.iter().any(|field| field.blind.is_some())
     }
 }
 
@@ -106,7 +106,7 @@ fn one(at: usize, compiled: &CompiledRule, sketches: &[overlap::Sketch<'_>], sch
         enabled: rule.enabled,
         condition: pretty::print(tree),
         events: events(compiled, schema),
-        fields: condition.fields().into_iter().filter_map(|field| field_use(field, schema)).collect(),
+        fields: field_uses(condition, schema),
         costs: cost::costs(compiled, schema),
         overlaps,
         more_overlaps,
@@ -122,13 +122,18 @@ fn events(compiled: &CompiledRule, schema: &Schema) -> Events {
     Events::Only(names.map(|event| event.name).collect())
 }
 
-fn field_use((id, arg): &FieldRef, schema: &Schema) -> Option<FieldUse> {
+fn field_uses(condition: &Condition, schema: &Schema) -> Vec<FieldUse> {
+    let fields = condition.fields().into_iter();
+    fields.filter_map(|field| field_use(field, condition.blind().contains(field), schema)).collect()
+}
+
+fn field_use((id, arg): &FieldRef, blind: bool, schema: &Schema) -> Option<FieldUse> {
     let spec = schema.field(*id)?;
     let arg = arg.as_ref().map(|arg| format!("[{}]", arg.text)).unwrap_or_default();
     Some(FieldUse {
         name: format!("{}{arg}", spec.name),
         ty: type_name(spec),
-        available: !spec.has(field_flags::UNAVAILABLE),
+        blind: blind.then(|| spec.why_blind()),
         costly: spec.has(field_flags::COSTLY),
     })
 }

@@ -1,8 +1,8 @@
 //! Rules files in one layout. Lines move and are indented anew, their text stays: comments with them.
 //!
 //! An item's keys stand two columns in, what belongs to a key four; keys have one order; one blank line lies
-//! between items; no line ends in blanks outside of block texts. The result is read again: if it says anything
-//! else than the file did, the file is refused.
+//! between items; no line ends in blanks outside of block texts. The result is read and formatted again: if it says
+//! anything else than the file did, or would move once more, the file is refused.
 
 mod layout;
 mod outline;
@@ -38,7 +38,12 @@ pub fn format(text: &str) -> Result<String, Refused> {
         return Err(Refused::at(line, column, "a carriage return within a line: end lines with a line feed"));
     }
     let formatted = layout::write(&Outline::of(text, &documents)?);
-    verify(text, &documents, &formatted)?;
+    let again = read(&formatted).map_err(|error| {
+        Refused::at(0, 0, format!("the layout of this file cannot be read again ({})", error.reason))
+    })?;
+    same_items(&documents, &again)?;
+    kept_lines(text, &formatted)?;
+    stable(text, &formatted, &layout::write(&Outline::of(&formatted, &again)?))?;
     Ok(formatted)
 }
 
@@ -52,12 +57,9 @@ fn read(text: &str) -> Result<Vec<Node>, Refused> {
     yaml::documents(text).map_err(|error| Refused::at(error.mark.line, error.mark.column, error.message))
 }
 
-/// Whether both texts have the same items with the same values, and the same lines.
-fn verify(text: &str, documents: &[Node], formatted: &str) -> Result<(), Refused> {
-    let again = read(formatted).map_err(|error| {
-        Refused::at(0, 0, format!("the layout of this file cannot be read again ({})", error.reason))
-    })?;
-    let (before, after) = (outline::items(documents), outline::items(&again));
+/// Whether the formatted file has the same items with the same values.
+fn same_items(before: &[Node], after: &[Node]) -> Result<(), Refused> {
+    let (before, after) = (outline::items(before), outline::items(after));
     if let Some(node) = before.iter().zip(&after).find(|(a, b)| !same(a, b)).map(|(a, _)| a) {
         let reason =
             "the item would mean something else when formatted: indent its values with blanks, plainly";
@@ -66,9 +68,29 @@ fn verify(text: &str, documents: &[Node], formatted: &str) -> Result<(), Refused
     if before.len() != after.len() {
         return Err(Refused::at(0, 0, "the file would have other items when formatted"));
     }
+    Ok(())
+}
+
+/// Whether the formatted file has all lines.
+fn kept_lines(text: &str, formatted: &str) -> Result<(), Refused> {
     lost_line(text, formatted).map_or(Ok(()), |(line, column)| {
         Err(Refused::at(line, column, "this line or comment could not be kept: move it to a line of its own"))
     })
+}
+
+/// Whether the layout stays as it is when it is formatted once more.
+fn stable(text: &str, once: &str, twice: &str) -> Result<(), Refused> {
+    let mut pairs = once.lines().zip(twice.lines());
+    if once == twice {
+        return Ok(());
+    }
+    let moved = pairs.find(|(once, twice)| once != twice).map(|(once, _)| bare(once));
+    let line = text.lines().position(|line| Some(bare(line)) == moved).unwrap_or_default();
+    Err(Refused::at(
+        line,
+        0,
+        "this line would move each time the file is formatted: indent it as its neighbours",
+    ))
 }
 
 /// Equal values, wherever they stand; the order of keys does not matter, except of equal ones.

@@ -16,7 +16,6 @@ mod running;
 use std::sync::Arc;
 
 use saker_alert::Priority;
-use serde::{Deserialize, Serialize};
 
 pub use crate::collect::Replaced;
 pub(crate) use catalog::{Catalog, CompiledList, CompiledMacro, CompiledRule};
@@ -26,7 +25,6 @@ pub use running::RunningRule;
 use crate::{
     append_output::AppendOutput,
     ast::Expr,
-    binding::Binding,
     collect::Collection,
     diagnostic::{Code, Diagnostic},
     document::{self, Item, structure},
@@ -39,47 +37,7 @@ use crate::{
 };
 use log::{Log, Stop};
 
-/// A rules file. Reading it is the caller's.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceFile {
-    /// Its name in messages.
-    pub name: String,
-    /// Its text.
-    pub content: String,
-    /// Why it could not be read; then the text is not looked at.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unreadable: Option<String>,
-    /// What sets its rules apart from those of other files, if anything does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub binding: Option<Binding>,
-}
-
-impl SourceFile {
-    /// A file that was read.
-    pub fn new(name: impl Into<String>, content: impl Into<String>) -> Self {
-        Self { name: name.into(), content: content.into(), ..Self::default() }
-    }
-
-    /// A file that could not be read.
-    pub fn unreadable(name: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { name: name.into(), unreadable: Some(reason.into()), ..Self::default() }
-    }
-
-    /// A file as bytes; unreadable if they are not UTF-8.
-    pub fn from_bytes(name: impl Into<String>, content: Vec<u8>) -> Self {
-        match String::from_utf8(content) {
-            Ok(content) => Self::new(name, content),
-            Err(error) => {
-                let at = error.utf8_error().valid_up_to();
-                Self::unreadable(name, format!("not UTF-8 text: the byte at offset {at} fits no character"))
-            }
-        }
-    }
-
-    pub(crate) fn text(&self) -> &str {
-        &self.content
-    }
-}
+pub use crate::source_file::SourceFile;
 
 /// What happens when an item is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -154,13 +112,24 @@ pub struct Loaded {
     pub rules: Option<Arc<RuleSet>>,
     /// What is left out because of its own error or that of something it needs.
     pub quarantined: Vec<Quarantined>,
-    /// Rules that are loaded but can never match, each with the field that no source fills.
-    pub blind: Vec<(String, String)>,
+    /// Rules that are loaded but can never match, or not in all cases.
+    pub blind: Vec<Blind>,
     /// What is defined twice: the later definition counts.
     pub replaced: Vec<Replaced>,
     /// Everything that compiled, for [`crate::describe`].
     pub(crate) catalog: Catalog,
     pub(crate) schema: Arc<Schema>,
+}
+
+/// A rule that is blind to a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blind {
+    /// Its name.
+    pub rule: String,
+    /// The field's name.
+    pub field: &'static str,
+    /// Why, as what is said of the field.
+    pub reason: &'static str,
 }
 
 impl Loaded {
@@ -183,6 +152,17 @@ impl Loaded {
     /// Rules whose condition needs a field of this kind, with the field.
     pub fn readers(&self, kind: impl Fn(FieldId) -> bool) -> Vec<(String, String)> {
         self.catalog.readers(&self.schema, kind)
+    }
+
+    /// The rules of a source that run and compare fields of this kind with texts, with the texts.
+    pub fn compared(
+        &self,
+        source: SourceId,
+        kind: impl Fn(FieldId) -> bool,
+    ) -> impl Iterator<Item = (&str, Vec<&[u8]>)> {
+        let rules = self.catalog.running.iter().filter_map(|at| self.catalog.rules.get(*at));
+        let rules = rules.filter(move |rule| rule.source == source);
+        rules.map(move |rule| (rule.rule.name.as_str(), rule.condition.compared(&kind)))
     }
 
     /// The rules that compiled, in the order of definition.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     binding::Binding,
     diagnostic::{Code, Diagnostic, Location, Position},
-    load::SourceFile,
+    source_file::SourceFile,
     yaml::Mark,
 };
 

@@ -1,4 +1,5 @@
-//! The printed form of a condition: Falco's `condition_compiled` (specification §2).
+//! The printed form of a condition (specification §2). With `{:#}` it is Falco's `condition_compiled` to the byte, where
+//! constants within transformers and empty texts stand without quotes; otherwise it can be read again.
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
@@ -46,11 +47,13 @@ fn separated<T>(
 
 impl Display for Check {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.left, self.op.name())?;
-        match &self.right {
-            Right::None => Ok(()),
-            right => write!(f, " {right}"),
+        self.left.fmt(f)?;
+        write!(f, " {}", self.op.name())?;
+        if matches!(self.right, Right::None) {
+            return Ok(());
         }
+        f.write_char(' ')?;
+        self.right.fmt(f)
     }
 }
 
@@ -86,7 +89,7 @@ impl Display for Operand {
             }
             Self::Transform { name, args, selector, .. } => {
                 write!(f, "{}(", name.name())?;
-                separated(f, args, ", ", |f, a| a.fmt(f))?;
+                arguments(f, args)?;
                 f.write_char(')')?;
                 selector
             }
@@ -97,7 +100,9 @@ impl Display for Operand {
 
 fn bracket(f: &mut Formatter<'_>, text: &str) -> fmt::Result {
     f.write_char('[')?;
-    if !text.is_empty() && text.bytes().all(|b| lex::is_bare_arg(b) && !b.is_ascii_control()) {
+    if f.alternate() {
+        literal(f, text.as_bytes())?;
+    } else if !text.is_empty() && text.bytes().all(|b| lex::is_bare_arg(b) && !b.is_ascii_control()) {
         f.write_str(text)?;
     } else {
         quoted(f, text.as_bytes())?;
@@ -109,21 +114,28 @@ impl Display for TransformArg {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Operand(operand) => operand.fmt(f),
+            Self::Text(text) if f.alternate() => f.write_str(&String::from_utf8_lossy(text)),
             Self::Text(text) => quoted(f, text),
             Self::Number(number) => f.write_str(number),
             Self::List(items) => {
                 f.write_char('(')?;
-                separated(f, items, ", ", |f, a| a.fmt(f))?;
+                arguments(f, items)?;
                 f.write_char(')')
             }
         }
     }
 }
 
+fn arguments(f: &mut Formatter<'_>, args: &[TransformArg]) -> fmt::Result {
+    let between = if f.alternate() { "," } else { ", " };
+    separated(f, args, between, |f, a| a.fmt(f))
+}
+
 fn literal(f: &mut Formatter<'_>, value: &[u8]) -> fmt::Result {
     let needs_quotes = |b: &u8| matches!(b, b' ' | b'=' | b'"' | b'\'' | b'\\') || b.is_ascii_control();
+    let bare = f.alternate() || !value.is_empty();
     match std::str::from_utf8(value) {
-        Ok(text) if !text.is_empty() && !value.iter().any(needs_quotes) => f.write_str(text),
+        Ok(text) if bare && !value.iter().any(needs_quotes) => f.write_str(text),
         _ => quoted(f, value),
     }
 }
@@ -131,7 +143,8 @@ fn literal(f: &mut Formatter<'_>, value: &[u8]) -> fmt::Result {
 fn quoted(f: &mut Formatter<'_>, value: &[u8]) -> fmt::Result {
     f.write_char('"')?;
     // A backslash before the closing quote would keep the string open.
-    let (body, end) = value.strip_suffix(b"\\").map_or((value, ""), |body| (body, "\\x5c"));
+    let last = value.strip_suffix(b"\\").filter(|_| !f.alternate());
+    let (body, end) = last.map_or((value, ""), |body| (body, "\\x5c"));
     for chunk in body.utf8_chunks() {
         chunk.valid().chars().try_for_each(|c| escaped(f, c))?;
         chunk.invalid().iter().try_for_each(|b| write!(f, "\\x{b:02x}"))?;

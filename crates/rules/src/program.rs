@@ -14,16 +14,15 @@ use smallvec::SmallVec;
 
 use crate::{
     ast::Modifier,
-    check::FieldRef,
+    cache::{Cache, Places, Values, recycle},
     compile::{Condition, Node},
-    evaluate::{Against, Atom, Cache, Places, Values, recycle},
+    evaluate::{Against, Atom},
     event_types::EventTypeSet,
-    gate::{Lookup, Opens},
+    lookup::{Lookup, Opens},
     ops::Test,
     remember::Remembered,
-    schema::{ArgKind, ArgRule, EventTypeId, Record, Schema, field_flags},
+    schema::{ArgKind, ArgRule, EventTypeId, FieldRef, Record, Schema, field_flags},
     transform::Read,
-    tree::Counts,
 };
 
 /// What reading a field takes, in comparisons of a number.
@@ -357,6 +356,14 @@ impl Program {
     pub(crate) fn is_cheap(&self, node: usize) -> bool {
         self.cost(node) <= READ.saturating_add(2)
     }
+}
+
+/// How much there is to keep in mind of an event and of a process.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    pub(crate) gates: usize,
+    /// Nodes and look-ups that depend on the process alone.
+    pub(crate) of_process: usize,
 }
 
 /// Working memory of one thread; allocations are kept from event to event.

@@ -47,6 +47,14 @@ pub fn json(value: &Value<'_>, ty: FieldType, field: &str) -> Json {
     }
 }
 
+/// What an output shows of a value: of a field of [`crate::schema::Quantifier::Endpoints`] the first, if there is any.
+pub fn shown<'v, 'a>(value: &'v Value<'a>, endpoints: bool) -> Option<&'v Value<'a>> {
+    match value {
+        Value::List(values) if endpoints => values.first(),
+        value => Some(value),
+    }
+}
+
 /// The bytes of a text, or the text of any other value, without padding.
 pub(crate) fn raw_text(value: &Value<'_>) -> Vec<u8> {
     match value {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
+    cache::Places,
     compile::Condition,
-    evaluate::Places,
     event_types::EventTypeSet,
-    program::{Program, ProgramBuilder, Results, Run},
+    program::{Counts, Program, ProgramBuilder, Results, Run},
     schema::{EventTypeId, Record, Schema, SourceId},
     template::{Template, TemplateField},
-    tree::{Branch, Counts, Found, Trees},
+    tree::{Branch, Found, Trees},
 };
 
 /// Rules of all classes of event types at most; with more, there is one tree for all types.

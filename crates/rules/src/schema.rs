@@ -47,7 +47,8 @@ pub enum Quantifier {
     One,
     /// `proc.aname` and its like: true if any value satisfies the operator.
     Any,
-    /// `fd.ip`, `fd.port`, `fd.net`, `fd.proto`: any value for `=`/`in`, every value for `!=`.
+    /// `fd.ip`, `fd.port`, `fd.net`, `fd.proto`, `fd.sip.name`: any value for `=`/`in`, every value for `!=`, which
+    /// also holds if there are none. An output shows the first.
     Endpoints,
 }
 
@@ -76,6 +77,9 @@ pub mod field_flags {
     pub const COSTLY: u16 = 256;
     /// Depends on nothing but the process that made the event: the same while [`super::Record::process_state`] is.
     pub const OF_PROCESS: u16 = 512;
+    /// Its values are found out from what conditions compare it with: a comparison other than with given texts is
+    /// blind.
+    pub const ONLY_COMPARED: u16 = 1024;
 }
 
 /// One row of the field table, as the rule language sees it.
@@ -103,6 +107,15 @@ impl FieldSpec {
     /// Whether all of the given [`field_flags`] are set.
     pub const fn has(&self, flags: u16) -> bool {
         self.flags & flags == flags
+    }
+
+    /// Why a condition may be blind to it.
+    pub const fn why_blind(&self) -> &'static str {
+        if self.has(field_flags::UNAVAILABLE) {
+            "no source fills it yet"
+        } else {
+            "it can only be compared with given texts by =, !=, in and intersects"
+        }
     }
 }
 
@@ -201,6 +214,9 @@ impl Schema {
         self.event_by_name.get(name).copied()
     }
 }
+
+/// A field with its argument.
+pub type FieldRef = (FieldId, Option<FieldArg>);
 
 /// The argument of a field, parsed once at compile time.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use crate::{
     ast::{Operand, TransformArg},
-    check::{FieldRef, Resolver},
+    cache::{Cache, Places},
+    check::Resolver,
     diagnostic::TextError,
-    evaluate::{Cache, Places},
+    ops::Combine,
     parse, render,
-    schema::{FieldArg, FieldId, Record, Schema, SourceId, field_flags},
+    schema::{FieldArg, FieldId, FieldRef, Record, Schema, SourceId, field_flags},
     suggest,
     transform::Read,
     value::FieldType,
@@ -46,6 +47,8 @@ enum Part {
     Value {
         read: Read,
         ty: FieldType,
+        /// Of [`crate::schema::Quantifier::Endpoints`].
+        endpoints: bool,
         /// The field's name, for its rendering; empty for a transformer.
         name: String,
         /// Exactly this many characters, if not 0.
@@ -103,12 +106,13 @@ impl Part {
     fn render(&self, cache: &mut Cache<'_, '_>, out: &mut String) -> Result<(), usize> {
         match self {
             Self::Text(text) => out.push_str(text),
-            Self::Value { read, ty, name, width } => {
+            Self::Value { read, ty, endpoints, name, width } => {
                 let value = read.get(cache).ok_or(*width)?;
+                let value = render::shown(&value, *endpoints).ok_or(*width)?;
                 if *width == 0 {
-                    render::write_text(out, &value, *ty, name);
+                    render::write_text(out, value, *ty, name);
                 } else {
-                    pad(out, &render::text(&value, *ty, name), *width);
+                    pad(out, &render::text(value, *ty, name), *width);
                 }
             }
         }
@@ -228,7 +232,8 @@ impl<'t> Compiler<'t> {
             Operand::Transform { .. } => String::new(),
         };
         self.keys(operand)?;
-        self.parts.push(Part::Value { read: side.read, ty: side.ty, name, width });
+        let endpoints = side.combine == Combine::Endpoints;
+        self.parts.push(Part::Value { read: side.read, ty: side.ty, endpoints, name, width });
         Ok(())
     }
 

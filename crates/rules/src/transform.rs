@@ -7,7 +7,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-use crate::{evaluate::Cache, getopt, ops::bytes, render, value::Value};
+use crate::{cache::Cache, getopt, ops::bytes, render, value::Value};
 
 /// A way to get a value from an event.
 #[derive(Debug, Clone)]

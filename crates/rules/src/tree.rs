@@ -8,8 +8,9 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     assumed::Assumed,
-    gate::{Gate, Key, Kind, Lookup, Opens},
-    program::{Program, Run, Step},
+    gate::{Gate, Key},
+    lookup::{Kind, Lookup, Opens},
+    program::{Counts, Program, Run, Step},
     schema::{EventTypeId, Schema},
 };
 
@@ -157,14 +158,6 @@ enum Group {
 /// Texts, each with what it opens.
 type Texts<'p> = Vec<(&'p [u8], Opens)>;
 
-/// How much there is to keep in mind of an event and of a process.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Counts {
-    pub(crate) gates: usize,
-    /// Nodes and look-ups that depend on the process alone.
-    pub(crate) of_process: usize,
-}
-
 /// Makes the trees of one source.
 pub(crate) struct Trees<'p> {
     program: &'p Program,
@@ -224,20 +217,29 @@ impl<'p> Trees<'p> {
         if assumed.comparisons() >= MAX_SPLITS || entries.len() < MIN_SPLIT {
             return None;
         }
-        let mut askers: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut alike: FxHashMap<&[usize], usize> = FxHashMap::default();
         for entry in entries {
-            let mut asked = BTreeSet::new();
-            let mut left = MAX_ASKED;
-            for need in &entry.needs {
-                self.comparisons(*need, MAX_SPLIT_DEPTH, &mut left, &mut asked);
-            }
-            for node in asked {
+            let rules = alike.entry(&entry.needs).or_default();
+            *rules = rules.saturating_add(1);
+        }
+        let mut askers: BTreeMap<usize, usize> = BTreeMap::new();
+        for (needs, rules) in alike {
+            for node in self.asked_by(needs) {
                 let askers = askers.entry(node).or_default();
-                *askers = askers.saturating_add(1);
+                *askers = askers.saturating_add(rules);
             }
         }
         let (node, askers) = askers.into_iter().max_by_key(|(_, askers)| *askers)?;
         (askers >= MIN_SPLIT).then_some(node)
+    }
+
+    /// The cheap comparisons that a rule asks for.
+    fn asked_by(&self, needs: &[usize]) -> BTreeSet<usize> {
+        let (mut asked, mut left) = (BTreeSet::new(), MAX_ASKED);
+        for need in needs {
+            self.comparisons(*need, MAX_SPLIT_DEPTH, &mut left, &mut asked);
+        }
+        asked
     }
 
     /// The cheap comparisons that a condition asks for on its first levels, as far as so many nodes are `left` to look at.

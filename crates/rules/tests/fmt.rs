@@ -99,6 +99,21 @@ fn blocks_keep_their_text() {
 }
 
 #[test]
+fn a_comment_above_a_value_is_no_text_of_it() {
+    check("- rule:   a\n  a:\n      b\n   # c\n", "- rule: a\n  a:\n    b\n    # c\n");
+    check("- rule:\t>-\n     # c\n", "- rule: >-\n    # c\n");
+    check(
+        "- required_plugin_versions:\n# as of: >\n    folded\n  condition: a\n",
+        "\
+- required_plugin_versions:
+    # as of: >
+    folded
+  condition: a
+",
+    );
+}
+
+#[test]
 fn what_cannot_be_kept_is_refused_with_its_place() {
     let check = |text: &str, line, column, part: &str| {
         let Err(refused) = format(text) else { panic!("{text}") };
@@ -193,6 +208,13 @@ fn item(dash: usize) -> impl Strategy<Value = String> {
         })
 }
 
+/// Items of whatever YAML is made of.
+const TEXT: &str = concat!(
+    "((\n {0,4}- |- )(rule:|a: b)?",
+    "( ?>|#| #| #a: \\||\n|\r|\n {0,7}(- |#|c|d: |e: >)?|\n  f: |\t|---\n|\\.\\.\\.\n|\\?|&a |\\*a|!!str |,| {0,3}",
+    "|a|\\[|\\]|\\{|\\}|[|>][2-][+]?| '|\"|b|é){0,12}){0,4}",
+);
+
 proptest! {
     #[test]
     fn any_file_keeps_its_meaning(items in (0_usize..4).prop_flat_map(|dash| prop::collection::vec(item(dash), 0..4))) {
@@ -202,7 +224,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_formatted_or_refused(text in "([-#:>|\\[\\]{}'\" a\n]|- |\n  |\r|rule: ){0,60}") {
+    fn any_text_is_formatted_or_refused(text in TEXT) {
         if let Ok(formatted) = format(&text) {
             prop_assert_eq!(format(&formatted), Ok(formatted));
         }

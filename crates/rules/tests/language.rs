@@ -42,7 +42,7 @@ fn check_error(text: &str, error: &TextError, wanted: &str, help: Option<&str>) 
 #[serde(untagged)]
 enum Printed {
     Same(String),
-    Other { text: String, printed: String },
+    Other { text: String, printed: Option<String>, compiled: Option<String> },
 }
 
 #[derive(Deserialize)]
@@ -56,11 +56,15 @@ struct ParseError {
 fn conditions_parse_and_print() {
     let Both { accepted, refused }: Both<Printed, ParseError> = cases("parse.yaml");
     for case in accepted {
-        let (text, printed) = match case {
-            Printed::Same(text) => (text.clone(), text),
-            Printed::Other { text, printed } => (text, printed),
+        let (text, printed, compiled) = match case {
+            Printed::Same(text) => (text, None, None),
+            Printed::Other { text, printed, compiled } => (text, printed, compiled),
         };
-        assert_eq!(parse(&text, MAX_DEPTH).map(|e| e.to_string()), Ok(printed), "{text}");
+        let tree = parse(&text, MAX_DEPTH).unwrap_or_else(|e| panic!("{text}: {e}"));
+        assert_eq!(tree.to_string(), printed.unwrap_or_else(|| text.clone()), "{text}");
+        if let Some(compiled) = compiled {
+            assert_eq!(format!("{tree:#}"), compiled, "{text}");
+        }
     }
     for case in refused {
         let error = parse(&case.text, MAX_DEPTH).expect_err(&case.text);
@@ -210,7 +214,7 @@ fn outputs_render() {
     let source = schema.find_source("syscall").unwrap();
     let values = json!({
         "proc.name": "bash", "proc.pid": 7, "evt.arg.name": "/x", "evt.arg[1]": "one", "fd.types": ["a", "b"],
-        "evt.is_io": true, "fd.dev": 65024, "evt.reltime": 5,
+        "evt.is_io": true, "fd.dev": 65024, "evt.reltime": 5, "fd.sip.name": ["api.example", "b.example"],
     });
     let record = MapRecord { schema: &schema, values: &values };
     let Both { accepted, refused }: Both<Rendered, OutputError> = cases("outputs.yaml");

@@ -14,6 +14,7 @@ use saker_rules::{
     limits::MAX_FILE_BYTES,
     load::{LoadOptions, Loaded, Mode, SourceFile, load},
     report,
+    schema::SourceId,
     select::Selection,
 };
 use serde::Deserialize;
@@ -45,6 +46,9 @@ struct Case {
     /// `rule field`.
     #[serde(default)]
     blind: Vec<String>,
+    /// `rule text` of what `fd.sip.name` is compared with, sorted.
+    #[serde(default)]
+    compared: Vec<String>,
     compiled: Option<usize>,
     enabled: Option<usize>,
     /// What the last help says.
@@ -80,8 +84,9 @@ fn check(name: &str, case: Case) {
     let quarantined: Vec<_> =
         loaded.quarantined.iter().map(|q| format!("{} {}", q.item_type, q.name)).collect();
     assert_eq!(quarantined, case.quarantined, "{text}");
-    let blind: Vec<_> = loaded.blind.iter().map(|(rule, field)| format!("{rule} {field}")).collect();
+    let blind: Vec<_> = loaded.blind.iter().map(|blind| format!("{} {}", blind.rule, blind.field)).collect();
     assert_eq!(blind, case.blind, "{text}");
+    assert_eq!(compared(&loaded, &options), case.compared, "{text}");
     assert_eq!(loaded.compiled(), case.compiled.unwrap_or(loaded.compiled()), "{text}");
     assert_eq!(loaded.enabled(), case.enabled.unwrap_or(loaded.enabled()), "{text}");
     assert_eq!(loaded.rules.is_some(), case.quarantine || case.errors.is_empty(), "{text}");
@@ -90,6 +95,16 @@ fn check(name: &str, case: Case) {
         assert_eq!(all.last().unwrap().help, help, "{text}");
     }
     check_description(&loaded, &case.describe, &text);
+}
+
+fn compared(loaded: &Loaded, options: &LoadOptions) -> Vec<String> {
+    let field = options.schema.find_field(SourceId(0), "fd.sip.name");
+    let rules = loaded.compared(SourceId(0), |id| Some(id) == field);
+    let texts = rules.flat_map(|(rule, texts)| texts.into_iter().map(move |text| (rule, text)));
+    let mut texts: Vec<_> =
+        texts.map(|(rule, text)| format!("{rule} {}", String::from_utf8_lossy(text))).collect();
+    texts.sort();
+    texts
 }
 
 fn check_diagnostics(found: &[&Diagnostic], wanted: &[String], text: &str) {

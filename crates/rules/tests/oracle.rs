@@ -79,6 +79,8 @@ const CHECKS: &[(&str, &[&str], &[&str])] = &[
     ("fd.snet", ADDRESS, NETS),
     ("fd.ip", ADDRESS, ADDRESSES),
     ("fd.net", ADDRESS, NETS),
+    ("fd.sip.name", TEXT, NAMES),
+    ("fd.sip.name", GLOB, NAMES),
     ("fd.types", LIST, NAMES),
     ("fd.nums", LIST, SMALL),
 ];

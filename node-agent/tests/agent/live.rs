@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     process::Command,
     time::{Duration, Instant},
 };
@@ -90,6 +91,28 @@ fn a_new_rule_takes_effect_on_the_running_probe() {
         std::thread::sleep(Duration::from_millis(2));
     }
     assert_eq!(agent.stderr.all().iter().filter(|line| line.contains("hooks attached")).count(), 1);
+}
+
+const CHANGE_AND_OPEN: &str = "
+import os, sys
+os.setsid(); os.chdir('/usr'); os.fchdir(os.open('/etc', os.O_RDONLY)); os.setgid(123); os.setuid(4321)
+os.open(sys.argv[1], os.O_RDONLY)
+";
+
+/// Nothing that such a process does tells all of this, so that the calls by which it changed must be followed.
+#[test]
+fn an_alert_tells_what_its_process_has_become() {
+    if !can_run_live("an_alert_tells_what_its_process_has_become") {
+        return;
+    }
+    let agent = agent();
+    let marker = agent.path("marker");
+    fs::write(&marker, "x").unwrap();
+    fs::set_permissions(agent.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let output = "Marker by %user.uid %group.gid in %proc.cwd leads %proc.is_sid_leader";
+    fs::write(agent.path("rules.d/mine.yaml"), rule("Marker read", &marker, output)).unwrap();
+    let python = format!("python3 -c \"{CHANGE_AND_OPEN}\" {}", marker.display());
+    until(&agent, &python, "Marker by 4321 123 in /etc/ leads true");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod audit_abuse;
 mod capture;
 mod containers;
 mod cri;
+mod host_names;
 mod hostile;
 mod live;
 mod privileges;

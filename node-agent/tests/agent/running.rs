@@ -85,6 +85,22 @@ pub(crate) fn start_in(dir: TempDir, arguments: &[&str]) -> Running {
     spawn(dir, command)
 }
 
+/// In a mount namespace of its own, what the machine's resolver reads is in the directory `$0`.
+const OWN_RESOLVER: &str =
+    "for file in hosts resolv.conf; do mount --bind $0/$file /etc/$file || exit 1; done; exec \"$@\"";
+
+/// Starts the program in a directory with these for `/etc/hosts`, and asking this name server.
+pub(crate) fn start_with_names(dir: TempDir, hosts: &str, server: &str, arguments: &[&str]) -> Running {
+    fs::write(dir.path().join("hosts"), hosts).unwrap();
+    let resolver = format!("nameserver {server}\noptions timeout:30 attempts:5\n");
+    fs::write(dir.path().join("resolv.conf"), resolver).unwrap();
+    let plain = command(dir.path());
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "sh", "-c", OWN_RESOLVER]).arg(dir.path()).arg(plain.get_program());
+    unshare.args(plain.get_args()).args(arguments).env("FALCO_HOSTNAME", "test-node").env_remove("RUST_LOG");
+    spawn(dir, unshare)
+}
+
 /// Starts the program as a user that is not root, with these capabilities and no others (`+bpf,+perfmon`).
 pub(crate) fn start_with_capabilities(capabilities: &str) -> Running {
     let dir = TempDir::new().unwrap();
@@ -194,6 +210,20 @@ impl Running {
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         self.request("GET", path, "", b"")
+    }
+
+    /// Waits until the answer to a request has this text, and gives it.
+    #[track_caller]
+    pub(crate) fn until(&self, path: &str, text: &str) -> String {
+        let start = Instant::now();
+        loop {
+            let (_, answer) = self.get(path);
+            if answer.contains(text) {
+                return answer;
+            }
+            assert!(start.elapsed() < PATIENCE, "no {text} in {answer}");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Memory in KiB, by its name in `/proc/PID/status`.

@@ -12,7 +12,7 @@ use std::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::running::{Running, can_run_live, start_in};
+use crate::running::{Running, can_run_live, start_with_names};
 
 /// Upstream's rules one by one, and ways around one of them.
 const TABLES: [&str; 2] =
@@ -20,6 +20,8 @@ const TABLES: [&str; 2] =
 /// In the environment of every process of a case, and so in its alerts.
 const MARK: &str = "SAKER_CASE";
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The names that the agent's machine knows.
+const HOSTS: &str = "127.0.0.77 kubernetes.default.svc.cluster.local\n";
 
 /// One row of the table.
 #[derive(Clone, Deserialize)]
@@ -113,13 +115,14 @@ impl Lab {
         open_to_all(dir.path());
         let config = format!(
             "rules_files: [{}]\nstate_dir: {}/state\nwebserver: {{listen_port: 0}}\njson_output: true\nrule_matching: all\n\
-             append_output: [{{extra_fields: [\"proc.env[{MARK}]\", fd.name, fd.type, evt.res]}}]\n",
+             append_output: [{{extra_fields: [\"proc.env[{MARK}]\", fd.name, fd.type, fd.sip.name, evt.res]}}]\n",
             rules.display(),
             dir.path().display(),
         );
         fs::write(dir.path().join("saker.yaml"), config).expect("a configuration");
-        let agent = start_in(dir, &[]);
+        let agent = start_with_names(dir, HOSTS, "127.0.0.96", &[]);
         agent.log("processes were there before");
+        agent.until("/metrics", "saker_host_names{state=\"known\"} 1");
         Self { agent, cgroup: container_cgroup() }
     }
 

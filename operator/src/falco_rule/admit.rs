@@ -78,8 +78,8 @@ fn warnings(loaded: &Loaded, file: &str) -> impl Iterator<Item = String> {
 }
 
 fn about_rule(rule: &Explanation) -> Vec<String> {
-    let blind = rule.fields.iter().filter(|field| !field.available);
-    let blind = blind.map(|field| format!("no source fills {} yet: the rule cannot match", field.name));
+    let blind = rule.fields.iter().filter_map(|field| Some((&field.name, field.blind?)));
+    let blind = blind.map(|(field, why)| format!("blind to {field}: {why}"));
     let costly = rule.costs.iter().filter(|cost| cost.level == Level::High && !cost.parts.is_empty());
     let costly = costly.map(|cost| format!("costly: {}: {}", cost.parts.join(", "), cost.reason));
     let shadowed = rule.overlaps.iter().filter(|overlap| overlap.relation == Relation::AlwaysShadowedBy);

@@ -129,7 +129,7 @@ fn work(metrics: &str) -> Vec<Finding> {
             blind == 0.0,
             false,
             format!("{blind} rules"),
-            "they read what no source fills here: a container runtime or audit events may be missing",
+            "they read what no source fills here: a container runtime, audit events or addresses of names may be missing; /status says why",
         ),
         row(
             "outputs",

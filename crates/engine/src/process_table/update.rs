@@ -5,13 +5,17 @@ use std::sync::Arc;
 use saker_events::{
     Event,
     container::Container,
+    descriptor::FdType,
     fd::starts_at_cwd,
-    process::{Process, ProcessKey, Processes},
-    table::{CLONE_FLAGS, EventRow, code, symbol_value},
+    fd_facts::FdFacts,
+    process::{Capabilities, Process, ProcessKey, Processes},
+    table::{CLONE_FLAGS, EventRow, ParamPlace, code, symbol_value},
 };
 
 use super::{Entry, ProcessTable, inherited, key};
-use crate::params::{Params, set, set_common, set_cwd, set_identity};
+use crate::params::{
+    Params, enters_user_namespace, set, set_capabilities, set_common, set_cwd, set_identity,
+};
 
 const THREAD: u64 = symbol_value(CLONE_FLAGS, "CLONE_THREAD");
 
@@ -132,32 +136,75 @@ impl ProcessTable {
 
     /// Calls that change one thing of a process.
     fn changed(&mut self, params: Params) {
-        let success = params.signed("res") == Some(0);
+        let cwd = told_cwd(params);
         let Some(entry) = self.key_of(params.event).and_then(|key| self.entry_mut(key)) else { return };
         let process = &mut entry.process;
+        if let Some(cwd) = cwd {
+            return set_cwd(process, cwd);
+        }
+        if !changes_itself(params.event.code) || params.signed("res").is_none_or(|res| res < 0) {
+            return;
+        }
         match params.event.code {
-            code::SYSCALL_CHDIR_X if success => return set_cwd(process, params.text("path")),
-            // A relative path tells where the process is now.
-            code::SYSCALL_OPEN_X
-            | code::SYSCALL_OPENAT_2_X
-            | code::SYSCALL_OPENAT2_X
-            | code::SYSCALL_CREAT_X
-                if starts_at_cwd(params.event, params.row) && params.text("dirpath").starts_with(b"/") =>
-            {
-                return set_cwd(process, params.text("dirpath"));
-            }
-            code::SYSCALL_SETUID_X if success => set(&mut process.uid, params.word("uid")),
-            code::SYSCALL_SETREUID_X | code::SYSCALL_SETRESUID_X if success => {
-                set(&mut process.uid, params.word("euid"));
-            }
-            code::SYSCALL_SETGID_X if success => set(&mut process.gid, params.word("gid")),
-            code::SYSCALL_SETREGID_X | code::SYSCALL_SETRESGID_X if success => {
-                set(&mut process.gid, params.word("egid"));
-            }
+            code::SYSCALL_CHDIR_X => return set_cwd(process, params.text("path")),
+            code::SYSCALL_FCHDIR_X => return went_to_fd(process, params),
+            code::SYSCALL_SETUID_X => set(&mut process.uid, id(params, "uid")),
+            code::SYSCALL_SETREUID_X | code::SYSCALL_SETRESUID_X => set(&mut process.uid, id(params, "euid")),
+            code::SYSCALL_SETGID_X => set(&mut process.gid, id(params, "gid")),
+            code::SYSCALL_SETREGID_X | code::SYSCALL_SETRESGID_X => set(&mut process.gid, id(params, "egid")),
             code::SYSCALL_SETSID_X => set(&mut process.sid, params.signed("res").filter(|sid| *sid > 0)),
-            _ => return,
+            code::SYSCALL_CAPSET_X => set_capabilities(process, params),
+            _ => entered(process, params),
         }
         self.note_change();
+    }
+}
+
+/// The calls by which a process changes what events tell of it, but for those that tell all of it anew.
+pub const CHANGES: [u16; 12] = [
+    code::SYSCALL_CHDIR_X,
+    code::SYSCALL_FCHDIR_X,
+    code::SYSCALL_SETUID_X,
+    code::SYSCALL_SETREUID_X,
+    code::SYSCALL_SETRESUID_X,
+    code::SYSCALL_SETGID_X,
+    code::SYSCALL_SETREGID_X,
+    code::SYSCALL_SETRESGID_X,
+    code::SYSCALL_SETSID_X,
+    code::SYSCALL_CAPSET_X,
+    code::SYSCALL_UNSHARE_X,
+    code::SYSCALL_SETNS_X,
+];
+
+fn changes_itself(event_code: u16) -> bool {
+    CHANGES.contains(&event_code)
+}
+
+static DIRECTORY: ParamPlace = ParamPlace::new("dirpath");
+
+/// A relative path tells where the process is now.
+fn told_cwd(params: Params<'_>) -> Option<&[u8]> {
+    let (at, _) = DIRECTORY.of(params.row)?;
+    let directory = params.text_at(at);
+    (directory.starts_with(b"/") && starts_at_cwd(params.event, params.row)).then_some(directory)
+}
+
+fn went_to_fd(process: &mut Process, params: Params) {
+    let facts = FdFacts::of(params.event, params.row);
+    if let Some(facts) = facts.filter(|facts| facts.kind == FdType::Directory) {
+        set_cwd(process, &facts.name);
+    }
+}
+
+/// The id that a call sets; `None` if it leaves that one as it is.
+fn id(params: Params, name: &str) -> Option<u32> {
+    params.word(name).filter(|id| *id != u32::MAX)
+}
+
+/// `unshare` and `setns`: in a user namespace of its own a process may do everything.
+fn entered(process: &mut Process, params: Params) {
+    if enters_user_namespace(params) {
+        process.caps = Capabilities::ALL;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use saker_events::{container::Container, process::items, table::code};
+use saker_events::{container::Container, list::items, table::code};
 
 use super::ThreadTable;
 use crate::params::Params;

@@ -3,14 +3,12 @@
 use saker_events::{
     path,
     process::Capabilities,
-    table::{CLONE_FLAGS, PRCTL_OPTIONS, code, symbol_value},
+    table::{PRCTL_OPTIONS, code, symbol_value},
 };
 
 use super::ThreadTable;
-use crate::params::{Params, set, set_text};
+use crate::params::{self, Params, enters_user_namespace, set, set_text};
 
-/// Every capability that there is.
-const ALL_CAPABILITIES: u64 = (1 << 41) - 1;
 /// `RLIMIT_NOFILE`.
 const NOFILE: u64 = 7;
 
@@ -67,27 +65,20 @@ pub(super) fn set_session(table: &mut ThreadTable, params: Params) {
 
 /// `capset`.
 pub(super) fn set_capabilities(table: &mut ThreadTable, params: Params) {
-    if params.signed_at(0) != Some(0) {
-        return;
-    }
-    let sets = [params.at(1), params.at(2), params.at(3)];
-    if let ([Some(inheritable), Some(permitted), Some(effective)], Some(process)) =
-        (sets, table.process_mut(params.event.tid))
+    if params.signed_at(0) == Some(0)
+        && let Some(process) = table.process_mut(params.event.tid)
     {
-        process.caps = Capabilities { inheritable, permitted, effective };
+        params::set_capabilities(process, params);
     }
 }
 
-/// `unshare` and `setns`: in a user namespace of its own a thread may do everything.
+/// `unshare` and `setns`.
 pub(super) fn entered(table: &mut ThreadTable, params: Params) {
-    let flags = params.number("flags").or(params.number("nstype")).unwrap_or(0);
-    let new_user = flags & symbol_value(CLONE_FLAGS, "CLONE_NEWUSER") != 0;
-    if new_user
-        && params.signed_at(0) == Some(0)
+    if params.signed_at(0) == Some(0)
+        && enters_user_namespace(params)
         && let Some(process) = table.process_mut(params.event.tid)
     {
-        let all = ALL_CAPABILITIES;
-        process.caps = Capabilities { inheritable: all, permitted: all, effective: all };
+        process.caps = Capabilities::ALL;
     }
 }
 

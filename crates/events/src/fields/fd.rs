@@ -47,10 +47,10 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("fd.rnet", IpNet, SYSCALL, S(|r, _| ip(remote(r)?)), "Network of the other end").flags(FILTER_ONLY | NO_RHS | NO_TRANSFORMER),
     row("fd.connected", Bool, SYSCALL, S(|r, _| boolean(known(r)?.connected)), "Whether the socket is connected"),
     row("fd.name_changed", Bool, SYSCALL, S(|r, _| boolean(known(r)?.name_changed)), "Whether the event changed `fd.name`"),
-    row("fd.cip.name", CharBuf, SYSCALL, NONE, "Domain name of the client").quantifier(Endpoints).flags(NO_RHS | NO_TRANSFORMER),
-    row("fd.sip.name", CharBuf, SYSCALL, NONE, "Domain name of the server").quantifier(Endpoints).flags(NO_RHS | NO_TRANSFORMER),
-    row("fd.lip.name", CharBuf, SYSCALL, NONE, "Domain name of this machine's end").quantifier(Endpoints).flags(NO_RHS | NO_TRANSFORMER),
-    row("fd.rip.name", CharBuf, SYSCALL, NONE, "Domain name of the other end").quantifier(Endpoints).flags(NO_RHS | NO_TRANSFORMER),
+    row("fd.cip.name", CharBuf, SYSCALL, N(|r, _| host_name(r, r.fd()?.client()?)), "Domain name of the client, if rules compare with it").quantifier(Endpoints).flags(NO_RHS | NO_TRANSFORMER),
+    row("fd.sip.name", CharBuf, SYSCALL, N(|r, _| host_name(r, r.fd()?.server()?)), "Domain name of the server, if rules compare with it").quantifier(Endpoints).flags(NO_RHS | NO_TRANSFORMER),
+    row("fd.lip.name", CharBuf, SYSCALL, N(|r, _| host_name(r, local(r)?)), "Domain name of this machine's end, if rules compare with it").quantifier(Endpoints).flags(NO_RHS | NO_TRANSFORMER),
+    row("fd.rip.name", CharBuf, SYSCALL, N(|r, _| host_name(r, remote(r)?)), "Domain name of the other end, if rules compare with it").quantifier(Endpoints).flags(NO_RHS | NO_TRANSFORMER),
     row("fd.dev", Int32, SYSCALL, S(|r, _| int(known(r)?.dev.into())), "Device that holds the file"),
     row("fd.dev.major", Int32, SYSCALL, S(|r, _| int((known(r)?.dev >> 8 & 0xfff).into())), "Major number of the device that holds the file"),
     row("fd.dev.minor", Int32, SYSCALL, S(|r, _| int(minor(known(r)?.dev).into())), "Minor number of the device that holds the file"),
@@ -75,6 +75,10 @@ fn both<'a>(r: &'a SyscallRecord<'_>, ends: fn(&Socket) -> [Value<'a>; 2]) -> Op
 #[expect(clippy::unnecessary_wraps, reason = "getters give an Option")]
 fn ip<'a>(end: SocketAddr) -> Option<Value<'a>> {
     Some(Value::Ip(end.ip()))
+}
+
+fn host_name<'a>(r: &SyscallRecord, end: SocketAddr) -> Option<Value<'a>> {
+    r.header.host_names.of(end.ip())
 }
 
 fn port<'a>(end: SocketAddr) -> Option<Value<'a>> {

@@ -24,7 +24,7 @@ pub(super) use saker_rules::{
 
 pub(super) use super::{
     FieldRow,
-    Getter::{Header as H, Metadata as M, Process as P, Syscall as S, Unavailable as NONE},
+    Getter::{Header as H, HostName as N, Metadata as M, Process as P, Syscall as S, Unavailable as NONE},
     K8S_AUDIT, SYSCALL, row,
 };
 use crate::container::Labels;

@@ -5,7 +5,8 @@ use saker_rules::spare;
 use super::prelude::*;
 use crate::{
     descriptor::Descriptor,
-    process::{Process, items, join, lineage, starters},
+    list::{items, join},
+    process::{Process, lineage, starters},
 };
 
 #[rustfmt::skip]

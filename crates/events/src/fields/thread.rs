@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 use crate::{
-    process::items,
+    list::items,
     table::{CAPABILITY, Symbol, code},
 };
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::{load::SourceFile, place::Place};
+use crate::{place::Place, source_file::SourceFile};
 
 /// An object with its place in the order.
 #[derive(Debug)]

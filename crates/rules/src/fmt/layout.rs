@@ -1,5 +1,7 @@
 //! The parts of a file, written.
 
+use std::iter;
+
 use super::outline::{Body, Item, KeyLines, Outline, Part, indent, is_comment};
 
 /// Columns of keys and of what belongs to them.
@@ -103,8 +105,12 @@ fn rest(key: &KeyLines<'_>, out: &mut Vec<String>) {
         key.rest.iter().filter(counts).map(|line| indent(line)).min().unwrap_or(VALUE)
     };
     for line in &key.rest {
-        let line = shifted(line, from, VALUE);
-        out.push(if header.block { line } else { line.trim_end().to_owned() });
+        out.push(match shifted(line, from, VALUE) {
+            line if header.block => line,
+            // Further left it would be a comment on the next key or item.
+            line if is_comment(&line) && indent(&line) < VALUE => shifted(line.trim(), 0, VALUE),
+            line => line.trim_end().to_owned(),
+        });
     }
 }
 
@@ -128,10 +134,10 @@ struct Header {
 impl Header {
     fn of(key: &KeyLines<'_>) -> Self {
         let mut header = Self { block: false, explicit: false };
-        for line in [key.first].iter().chain(&key.rest) {
-            let line = line.split(" #").next().unwrap_or_default().trim_end();
-            let word = line.rsplit([' ', ':']).next().unwrap_or_default();
-            let indicator = word.strip_prefix(['|', '>']);
+        let rest = key.rest.iter().filter(|line| !is_comment(line));
+        for line in iter::once(&key.first).chain(rest) {
+            let word = line.split_whitespace().take_while(|word| !word.starts_with('#')).last();
+            let indicator = word.and_then(|word| word.strip_prefix(['|', '>']));
             if let Some(rest) =
                 indicator.filter(|r| r.chars().all(|c| "+-".contains(c) || c.is_ascii_digit()))
             {

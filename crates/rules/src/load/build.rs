@@ -341,7 +341,7 @@ impl Build<'_> {
         self.patterns.spend(&parsed.file, room.saturating_sub(self.parts.pattern_room));
         let condition = condition?;
         let warnings = condition.warnings().len().saturating_mul(NODES_PER_WARNING);
-        let told = warnings.saturating_add(condition.unavailable().len());
+        let told = warnings.saturating_add(condition.blind().len());
         if told > self.nodes.left(&parsed.file) {
             return Err(resolve::load_too_large(None));
         }

@@ -6,6 +6,7 @@ use crate::{
     ast::{Body, Expr},
     collect::{Collection, Rule},
     compile::Condition,
+    load::Blind,
     requirements::{PluginRequirement, Version},
     ruleset::{ExtraField, RuleInfo, RuleSet, RuleSetBuilder},
     schema::{FieldId, Schema, SourceId},
@@ -99,12 +100,16 @@ impl Catalog {
         Self { required_engine, required_plugins, lists, macros, rules, running: Vec::new() }
     }
 
-    /// Rules whose condition needs a field that no source fills, with the field.
-    pub(super) fn blind(&self, schema: &Schema) -> Vec<(String, String)> {
+    /// Rules whose condition is blind to a field, with the field.
+    pub(super) fn blind(&self, schema: &Schema) -> Vec<Blind> {
         let mut blind = Vec::new();
         for rule in &self.rules {
-            let fields = rule.condition.unavailable().iter().filter_map(|(id, _)| schema.field(*id));
-            blind.extend(fields.map(|field| (rule.rule.name.clone(), field.name.to_owned())));
+            let fields = rule.condition.blind().iter().filter_map(|(id, _)| schema.field(*id));
+            blind.extend(fields.map(|field| Blind {
+                rule: rule.rule.name.clone(),
+                field: field.name,
+                reason: field.why_blind(),
+            }));
         }
         blind
     }

@@ -3,7 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::{CompiledRule, Loaded};
-use crate::{ast::Expr, check::FieldRef, ruleset::ExtraField, schema::Schema, template::TemplateField};
+use crate::{
+    ast::Expr,
+    ruleset::ExtraField,
+    schema::{FieldRef, Schema},
+    template::TemplateField,
+};
 
 /// A rule that runs.
 #[derive(Debug, Clone)]

@@ -24,10 +24,9 @@ enum Part {
 impl Glob {
     /// Compiles a pattern; every text is one.
     pub fn new(pattern: &[u8], fold: bool) -> Self {
-        let folded = if fold { pattern.to_ascii_lowercase() } else { pattern.to_vec() };
-        let mut rest = folded.as_slice();
+        let mut rest = pattern;
         let mut parts = Vec::new();
-        while let Some((part, tail)) = next_part(rest) {
+        while let Some((part, tail)) = next_part(rest, fold) {
             if !(matches!(part, Part::Many) && matches!(parts.last(), Some(Part::Many))) {
                 parts.push(part);
             }
@@ -70,9 +69,9 @@ impl Glob {
     }
 
     fn accepts(&self, part: &Part, byte: u8) -> bool {
-        let byte = if self.fold { byte.to_ascii_lowercase() } else { byte };
         match part {
             Part::Many | Part::One => true,
+            Part::Byte(b) if self.fold => b.eq_ignore_ascii_case(&byte),
             Part::Byte(b) => *b == byte,
             Part::Set(set) => set.get(usize::from(byte)).copied().unwrap_or(false),
             Part::Never => false,
@@ -80,7 +79,7 @@ impl Glob {
     }
 }
 
-fn next_part(pattern: &[u8]) -> Option<(Part, &[u8])> {
+fn next_part(pattern: &[u8], fold: bool) -> Option<(Part, &[u8])> {
     let (first, rest) = pattern.split_first()?;
     Some(match first {
         b'*' => (Part::Many, rest),
@@ -90,39 +89,59 @@ fn next_part(pattern: &[u8]) -> Option<(Part, &[u8])> {
             None => (Part::Never, rest),
         },
         // Without its `]` a bracket stands for itself.
-        b'[' => bracket(rest).unwrap_or((Part::Byte(b'['), rest)),
+        b'[' => bracket(rest, fold).unwrap_or((Part::Byte(b'['), rest)),
         byte => (Part::Byte(*byte), rest),
     })
 }
 
 /// Behind `[`.
-fn bracket(pattern: &[u8]) -> Option<(Part, &[u8])> {
+fn bracket(pattern: &[u8], fold: bool) -> Option<(Part, &[u8])> {
     let negated = matches!(pattern.first(), Some(b'!' | b'^'));
     let mut rest = if negated { pattern.get(1..)? } else { pattern };
-    let mut set = Box::new([negated; 256]);
+    let mut set = Set { accepts: Box::new([negated; 256]), negated, ended: false };
     let mut first = true;
     loop {
         if !first && let Some(tail) = rest.strip_prefix(b"]") {
-            return Some((Part::Set(set), tail));
+            return Some((Part::Set(set.accepts), tail));
         }
         first = false;
-        if let Some((class, tail)) = class(rest) {
-            mark(&mut set, (0..=u8::MAX).filter(class), negated);
+        if let Some((class, tail)) = named(rest) {
+            match class {
+                Some(class) => set.mark(|byte| class.holds(byte)),
+                None => set.end(),
+            }
             rest = tail;
             continue;
         }
         let (low, tail) = member(rest)?;
         let (high, tail) = range_end(tail).unwrap_or((low, tail));
-        mark(&mut set, low..=high, negated);
+        let fold = |byte: u8| if fold { byte.to_ascii_lowercase() } else { byte };
+        set.mark(|byte| (fold(low)..=fold(high)).contains(&fold(byte)));
         rest = tail;
     }
 }
 
-fn mark(set: &mut [bool; 256], bytes: impl Iterator<Item = u8>, negated: bool) {
-    for byte in bytes {
-        if let Some(cell) = set.get_mut(usize::from(byte)) {
-            *cell = !negated;
+/// The bytes that a bracket accepts, as it is read.
+struct Set {
+    accepts: Box<[bool; 256]>,
+    negated: bool,
+    /// Nothing more is looked at: the names of the C library end there.
+    ended: bool,
+}
+
+impl Set {
+    fn mark(&mut self, belongs: impl Fn(u8) -> bool) {
+        let marked =
+            (0..=u8::MAX).zip(self.accepts.iter_mut()).filter(|(byte, _)| !self.ended && belongs(*byte));
+        marked.for_each(|(_, cell)| *cell = !self.negated);
+    }
+
+    /// At a class that nobody knows: what did not match before does not match.
+    fn end(&mut self) {
+        if self.negated {
+            self.accepts.fill(false);
         }
+        self.ended = true;
     }
 }
 
@@ -139,11 +158,38 @@ fn range_end(pattern: &[u8]) -> Option<(u8, &[u8])> {
     if rest.first() == Some(&b']') { None } else { member(rest) }
 }
 
-type Class = fn(&u8) -> bool;
+/// Whether a byte is of a class.
+type IsOf = fn(&u8) -> bool;
 
-/// `[:alpha:]` and its like.
-fn class(pattern: &[u8]) -> Option<(Class, &[u8])> {
-    const CLASSES: [(&[u8], Class); 12] = [
+/// A member in brackets of its own. It is looked for in the text as it is, whatever the case of the rest.
+enum Named {
+    Class(IsOf),
+    Byte(u8),
+}
+
+impl Named {
+    fn holds(&self, byte: u8) -> bool {
+        match self {
+            Self::Class(class) => class(&byte),
+            Self::Byte(wanted) => *wanted == byte,
+        }
+    }
+}
+
+/// `[:alpha:]`, `[=a=]` or `[.a.]`; nothing inside if the C locale does not know it.
+fn named(pattern: &[u8]) -> Option<(Option<Named>, &[u8])> {
+    match pattern {
+        [b'[', b'=', byte, b'=', b']', rest @ ..] | [b'[', b'.', byte, b'.', b']', rest @ ..] => {
+            Some((Some(Named::Byte(*byte)), rest))
+        }
+        [b'[', b':', rest @ ..] => class(rest),
+        _ => None,
+    }
+}
+
+/// Behind `[:`.
+fn class(text: &[u8]) -> Option<(Option<Named>, &[u8])> {
+    const CLASSES: [(&[u8], IsOf); 12] = [
         (b"alnum", u8::is_ascii_alphanumeric),
         (b"alpha", u8::is_ascii_alphabetic),
         (b"blank", |b| matches!(b, b' ' | b'\t')),
@@ -157,9 +203,9 @@ fn class(pattern: &[u8]) -> Option<(Class, &[u8])> {
         (b"upper", u8::is_ascii_uppercase),
         (b"xdigit", u8::is_ascii_hexdigit),
     ];
-    let name = pattern.strip_prefix(b"[:")?;
-    CLASSES.iter().find_map(|(class, test)| {
-        let rest = name.strip_prefix(*class)?.strip_prefix(b":]")?;
-        Some((*test, rest))
-    })
+    let length = text.iter().position(|b| !b.is_ascii_lowercase())?;
+    let (name, rest) = text.split_at_checked(length)?;
+    let rest = rest.strip_prefix(b":]")?;
+    let found = CLASSES.iter().find(|(class, _)| *class == name);
+    Some((found.map(|(_, test)| Named::Class(*test)), rest))
 }

@@ -46,7 +46,7 @@ pub(crate) enum Combine {
     List,
     /// One value satisfies the test.
     Any,
-    /// Like `Any`, but `!=` must hold for every value.
+    /// Like `Any`, but `!=` must hold for every value: it does if there are none.
     Endpoints,
 }
 
@@ -103,6 +103,19 @@ impl Test {
         }
     }
 
+    /// The texts that a value is compared with, if the test asks for nothing but whether it is one of them.
+    pub(crate) fn equal_texts(&self) -> Option<Vec<&[u8]>> {
+        match self {
+            Self::Equal(literal) | Self::Differ(literal) => Some(vec![literal.text()?]),
+            Self::In(set) | Self::Intersects(set) => set.texts(),
+            Self::Modified(_, tests) => {
+                let each: Option<Vec<_>> = tests.iter().map(Self::equal_texts).collect();
+                each.map(|each| each.concat())
+            }
+            _ => None,
+        }
+    }
+
     /// What it takes, in comparisons of a number.
     pub(crate) fn cost(&self) -> usize {
         match self {
@@ -154,7 +167,10 @@ impl Test {
         };
         match self {
             Self::Exists => !values.is_empty(),
-            _ if every => !values.is_empty() && values.iter().all(|v| self.holds_for_one(v)),
+            _ if every => {
+                let some = combine == Combine::Endpoints || !values.is_empty();
+                some && values.iter().all(|v| self.holds_for_one(v))
+            }
             _ => values.iter().any(|v| self.holds_for_one(v)),
         }
     }

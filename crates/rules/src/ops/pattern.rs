@@ -192,7 +192,7 @@ fn escaped_char(rest: &mut Rest<'_>) -> Result<char, String> {
         '1'..='7' if rest.peek().is_some_and(|d| d.is_digit(8)) => {
             octal(c.to_digit(8).unwrap_or(0), rest).ok_or_else(bad)
         }
-        c if c.is_ascii() && !c.is_ascii_alphanumeric() && c != '_' => Ok(c),
+        c if c.is_ascii() && !c.is_ascii_alphanumeric() => Ok(c),
         _ => Err(bad()),
     }
 }

@@ -29,7 +29,8 @@ impl Oracle<'_> {
     fn check(&self, check: &Check, record: &dyn Record) -> bool {
         let values = match self.value(&check.left, record) {
             None => return false,
-            Some(Value::List(values)) if values.is_empty() => return false,
+            // An end of no known name differs from every name.
+            Some(Value::List(values)) if values.is_empty() && !self.differs_from_ends(check) => return false,
             Some(Value::List(values)) => values,
             Some(value) => vec![value],
         };
@@ -49,6 +50,12 @@ impl Oracle<'_> {
         }
     }
 
+    fn differs_from_ends(&self, check: &Check) -> bool {
+        let Operand::Field { name, .. } = &check.left else { return false };
+        let field = self.schema.field(self.schema.find_field(self.source, name).unwrap()).unwrap();
+        field.quantifier == Quantifier::Endpoints && check.op == Op::Ne
+    }
+
     /// `in` on lists and `!=` on endpoints ask every value, all else asks for one.
     fn with_texts(&self, check: &Check, values: &[Value<'_>], texts: &[Vec<u8>]) -> bool {
         let mut seen = texts;
@@ -58,7 +65,7 @@ impl Oracle<'_> {
         if let Operand::Field { name, .. } = &check.left {
             let field = self.schema.field(self.schema.find_field(self.source, name).unwrap()).unwrap();
             let endpoints = field.quantifier == Quantifier::Endpoints;
-            every = field.list && check.op == Op::In || endpoints && check.op == Op::Ne;
+            every = field.list && check.op == Op::In || self.differs_from_ends(check);
             // Only the first network of a list counts (specification §3.3).
             if endpoints && field.ty == FieldType::IpNet {
                 seen = &texts[..1];

@@ -84,6 +84,11 @@ fn fields() -> Vec<FieldSpec> {
             flags: endpoints,
             ..plain("fd.net", FieldType::IpNet)
         },
+        FieldSpec {
+            quantifier: Quantifier::Endpoints,
+            flags: ancestors | field_flags::ONLY_COMPARED,
+            ..plain("fd.sip.name", FieldType::CharBuf)
+        },
         FieldSpec { list: true, ..plain("fd.types", FieldType::CharBuf) },
         FieldSpec { list: true, ..plain("fd.nums", FieldType::Uint64) },
         FieldSpec { sources: K8S_AUDIT, ..plain("ka.verb", FieldType::CharBuf) },

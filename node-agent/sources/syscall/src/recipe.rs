@@ -117,7 +117,7 @@ const fn plain(name: &'static str) -> Param {
 /// How an extension is made: it follows from how the parameters it belongs to are.
 fn extension(event: &EventRow, name: &str, table: &[Make]) -> Make {
     let of = |index: usize| table.get(index).copied();
-    let mut paths = event.params.iter().enumerate().filter(|(_, p)| is_path(p));
+    let mut paths = event.params.iter().enumerate().filter(|(_, p)| p.may_be_relative());
     match name {
         "fdfacts" => match event.fd_param.and_then(|index| of(index.into())) {
             Some(Make::Arg(fd)) => Make::Facts(fd),
@@ -127,11 +127,6 @@ fn extension(event: &EventRow, name: &str, table: &[Make]) -> Make {
         "newdirpath" => directory(paths.nth(1), of),
         _ => Make::Empty,
     }
-}
-
-/// A path that may be relative to a directory: not where a symbolic link points to.
-fn is_path(param: &Param) -> bool {
-    !param.extension && (matches!(param.ty, ParamType::Fspath | ParamType::Fsrelpath) || param.name == "path")
 }
 
 fn directory(path: Option<(usize, &Param)>, of: impl Fn(usize) -> Option<Make>) -> Make {

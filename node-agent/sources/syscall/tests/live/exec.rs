@@ -2,7 +2,7 @@
 
 use std::{ffi::CString, fs, hint::black_box, os::unix::process::CommandExt, process::Command, ptr};
 
-use crate::harness::{EXECVE, Seen, child, only, probe, watch};
+use crate::harness::{EXECVE, Seen, child, only, probe, watch, watch_all};
 
 const EXECVEAT: u16 = 331;
 
@@ -46,6 +46,16 @@ fn exec_tells_the_identity() {
     assert_eq!(event.number(21), 0, "permitted capabilities are gone with uid 0");
     assert_eq!(event.number(19) & 1, 0, "not writable for that user");
     assert_inode(&event, "/bin/true");
+}
+
+#[test]
+fn a_group_of_another_pid_namespace_has_no_number_in_it() {
+    let Some(mut probe) = probe(&[]) else { return };
+    let act = || run(Command::new("unshare").args(["--pid", "--fork", "/bin/true"]));
+    let (seen, _) = watch_all(&mut probe, act);
+    let inside = |event: &&Seen| event.code == EXECVE && event.text(13) == "true";
+    let event = seen.iter().find(inside).expect("the program in the namespace");
+    assert_eq!(event.number(17), 0, "vpgid");
 }
 
 fn assert_inode(event: &Seen, path: &str) {
