@@ -128,6 +128,8 @@ struct counters {
 
 struct wanted {
 	u64 bits[CALLS / 64];
+	u64 families; // of socket: a bit for each address family that a rule may be about, the highest for all others
+	u64 marks;    // whether others are reported all the same, as rejected
 };
 
 struct {
@@ -151,7 +153,7 @@ struct {
 	__type(value, struct counters);
 } counts SEC(".maps");
 
-// The system calls to report, as a set of x86_64 numbers, whatever the machine.
+// The system calls to report, as a set of x86_64 numbers, whatever the machine; and which of their events.
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);

@@ -59,5 +59,7 @@ int sys_exit(u64 *ctx)
 	s->call.result = ctx[1];
 	if (is_open(s->call.call) && open_rejected(s, t, task))
 		return 0;
+	if (s->call.call == CALL_SOCKET && socket_rejected(s))
+		return 0;
 	return report_call(PROGRAM_SYS_EXIT);
 }

@@ -312,6 +312,7 @@ fn start_syscalls(
         Settings { syscalls: wanted.syscalls, ring_bytes: RingBytes { bulk, ..RingBytes::default() } };
     let mut probe = Probe::load(&settings).map_err(|error| anyhow!("{error}{WITHOUT_SYSCALLS}"))?;
     probe.set_filter(wanted.filter.as_ref(), filter)?;
+    probe.set_families(wanted.families, filter)?;
     tell_hooks(&probe);
     let drops = config.syscall_event_drops.clone();
     syscalls::start(probe, wanted, filter, engine, capture, drops, Arc::clone(status))

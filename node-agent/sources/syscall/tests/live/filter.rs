@@ -208,3 +208,37 @@ fn without_a_filter_every_open_is_reported() {
     probe.set_filter(None, FilterMode::Drop).expect("no filter");
     assert_eq!(opens(&mut probe, &folder, "FOLDER/other"), 1);
 }
+
+#[test]
+fn sockets_of_other_families_are_left_out_or_marked() {
+    let Some(mut probe) = probe(&["socket"]) else { return };
+    let act = || {
+        child(|| {
+            for family in [libc::AF_UNIX, libc::AF_INET, libc::AF_PACKET, 77, -1] {
+                call!(SYS_socket, family, libc::SOCK_DGRAM, 0);
+            }
+            0
+        })
+    };
+    let families = |seen: &[Seen]| -> Vec<_> {
+        seen.iter().filter(|event| event.code == 19).map(|event| event.number(1)).collect()
+    };
+    assert_eq!(families(&watch(&mut probe, act)), [1, 2, 17, 77, 0xffff_ffff]);
+    let filtered = |probe: &Probe| probe.counters().expect("counters").total(|row| row.filtered);
+    for (wanted, reported) in [(1_u64 << 17, &[17][..]), (1 << 63, &[77, 0xffff_ffff]), (1 << 1, &[1])] {
+        let before = filtered(&probe);
+        probe.set_families(wanted, FilterMode::Drop).expect("families");
+        assert_eq!(families(&watch(&mut probe, act)), reported);
+        assert!(filtered(&probe) >= before + 3);
+    }
+    probe.set_families(1 << 17, FilterMode::Mark).expect("families");
+    let (pid, stop, mut marked) = (act(), AtomicBool::new(false), 0);
+    probe.run(&stop, &mut |item| match item {
+        Item::Rejected(event) => {
+            marked += u32::from(event.origin.is_some_and(|o| i64::from(o.tgid) == i64::from(pid)));
+        }
+        Item::Idle(_) => stop.store(true, Ordering::Relaxed),
+        _ => {}
+    });
+    assert_eq!(marked, 4);
+}
