@@ -5,7 +5,8 @@ use saker_rules::binding::{Binding, Operator, Requirement};
 
 use crate::{
     FalcoRuleSpec,
-    falco_rule::{Mode, Scope},
+    falco_rule::Mode,
+    scope::Scope,
     selector::{ContainerSelector, Selector},
 };
 

@@ -9,7 +9,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{items, selector::Selector, status::FalcoRuleStatus};
+use crate::{items, scope::Scope, selector::Selector, status::FalcoRuleStatus};
 
 /// Detection rules in Falco's language. They run on every node of the fleet.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
@@ -133,13 +133,4 @@ pub enum Mode {
     Enforce,
     Shadow,
     Off,
-}
-
-/// Whose events rules see.
-#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[allow(missing_docs, reason = "the field's comment tells; a comment on each would make the schema no enum")]
-pub enum Scope {
-    #[default]
-    Cluster,
-    Namespace,
 }

@@ -9,14 +9,16 @@ pub mod falco_rule;
 pub mod falco_rule_exception;
 pub mod items;
 pub mod saker_node;
+pub mod scope;
 pub mod selector;
 pub mod status;
 mod translate;
 
 pub use audit_sink::{AuditSink, AuditSinkSpec, AuditSinkStatus};
-pub use falco_rule::{FalcoRule, FalcoRuleSpec, Mode, Scope};
+pub use falco_rule::{FalcoRule, FalcoRuleSpec, Mode};
 pub use falco_rule_exception::{FalcoRuleException, FalcoRuleExceptionSpec};
 pub use saker_node::{SakerNode, SakerNodeSpec, SakerNodeStatus};
+pub use scope::Scope;
 pub use status::FalcoRuleStatus;
 
 use kube::CustomResourceExt;

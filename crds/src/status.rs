@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::falco_rule::Scope;
+use crate::scope::Scope;
 
 /// At most so many failing nodes are named in a status.
 pub const MAX_FAILING: usize = 10;

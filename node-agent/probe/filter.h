@@ -81,15 +81,13 @@ static __always_inline bool text_may_match(struct filter *f, struct text *t, u32
 // What is known of an open by its text.
 enum { PATH_MAY_MATCH, PATH_REJECTED, TEXT_REJECTED };
 
-// Whether an open of the program's text, `len` bytes long, with this descriptor may match a rule; if there is none, the
-// text alone counts. Not static: see path_build.
-__noinline int filter_text(u32 program, u32 slot, u32 kind, u32 len, s32 fd)
+// What is known of the text that the call gave. If nothing was opened, the text alone counts.
+static __always_inline int filter_text(struct filter *f, struct scratch *s, struct text *t)
 {
-	struct text *t = text_of(program);
-	struct filter *f = bpf_map_lookup_elem(&filters, &slot);
-	if (!t || !f || text_may_match(f, t, kind, 0, len))
+	s32 fd = s->call.result;
+	if (text_may_match(f, t, s->asked.kind, 0, ANEW(t->len)))
 		return PATH_MAY_MATCH;
-	return fd < 0 || text_is_path(t, len, fd) ? PATH_REJECTED : TEXT_REJECTED;
+	return fd < 0 || text_is_path(t, ANEW(t->len), fd) ? PATH_REJECTED : TEXT_REJECTED;
 }
 
 // The same of the path that was built at the end of the text.
@@ -113,19 +111,19 @@ static __always_inline bool filter_path(struct scratch *s, struct text *t, struc
 	return TEXT_END - t->start < FILTER_PATH_MAX;
 }
 
-// Whether an open of this kind, which gave this result, may match a rule.
-static __always_inline bool filter_open(struct scratch *s, struct text *t, struct task_struct *task, u32 slot, u32 kind,
-					const void *name, s64 result)
+// Whether the open that is asked about may match a rule.
+static __always_inline bool filter_open(struct scratch *s, struct text *t, struct task_struct *task, u32 slot)
 {
 	struct filter *f = bpf_map_lookup_elem(&filters, &slot);
-	u64 bits = f ? filter_kind(f, kind) : ~0ull;
-	if (!bits || !~bits)
+	u64 bits = f ? filter_kind(f, ANEW(s->asked.kind)) : ~0ull;
+	if (!f || !bits || !~bits)
 		return bits;
-	long size = bpf_probe_read_user_str(t->bytes, FILTER_PATH_MAX, name);
+	long size = bpf_probe_read_user_str(t->bytes, FILTER_PATH_MAX, ANEW(s->asked.name));
 	if (size <= 1 || size >= FILTER_PATH_MAX || t->bytes[0] != '/')
 		return 1;
-	int known = filter_text(s->program, slot, kind, size - 1, result);
+	t->len = size - 1;
+	int known = filter_text(f, s, t);
 	if (known == TEXT_REJECTED)
-		known = filter_path(s, t, task, result) ? filter_built(s->program, slot, kind) : PATH_MAY_MATCH;
+		known = filter_path(s, t, task, s->call.result) ? filter_built(s->program, slot, s->asked.kind) : PATH_MAY_MATCH;
 	return known == PATH_MAY_MATCH;
 }

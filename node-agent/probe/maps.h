@@ -71,9 +71,18 @@ struct call_context {
 	u64 request; // of io_uring
 };
 
+// Of an open, what the filter is asked about.
+struct open_asked {
+	const void *name;
+	u64 kind;
+};
+
+// A value in a map, read there once more: for the verifier it is then any value.
+#define ANEW(value) (*(volatile typeof(value) *)&(value))
+
 #define TEXT_MAX 4096
 // A per-CPU map value may have 32 KiB.
-#define RECORD_BYTES (32768 - 24 - sizeof(struct call_context))
+#define RECORD_BYTES (32768 - 24 - sizeof(struct call_context) - sizeof(struct open_asked))
 // The last place where a parameter may begin, so that a text fits behind it.
 #define RECORD_LIMIT (RECORD_BYTES - TEXT_MAX)
 #define NAME_BYTES 256
@@ -87,6 +96,7 @@ struct scratch {
 	u32 rejected;  // by the filter, which only marks
 	u32 half;      // which half of a record in two parts, as flags
 	struct call_context call;
+	struct open_asked asked;
 	u8 bytes[RECORD_BYTES];
 };
 
@@ -100,7 +110,7 @@ struct place {
 // the verifier checks by itself takes numbers only, and to it a pointer is one when it comes out of a map.
 struct text {
 	u32 start;
-	u32 unused;
+	u32 len; // if it is at the start of the bytes
 	struct place at, root;
 	struct dentry *top; // of the mount
 	struct css_set *cgroups;
@@ -118,6 +128,8 @@ struct counters {
 
 struct wanted {
 	u64 bits[CALLS / 64];
+	u64 families; // of socket: a bit for each address family that a rule may be about, the highest for all others
+	u64 marks;    // whether others are reported all the same, as rejected
 };
 
 struct {
@@ -141,7 +153,7 @@ struct {
 	__type(value, struct counters);
 } counts SEC(".maps");
 
-// The system calls to report, as a set of x86_64 numbers, whatever the machine.
+// The system calls to report, as a set of x86_64 numbers, whatever the machine; and which of their events.
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);

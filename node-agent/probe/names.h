@@ -52,8 +52,7 @@ static __always_inline s32 naming_call(void)
 	struct task_struct *task = current_task();
 	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
 	s32 call = call_number(regs, is_compat(task));
-	bool opens = call == CALL_OPEN || call == CALL_OPENAT || call == CALL_OPENAT2 || call == CALL_CREAT;
-	return is_wanted(call) && !opens && call != CALL_GETCWD ? call : CALL_NONE;
+	return is_wanted(call) && !is_open(call) && call != CALL_GETCWD ? call : CALL_NONE;
 }
 
 // Of a call's very long texts, by the order in which they are given back. No user's address is as small.

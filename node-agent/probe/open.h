@@ -183,8 +183,9 @@ static __always_inline void creat_exit(struct scratch *s, struct text *t, struct
 }
 
 // Whether no rule can match. Where the filter only marks, the record carries the answer.
-static __always_inline bool open_rejected(struct scratch *s, struct text *t, struct task_struct *task, s64 result)
+static __always_inline bool open_rejected(struct scratch *s, struct text *t, struct task_struct *task)
 {
+	s64 result = s->call.result;
 	u32 mode = filter_mode();
 	struct open_call o = {};
 	s->rejected = 0;
@@ -194,7 +195,8 @@ static __always_inline bool open_rejected(struct scratch *s, struct text *t, str
 		return 0;
 	if (s->call.call == CALL_OPENAT2)
 		open_result(&o, task, &s->call, result);
-	if (filter_open(s, t, task, mode & FILTER_SLOT, open_kind(o.flags, result >= 0), o.name, result))
+	s->asked = (struct open_asked){o.name, open_kind(o.flags, result >= 0)};
+	if (filter_open(s, t, task, mode & FILTER_SLOT))
 		return 0;
 	count_filtered(CLASS_OPEN);
 	s->rejected = !!(mode & FILTER_MARK);

@@ -51,6 +51,11 @@ static __always_inline s32 call_number(struct pt_regs *regs, bool compat)
 	return on_x86() ? call_of_x86(number) : call_of(NUMBERS_NATIVE, number);
 }
 
+static __always_inline bool is_open(s32 call)
+{
+	return call == CALL_OPEN || call == CALL_OPENAT || call == CALL_OPENAT2 || call == CALL_CREAT;
+}
+
 static __always_inline void arguments_x86(struct call_context *c, struct pt_regs *regs)
 {
 	struct pt_regs___x86 *r = (void *)regs;

@@ -20,28 +20,19 @@ static __always_inline u64 text_word(struct text *t, u64 at)
 	return word;
 }
 
-#define NAME_WORD(i) CAST(struct dentry___short, dentry)->d_shortname.words[i]
-
-// The verifier wants offsets in structures to be constants.
-static __always_inline u64 name_word(const struct dentry *dentry, u32 i)
-{
-	switch (i) {
-	case 0: return NAME_WORD(0);
-	case 1: return NAME_WORD(1);
-	case 2: return NAME_WORD(2);
-	case 3: return NAME_WORD(3);
-	default: return NAME_WORD(4);
-	}
-}
-
-// Whether the name of the dentry, `len` bytes long, stands at this place of the text.
+// Whether the name of the dentry, `len` bytes long, stands at this place of the text. The loop is unrolled because the
+// verifier wants offsets in structures to be constants.
 static __always_inline bool name_at(struct text *t, u64 at, const struct dentry *dentry, u32 len)
 {
+	const union shortname_store *name = &CAST(struct dentry___short, dentry)->d_shortname;
+	u64 last = ~0ull >> (-len & 7) * 8; // what of its last word is the name's
 	u64 differ = 0;
-	for (u32 i = 0; i < SHORT_NAME_WORDS && i * 8 < len; i++) {
-		u32 rest = len - i * 8;
-		u64 mask = rest < 8 ? (1ull << (rest * 8)) - 1 : ~0ull;
-		differ |= (text_word(t, at + i * 8) ^ name_word(dentry, i)) & mask;
+#pragma unroll
+	for (u32 i = 0; i < SHORT_NAME_WORDS; i++) {
+		if (len <= i * 8)
+			break;
+		u64 mask = len <= i * 8 + 8 ? last : ~0ull;
+		differ |= (text_word(t, at + i * 8) ^ name->words[i]) & mask;
 	}
 	return !differ;
 }
@@ -57,16 +48,27 @@ static __always_inline bool can_compare(void)
 	return casts && knows_task() && bpf_core_field_exists(struct dentry___short, d_shortname);
 }
 
-// Whether the text's first `len` bytes are the names from the root down to the dentry. Also no where a name is long.
-static __always_inline bool leads_to(struct text *t, u32 len, const struct dentry *dentry, const struct dentry *root)
+// Whether the text's first `len` bytes are the names from the root down to the place, which path_step would put together.
+// Also no where a name is long.
+static __always_inline bool leads_to(struct text *t, u32 len, const struct path *at, const struct path *root)
 {
+	const struct dentry *dentry = at->dentry, *end = root->dentry, *top;
+	const struct vfsmount *mnt = at->mnt, *last = root->mnt;
+	top = mnt->mnt_root;
 	for (u32 i = 0; i < SAME_DEPTH_MAX; i++) {
-		if (dentry == root)
+		if (dentry == end && mnt == last)
 			return len == 0;
+		if (dentry == top) {
+			const struct mount *m = CAST(struct mount, mount_of((void *)mnt));
+			dentry = m->mnt_mountpoint;
+			mnt = &m->mnt_parent->mnt;
+			top = mnt->mnt_root;
+			continue;
+		}
 		u32 name = dentry->d_name.len;
 		if (name >= len || !has_short_name(dentry, name) || !name_at(t, len - name, dentry, name))
 			return 0;
-		len -= name + 1;
+		len = (len - name - 1) & (SAME_TEXT_MAX - 1);
 		if (*text_at(t, len) != '/')
 			return 0;
 		dentry = dentry->d_parent;
@@ -83,15 +85,12 @@ static __always_inline const struct file *file_at(struct task_struct *task, u32 
 	return CAST(struct file, pointer_at(table->fd + fd));
 }
 
-// Whether the first `len` bytes of the text are the path of the file behind the descriptor. Only where it lies on the
-// mount of the process's root: else the path goes on behind the dentries' end.
+// Whether the first `len` bytes of the text are the path of the file behind the descriptor.
 static __always_inline bool text_is_path(struct text *t, u32 len, u32 fd)
 {
 	if (!can_compare() || len >= SAME_TEXT_MAX)
 		return 0;
 	struct task_struct *task = bpf_get_current_task_btf();
 	const struct file *file = file_at(task, fd);
-	if (!file || file->f_path.mnt != task->fs->root.mnt)
-		return 0;
-	return leads_to(t, len, file->f_path.dentry, task->fs->root.dentry);
+	return file && leads_to(t, len, &file->f_path, &task->fs->root);
 }

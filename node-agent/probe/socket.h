@@ -90,3 +90,17 @@ static __always_inline void put_flow(struct scratch *s, struct sock *sk, struct 
 	at = append_flow(s, at, sk, peer, in);
 	put_length(s, at - from);
 }
+
+enum { OTHER_FAMILIES = 63 };
+
+// Whether no rule is about sockets of the family that the call asks for.
+static __always_inline bool socket_rejected(struct scratch *s)
+{
+	u32 zero = 0, family = s->call.args[0];
+	struct wanted *w = bpf_map_lookup_elem(&syscalls, &zero);
+	if (!w || w->families >> (family < OTHER_FAMILIES ? family : OTHER_FAMILIES) & 1)
+		return 0;
+	count_filtered(CLASS_CALL);
+	s->rejected = !!w->marks;
+	return !w->marks;
+}

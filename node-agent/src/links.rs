@@ -19,14 +19,21 @@ use rustix::{
     io::Errno,
 };
 use saker_engine::Links;
+use serde::Serialize;
 
 use self::slow::Slow;
-use crate::metrics::{Extra, Spec};
+use crate::metrics::family::{Extra, Spec};
 
 const FOLLOWED: Spec = (
     "saker_paths_followed_total",
     "Paths of calls that change names, by whether it could be told where they lead",
     MetricType::COUNTER,
+);
+
+const HELD_UP: Spec = (
+    "saker_paths_held_up",
+    "Look-ups of paths that wait for a file system which does not answer; when they are 8 there are no others",
+    MetricType::GAUGE,
 );
 
 /// How a process may call its own root and working directory.
@@ -47,8 +54,33 @@ impl ProcLinks {
         let row = |result: &str, count: &AtomicU64| {
             (FOLLOWED, vec![("result".to_owned(), result.to_owned())], count.load(Relaxed))
         };
-        vec![row("told", &self.told), row("untold", &self.untold)]
+        let held_up = u64::try_from(self.slow.held_up()).unwrap_or(u64::MAX);
+        let held_up = (HELD_UP, Vec::new(), held_up);
+        vec![row("told", &self.told), row("untold", &self.untold), held_up]
     }
+
+    /// What `/status` shows.
+    pub fn report(&self) -> Report {
+        let held_up = self.slow.held_up();
+        Report {
+            told: self.told.load(Relaxed),
+            untold: self.untold.load(Relaxed),
+            held_up,
+            off: held_up >= slow::MAX_HELD_UP,
+        }
+    }
+}
+
+/// The part of `/status` about paths of calls that change names.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Paths of which it could be told where they lead.
+    told: u64,
+    untold: u64,
+    /// Look-ups that wait for a file system.
+    held_up: usize,
+    /// Whether they are so many that only what the kernel has in memory is looked at.
+    off: bool,
 }
 
 impl Links for ProcLinks {
@@ -248,8 +280,26 @@ mod tests {
         }
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
         assert_eq!(follow(&links, pid, b"/etc/gone", false).as_deref(), Some(&b"/etc/gone"[..]));
+        // Until no place is left.
+        until(|| {
+            let _ = follow(&links, pid, &at(&root, "/dir/some/file"), true);
+            links.report().off
+        });
+        assert_eq!(links.metrics().last().unwrap().2, 8);
         shell.kill().unwrap();
         shell.wait().unwrap();
+        until(|| links.report().held_up == 0);
+        let slash = || open("/", OFlags::PATH, Mode::empty()).unwrap();
+        until(|| links.slow.look_up(slash(), b"/proc".to_vec()).is_some());
+    }
+
+    #[track_caller]
+    fn until(mut holds: impl FnMut() -> bool) {
+        let start = Instant::now();
+        while !holds() {
+            assert!(start.elapsed() < Duration::from_mins(1), "it does not come");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     #[test]

@@ -23,8 +23,9 @@ use crate::{
     capture::Capture,
     config::{DropAction, SyscallEventDrops},
     drops::{self, Drops, Lost, Report},
-    metrics::{self, Extra},
-    status::{SourceState, Status},
+    metrics::{self, family::Extra},
+    source::SourceState,
+    status::Status,
     users::UserFiles,
     wanted::Wanted,
 };
@@ -253,6 +254,7 @@ impl Worker {
 
     fn report(&mut self, wanted: &Wanted) -> Result<(), ProbeError> {
         self.probe.set_syscalls(&wanted.syscalls)?;
+        self.probe.set_families(wanted.families, self.filter)?;
         self.probe.set_filter(wanted.filter.as_ref(), self.filter)
     }
 

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use saker_engine::{prefilter::PathTable, process_table::CHANGES};
+use saker_engine::{
+    prefilter::{self, PathTable},
+    process_table::CHANGES,
+};
 use saker_events::{
     SYSCALL_SOURCE,
     table::{EVENTS, EventRow, event_flags, event_types},
@@ -20,13 +23,16 @@ pub struct Wanted {
     pub syscalls: SyscallSet,
     /// The opens to report; all if there is no filter.
     pub filter: Option<PathFilter>,
+    /// The address families of sockets to report, see [`prefilter::families`].
+    pub families: u64,
 }
 
 impl Wanted {
     /// What these rules need.
     pub fn new(loaded: &Loaded, rules: &RuleSet) -> Self {
         let filter = PathTable::new(loaded.conditions(SYSCALL_SOURCE)).map(path_filter);
-        Self { syscalls: syscalls(rules), filter }
+        let families = prefilter::families(loaded.conditions(SYSCALL_SOURCE));
+        Self { syscalls: syscalls(rules), filter, families }
     }
 
     /// Whether all calls are reported by which processes change themselves.
@@ -37,7 +43,7 @@ impl Wanted {
 
     /// All that the probe can report.
     pub fn everything() -> Self {
-        Self { syscalls: SyscallSet::all(), filter: None }
+        Self { syscalls: SyscallSet::all(), filter: None, families: u64::MAX }
     }
 }
 

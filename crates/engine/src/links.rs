@@ -1,14 +1,15 @@
 //! A second view of calls that change names: their paths without the symbolic links in them. The kernel shows no object of
 //! these calls but to LSM programs, so it is asked right afterwards where the paths lead.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::Arc};
 
 use saker_events::{
-    OwnedEvent, path,
+    OwnedEvent, SYSCALL_SOURCE, fields, path,
     process::lineage,
     record::SyscallRecord,
-    table::{ParamType, code},
+    table::{ParamType, code, event_type},
 };
+use saker_rules::{event_types::EventTypeSet, ruleset::RuleSet};
 use smallvec::SmallVec;
 
 /// Looks at the paths of this machine.
@@ -75,12 +76,35 @@ impl Last {
     }
 }
 
-/// The event with its paths followed, if it worked and one of them leads elsewhere than its text says.
-pub(crate) fn follow(record: &SyscallRecord, links: &dyn Links) -> Option<Followed> {
-    let last = last(record.event.code)?.is_followed(record);
-    if record.result()? < 0 {
-        return None;
+/// Follows the paths that rules ask for.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    links: Arc<dyn Links>,
+    /// The rules that were in force last, and the event types whose paths they ask for.
+    asked: Option<(Arc<RuleSet>, EventTypeSet)>,
+}
+
+impl Follower {
+    pub(crate) fn new(links: Arc<dyn Links>) -> Self {
+        Self { links, asked: None }
     }
+
+    /// The event with its paths followed, if it worked, one of the rules asks for them, and one of them leads elsewhere
+    /// than its text says.
+    pub(crate) fn follow(&mut self, record: &SyscallRecord, rules: &Arc<RuleSet>) -> Option<Followed> {
+        let last = last(record.event.code)?.is_followed(record);
+        let asked = record.result()? >= 0 && self.asked(rules).contains(event_type(&record.event));
+        if asked { follow(record, last, &*self.links) } else { None }
+    }
+
+    fn asked(&mut self, rules: &Arc<RuleSet>) -> &EventTypeSet {
+        let same = self.asked.take().filter(|(of, _)| Arc::ptr_eq(of, rules));
+        let anew = || (Arc::clone(rules), rules.asks_for(SYSCALL_SOURCE, fields::may_tell_path));
+        &self.asked.insert(same.unwrap_or_else(anew)).1
+    }
+}
+
+fn follow(record: &SyscallRecord, last: bool, links: &dyn Links) -> Option<Followed> {
     let pids: SmallVec<[i64; 8]> = witnesses(record).collect();
     let lead = |given: &[u8], last| links.follow(&pids, given, last);
     let mut texts: SmallVec<[(usize, Vec<u8>); 2]> = SmallVec::new();

@@ -10,6 +10,7 @@
 //! opened; an open is dropped only if both are rejected, just as the rules are evaluated on both.
 
 mod automaton;
+mod families;
 mod known;
 mod pattern;
 mod split;
@@ -23,6 +24,7 @@ use automaton::{Automaton, Classes};
 use pattern::Patterns;
 use split::Term;
 
+pub use families::families;
 pub use known::Open;
 
 /// States that a table may have; the probe has room for as many.

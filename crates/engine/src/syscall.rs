@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 use crate::{
     alerts::{Alerts, Match},
     containers,
-    links::{self, Followed, Links},
+    links::{Followed, Follower},
     opens::Opens,
     options::Options,
     prefilter::PathTable,
@@ -59,7 +59,7 @@ struct Evaluator {
     header: Header,
     alerts: Alerts,
     matching: Matching,
-    links: Option<Arc<dyn Links>>,
+    links: Option<Follower>,
     scratch: Scratch,
 }
 
@@ -239,7 +239,7 @@ impl Evaluator {
             },
             alerts: Alerts { hits: Arc::clone(&options.hits), iso8601: options.iso8601 },
             matching: options.matching,
-            links: options.links.clone(),
+            links: options.links.clone().map(Follower::new),
             scratch: Scratch::default(),
         }
     }
@@ -255,7 +255,7 @@ impl Evaluator {
         else {
             return;
         };
-        let followed = self.links.as_deref().and_then(|links| links::follow(&record, links));
+        let followed = self.links.as_mut().and_then(|links| links.follow(&record, rules));
         let pass = Pass { rules, matching: self.matching, alerts: &self.alerts };
         let scratch = &mut self.scratch;
         pass.views(&record, followed.as_ref(), scratch, &mut |found| self.alerts.send(found, sink));
@@ -291,7 +291,7 @@ impl Evaluator {
         }
         let pass = Pass { rules, matching: self.matching, alerts: &self.alerts };
         let mut matches = Vec::new();
-        let followed = self.links.as_deref().and_then(|links| links::follow(&record, links));
+        let followed = self.links.as_mut().and_then(|links| links.follow(&record, rules));
         let scratch = &mut self.scratch;
         let lacks = pass.views(&record, followed.as_ref(), scratch, &mut |found| matches.push(found));
         if lacks || (others_wait && !matches.is_empty()) {

@@ -159,6 +159,28 @@ fn a_link_does_not_hide_which_name_was_changed() {
 }
 
 #[test]
+fn paths_are_followed_as_long_as_a_rule_asks_for_them() {
+    let options = Options { links: Some(Arc::new(TmpEtc)), ..Options::new("n") };
+    let (mut engine, handle) = engine(&[], &options);
+    let exec = json!({"res": 0, "pid": 8, "comm": "sh", "ptid": 1, "cwd": "/"});
+    engine.scan(&event(&bytes("execve", 8, &exec), 8));
+    let unlink = json!({"res": 0, "dirfd": -100, "name": "/tmp/x", "flags": 0});
+    for (condition, output, followed) in [
+        ("evt.type = unlinkat and proc.name = sh", "%proc.name", false),
+        ("evt.type = unlinkat and evt.res = SUCCESS", "%fs.path.name", true),
+        ("evt.type in (unlinkat, mkdir) and fs.path.name contains x", "%evt.type", true),
+        ("(evt.type = mkdir and fs.path.name contains x)", "%evt.type", false),
+        ("evt.type = unlinkat and evt.args contains x", "%evt.type", true),
+    ] {
+        let set = [("all", "evt.type = unlinkat", "%evt.type"), ("r", condition, output)];
+        handle.swap(rules(SYSCALL_SOURCE, &set));
+        let alerts = feed(&mut engine, "unlinkat", 8, &unlink);
+        let told = alerts.iter().any(|alert| alert.output_fields.contains_key("evasion.resolved_path"));
+        assert_eq!(told, followed, "{condition}: {alerts:?}");
+    }
+}
+
+#[test]
 fn a_relative_path_tells_where_the_process_is() {
     let (mut engine, _) = engine(&[("r", OPENS_SHADOW, "%proc.cwd %fd.name")], &Options::new("n"));
     let exec = bytes("execve", 9, &json!({"res": 0, "pid": 9, "comm": "cat", "ptid": 1, "cwd": "/root"}));

@@ -4,7 +4,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use saker_capture::Entry;
 use saker_engine::{
     CaptureEngine, Matching, Options, RulesHandle, SyscallEngine,
-    prefilter::{Open, PathTable},
+    prefilter::{Open, PathTable, families},
 };
 use saker_events::{Event, Origin, SYSCALL_SOURCE, load_options, schema, write};
 use saker_rules::{
@@ -290,4 +290,33 @@ proptest! {
         let filtered = replayed(&rules, Some(table(&[&text])), &opens);
         prop_assert_eq!(filtered, replayed(&rules, None, &opens), "{}", text);
     }
+}
+
+#[test]
+fn families_of_sockets_are_those_that_rules_ask_for() {
+    let bit = |family: u32| 1_u64 << family;
+    let (unix, inet, netlink, packet, others) = (bit(1), bit(2), bit(16), bit(17), bit(63));
+    let check = |text: &str, passing: u64, rejected: u64| {
+        let families = families([&condition(text)].into_iter());
+        assert_eq!((families & passing, families & rejected), (passing, 0), "{text}: {families:x}");
+    };
+    let usual = unix | inet | netlink;
+    check("evt.type=socket and evt.arg.domain contains AF_PACKET", packet | others, usual);
+    check("evt.type=socket and evt.arg[domain]=AF_PACKET and proc.name=x", packet | others, usual);
+    check(
+        "evt.type in (socket, bind) and evt.arg.domain in (AF_INET, AF_PACKET)",
+        inet | packet | others,
+        unix | netlink,
+    );
+    check(
+        "evt.type=socket and not evt.arg.domain in (AF_INET, AF_PACKET)",
+        usual & !inet | others,
+        inet | packet,
+    );
+    check("evt.type=socket and evt.arg.domain contains AF_UNIX", unix | others, inet | packet);
+    check("evt.type=socket and (evt.arg.domain=AF_PACKET or proc.name=x)", u64::MAX, 0);
+    check("evt.type=socket and evt.arg[1]=AF_PACKET", u64::MAX, 0);
+    check("evt.type=socket and toupper(evt.arg.domain)=AF_PACKET", u64::MAX, 0);
+    check("evt.type=openat and proc.name=x", 0, u64::MAX);
+    check("proc.name=x", u64::MAX, 0);
 }

@@ -67,6 +67,25 @@ pub fn is_host_name(id: FieldId) -> bool {
     by_id(id).is_some_and(|row| matches!(row.get, Getter::HostName(_)))
 }
 
+/// Fields of a syscall event that tell nothing of the paths it names.
+const WITHOUT_PATHS: [&str; 9] = [
+    "evt.type",
+    "evt.type.is",
+    "syscall.type",
+    "evt.category",
+    "evt.cpu",
+    "evt.dir",
+    "evt.res",
+    "evt.rawres",
+    "evt.failed",
+];
+
+/// Whether the field's value may depend on the paths that a syscall event names.
+pub fn may_tell_path(id: FieldId) -> bool {
+    by_id(id)
+        .is_some_and(|row| matches!(row.get, Getter::Syscall(_)) && !WITHOUT_PATHS.contains(&row.spec.name))
+}
+
 /// Bit of the source `syscall` in a row's sources.
 pub const SYSCALL: SourceMask = 1;
 /// Bit of the source `k8s_audit`.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{binding::Binding, limits::MAX_BUNDLE_BYTES, load::SourceFile};
+use crate::{binding::Binding, limits::MAX_BUNDLE_BYTES, source_file::SourceFile};
 
 /// The first line of a bundle's text.
 const HEADER: &str = "# saker bundle v1";

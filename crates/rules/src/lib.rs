@@ -55,6 +55,7 @@ mod resolve;
 pub mod ruleset;
 pub mod schema;
 pub mod select;
+mod source_file;
 pub mod spare;
 pub mod suggest;
 pub mod template;

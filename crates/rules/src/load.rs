@@ -10,13 +10,13 @@
 mod budget;
 mod build;
 mod catalog;
+mod help;
 mod log;
 mod running;
 
 use std::sync::Arc;
 
 use saker_alert::Priority;
-use serde::{Deserialize, Serialize};
 
 pub use crate::collect::Replaced;
 pub(crate) use catalog::{Catalog, CompiledList, CompiledMacro, CompiledRule};
@@ -26,7 +26,6 @@ pub use running::RunningRule;
 use crate::{
     append_output::AppendOutput,
     ast::Expr,
-    binding::Binding,
     collect::Collection,
     diagnostic::{Code, Diagnostic},
     document::{self, Item, structure},
@@ -39,47 +38,7 @@ use crate::{
 };
 use log::{Log, Stop};
 
-/// A rules file. Reading it is the caller's.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceFile {
-    /// Its name in messages.
-    pub name: String,
-    /// Its text.
-    pub content: String,
-    /// Why it could not be read; then the text is not looked at.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unreadable: Option<String>,
-    /// What sets its rules apart from those of other files, if anything does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub binding: Option<Binding>,
-}
-
-impl SourceFile {
-    /// A file that was read.
-    pub fn new(name: impl Into<String>, content: impl Into<String>) -> Self {
-        Self { name: name.into(), content: content.into(), ..Self::default() }
-    }
-
-    /// A file that could not be read.
-    pub fn unreadable(name: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { name: name.into(), unreadable: Some(reason.into()), ..Self::default() }
-    }
-
-    /// A file as bytes; unreadable if they are not UTF-8.
-    pub fn from_bytes(name: impl Into<String>, content: Vec<u8>) -> Self {
-        match String::from_utf8(content) {
-            Ok(content) => Self::new(name, content),
-            Err(error) => {
-                let at = error.utf8_error().valid_up_to();
-                Self::unreadable(name, format!("not UTF-8 text: the byte at offset {at} fits no character"))
-            }
-        }
-    }
-
-    pub(crate) fn text(&self) -> &str {
-        &self.content
-    }
-}
+pub use crate::source_file::SourceFile;
 
 /// What happens when an item is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -287,7 +246,9 @@ impl<'a> Loader<'a> {
     fn file_with_others(&mut self, file: &SourceFile) {
         let mut report = FileReport { name: file.name.clone(), ..FileReport::default() };
         // Reading ends early only for this file.
-        let _ended = self.read(file, &mut report);
+        if self.read(file, &mut report).is_err() {
+            self.collection.broken.add_file(&Place::file(Arc::new(file.clone())));
+        }
         (report.errors, report.warnings) = self.log.take();
         self.reports.push(report);
     }
@@ -296,15 +257,18 @@ impl<'a> Loader<'a> {
         let file = Arc::new(file.clone());
         let place = Place::file(Arc::clone(&file));
         if let Some(reason) = &file.unreadable {
+            let place = if file.content.is_empty() { place } else { place.step("value for", "", file.end()) };
             let mut error = place.diagnostic(Code::LoadErrFileRead, format!("Could not read: {reason}"));
-            error.help.push_str("check that the file exists, is text and may be read");
+            error.help.push_str("check that the file exists, is UTF-8 text and may be read");
             return self.log.fail_file(error);
         }
         let documents = match yaml::documents(&file.content) {
             Ok(documents) => documents,
             Err(error) => {
                 let place = place.step("value for", "", error.mark);
-                return self.log.fail_file(place.diagnostic(Code::LoadErrYamlParse, error.message));
+                let help = yaml::help(&error.message).to_owned();
+                let diagnostic = place.diagnostic(Code::LoadErrYamlParse, error.message);
+                return self.log.fail_file(Diagnostic { help, ..diagnostic });
             }
         };
         let found = documents.iter().filter(|document| !document.is_null()).map(structure::check);
@@ -335,7 +299,10 @@ impl<'a> Loader<'a> {
             Ok(()) => Ok(()),
             // What follows in this file counts on what it asks for.
             Err(error) if required => self.log.fail_file(error),
-            Err(error) => self.log.fail(error),
+            Err(error) => {
+                self.collection.broken.add_item(entry, file);
+                self.log.fail(error)
+            }
         }
     }
 

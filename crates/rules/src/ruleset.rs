@@ -10,7 +10,7 @@ use crate::{
     compile::Condition,
     event_types::EventTypeSet,
     program::{Counts, Program, ProgramBuilder, Results, Run},
-    schema::{EventTypeId, Record, Schema, SourceId},
+    schema::{EventTypeId, FieldId, Record, Schema, SourceId},
     template::{Template, TemplateField},
     tree::{Branch, Found, Trees},
 };
@@ -62,6 +62,8 @@ pub struct Rule {
     pub extra_fields: Vec<(String, ExtraField)>,
     /// The event types on which it can match.
     pub event_types: EventTypeSet,
+    /// What its condition and its output ask for.
+    fields: Box<[FieldId]>,
     /// Node of its condition.
     root: usize,
 }
@@ -115,6 +117,21 @@ struct Source {
     counts: Counts,
 }
 
+/// Each field that the parts of a rule ask for, once.
+fn fields(condition: &Condition, output: &Template, extra: &[(String, ExtraField)]) -> Box<[FieldId]> {
+    let mut fields: Vec<_> = condition.fields().into_iter().map(|(id, _)| *id).collect();
+    fields.extend(output.fields().map(|field| field.id));
+    for (_, field) in extra {
+        match field {
+            ExtraField::Text(template) => fields.extend(template.fields().map(|field| field.id)),
+            ExtraField::Raw(field) => fields.push(field.id),
+        }
+    }
+    fields.sort_unstable();
+    fields.dedup();
+    fields.into()
+}
+
 impl RuleSetBuilder {
     /// A builder without rules.
     pub fn new(schema: Arc<Schema>) -> Self {
@@ -134,7 +151,8 @@ impl RuleSetBuilder {
         let Some(program) = self.programs.get_mut(usize::from(info.source.0)) else { return };
         let root = program.condition(condition);
         let event_types = condition.event_types().clone();
-        self.rules.push(Rule { info, output, extra_fields, event_types, root });
+        let fields = fields(condition, &output, &extra_fields);
+        self.rules.push(Rule { info, output, extra_fields, event_types, fields, root });
     }
 
     /// The rule set.
@@ -255,6 +273,13 @@ impl RuleSet {
     pub fn concerns(&self, source: SourceId, ty: EventTypeId) -> bool {
         let source = self.sources.get(usize::from(source.0));
         source.and_then(|source| source.tree(ty)).is_some_and(|tree| !tree.is_empty())
+    }
+
+    /// The event types on which an enabled rule of the source asks for a field of this kind, in its condition or output.
+    pub fn asks_for(&self, source: SourceId, kind: impl Fn(FieldId) -> bool) -> EventTypeSet {
+        let enabled = self.rules.iter().filter(|rule| rule.info.enabled && rule.info.source == source);
+        let asking = enabled.filter(|rule| rule.fields.iter().any(|field| kind(*field)));
+        asking.fold(EventTypeSet::none(&self.schema), |types, rule| types.union(&rule.event_types))
     }
 
     /// Calls `on_match` for the first or for every enabled rule that the event matches, in order; and for every rule in

@@ -18,12 +18,12 @@ pub struct Open {
 
 /// What is known of a field's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum Known<'a> {
     /// Nothing.
     Nothing,
     /// It has no value: every comparison is false.
     Absent,
-    Text(&'static str),
+    Text(&'a str),
     Bool(bool),
     /// One of these numbers.
     Range(i64, i64),
@@ -68,7 +68,7 @@ impl Open {
     }
 
     /// What is known of a field when `call` opens a file.
-    pub(super) fn known(self, call: &'static str, field: &Operand) -> Known {
+    pub(super) fn known(self, call: &'static str, field: &Operand) -> Known<'static> {
         let Operand::Field { name, arg, .. } = field else { return Known::Nothing };
         match (name.as_str(), arg.as_deref()) {
             ("evt.arg", Some("name")) | ("fd.nameraw" | "fs.path.nameraw" | "evt.arg.name", None) => {
@@ -79,7 +79,7 @@ impl Open {
         }
     }
 
-    fn known_alone(self, call: &'static str, name: &str) -> Known {
+    fn known_alone(self, call: &'static str, name: &str) -> Known<'static> {
         let flags = call != "creat";
         match name {
             "evt.type" | "syscall.type" => Known::Text(call),
@@ -101,7 +101,7 @@ impl Open {
         }
     }
 
-    fn fd_type(self, call: &str, long: bool) -> Known {
+    fn fd_type(self, call: &str, long: bool) -> Known<'static> {
         match (self.success, self.directory) {
             (true, false) => Known::Text(if long { "file" } else { "f" }),
             (true, true) => Known::Text(if long { "directory" } else { "d" }),

@@ -1,7 +1,7 @@
 //! A condition, weakened to what the kernel can decide of an open: comparisons that it cannot decide hold,
 //! negated or not. Negation is pushed down to the comparisons, so this only ever makes more opens pass.
 
-use saker_rules::ast::{Check, Expr, Op, Right};
+use saker_rules::ast::{Check, Expr, Op, Operand, Right};
 
 use super::{
     known::{Known, Open, Part},
@@ -72,19 +72,27 @@ impl Formula {
 
 /// The condition for this kind of open.
 pub(super) fn condition(expr: &Expr, open: Open, patterns: &mut Patterns) -> Formula {
-    let of_call = |call| Weakening { open, call, patterns, left: MAX_PARTS }.visit(expr, true);
-    Formula::join(false, open.calls().map(of_call).collect::<Vec<_>>().into_iter())
+    let mut of_call = |call| {
+        let known = |field: &Operand| open.known(call, field);
+        Weakening { known: &known, patterns, left: MAX_PARTS }.visit(expr, true)
+    };
+    Formula::join(false, open.calls().map(&mut of_call).collect::<Vec<_>>().into_iter())
 }
 
-struct Weakening<'a> {
-    open: Open,
-    call: &'static str,
+/// Whether the condition may hold where this is known, which is not of paths.
+pub(super) fn may_hold<'t>(expr: &Expr, known: &dyn Fn(&Operand) -> Known<'t>) -> bool {
+    let patterns = &mut Patterns::default();
+    Weakening { known, patterns, left: MAX_PARTS }.visit(expr, true) != Formula::False
+}
+
+struct Weakening<'a, 't> {
+    known: &'a dyn Fn(&Operand) -> Known<'t>,
     patterns: &'a mut Patterns,
     /// Parts that may still be looked at.
     left: usize,
 }
 
-impl Weakening<'_> {
+impl Weakening<'_, '_> {
     /// The expression must hold, or must not.
     fn visit(&mut self, expr: &Expr, wanted: bool) -> Formula {
         let Some(left) = self.left.checked_sub(1) else { return Formula::True };
@@ -114,7 +122,7 @@ impl Weakening<'_> {
     }
 
     fn check(&mut self, check: &Check, wanted: bool) -> Formula {
-        let known = self.open.known(self.call, &check.left);
+        let known = (self.known)(&check.left);
         let fixed = |holds: Option<bool>| holds.map_or(Formula::True, |h| Formula::constant(h == wanted));
         match (known, values(&check.right)) {
             (Known::Nothing, _) | (_, None) => Formula::True,
@@ -160,10 +168,15 @@ fn of_text(text: &str, op: Op, values: &[&[u8]]) -> Option<bool> {
     match op {
         Op::Eq | Op::EqEq | Op::In => any(&|value| text == value),
         Op::Ne => any(&|value| text != value),
+        Op::Contains => any(&|value| is_in(value, text)),
         Op::StartsWith => any(&|value| text.starts_with(value)),
         Op::EndsWith => any(&|value| text.ends_with(value)),
         _ => None,
     }
+}
+
+fn is_in(part: &[u8], text: &[u8]) -> bool {
+    part.is_empty() || text.windows(part.len()).any(|window| window == part)
 }
 
 fn of_bool(known: bool, op: Op, values: &[&[u8]]) -> Option<bool> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::{load::SourceFile, place::Place};
+use crate::{place::Place, source_file::SourceFile};
 
 /// An object with its place in the order.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ impl<T: Clone> Table<T> {
     }
 
     /// The names that the owner may use, sorted.
-    pub(super) fn names(&self, owner: Option<&str>) -> Vec<&str> {
+    pub(crate) fn names(&self, owner: Option<&str>) -> Vec<&str> {
         self.names.all(owner)
     }
 

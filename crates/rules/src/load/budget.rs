@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::load::SourceFile;
+use crate::source_file::SourceFile;
 
 #[derive(Debug)]
 pub(super) struct Budget {

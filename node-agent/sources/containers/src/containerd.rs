@@ -10,7 +10,7 @@ use saker_events::container::{Engine, Metadata};
 use serde_json::Value;
 use tonic::transport::Channel;
 
-use crate::{grpc, limits::Limits, oci, socket::Fault};
+use crate::{fault::Fault, grpc, limits::Limits, oci};
 
 const LIST_NAMESPACES: &str = "/containerd.services.namespaces.v1.Namespaces/List";
 const GET_CONTAINER: &str = "/containerd.services.containers.v1.Containers/Get";

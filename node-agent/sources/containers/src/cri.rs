@@ -10,7 +10,7 @@ use saker_events::container::{Engine, Metadata, Mount, Pod};
 use serde_json::Value;
 use tonic::transport::Channel;
 
-use crate::{grpc, limits::Limits, oci, socket::Fault};
+use crate::{fault::Fault, grpc, limits::Limits, oci};
 
 const CONTAINER_STATUS: &str = "/runtime.v1.RuntimeService/ContainerStatus";
 const POD_SANDBOX_STATUS: &str = "/runtime.v1.RuntimeService/PodSandboxStatus";

@@ -11,9 +11,9 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tokio::net::UnixStream;
 
 use crate::{
+    fault::Fault,
     limits::{Limits, MAX_ANSWER},
     oci,
-    socket::Fault,
 };
 
 /// The answer of `/containers/ID/json` as far as it is read.

@@ -12,7 +12,7 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 
-use crate::{limits::MAX_ANSWER, socket::Fault};
+use crate::{fault::Fault, limits::MAX_ANSWER};
 
 /// The header that names a namespace of containerd.
 const NAMESPACE: &str = "containerd-namespace";

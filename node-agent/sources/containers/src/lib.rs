@@ -25,6 +25,7 @@ mod docker;
 mod engines;
 #[cfg(test)]
 mod fake;
+mod fault;
 mod grpc;
 mod limits;
 mod lookup;
@@ -33,5 +34,6 @@ mod socket;
 
 pub use counters::Counts;
 pub use engines::{Engine, Kind, Settings, defaults};
+pub use fault::Fault;
 pub use lookup::Containers;
-pub use socket::{Fault, SocketReport, SocketState};
+pub use socket::{SocketReport, SocketState};

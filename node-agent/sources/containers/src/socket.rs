@@ -11,33 +11,16 @@ use saker_events::container::{Engine, Metadata};
 use tonic::transport::Channel;
 
 use crate::{
-    Kind, containerd, cri, docker, grpc,
+    Kind, containerd, cri, docker,
+    fault::{Fault, PATIENCE},
+    grpc,
     limits::{self, Limits},
 };
 
-/// Time for one look-up at one socket.
-const PATIENCE: Duration = Duration::from_millis(200);
 /// Rest of a socket after its first failure; each further one doubles it.
 const FIRST_REST: Duration = Duration::from_secs(1);
 /// Doublings of the rest at most: 32 seconds.
 const MAX_DOUBLINGS: u32 = 5;
-
-/// Why a socket did not answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// Nobody listens, or we may not ask.
-    #[error("cannot be reached: {0}")]
-    Unreachable(String),
-    /// An error, or an answer that cannot be read.
-    #[error("no answer of use: {0}")]
-    Refused(String),
-    /// No answer in time.
-    #[error("no answer within {} ms", PATIENCE.as_millis())]
-    Timeout,
-    /// An answer about another container.
-    #[error("told of another container than it was asked for")]
-    Wrong,
-}
 
 /// Whether a socket can be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]

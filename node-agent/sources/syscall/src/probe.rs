@@ -39,6 +39,15 @@ const TICK: Duration = Duration::from_secs(1);
 /// The first tick, with which the hooks follow that can wait: a start has had its first alert by then.
 const FIRST_TICK: Duration = Duration::from_millis(100);
 
+/// The probe's `struct wanted`: the calls, the families of `socket`, and whether others are marked.
+type Wanted = [u64; WORDS + 2];
+/// No call.
+const EVERY_FAMILY: Wanted = {
+    let mut words = [0; WORDS + 2];
+    words[WORDS] = u64::MAX;
+    words
+};
+
 /// What to capture, and with how much memory.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
@@ -138,9 +147,9 @@ pub struct Probe {
     sys_exit: Option<HookLink>,
     late: [Late; 2],
     iterates: bool,
-    wanted: Array<aya::maps::MapData, [u64; WORDS]>,
+    wanted: Array<aya::maps::MapData, Wanted>,
     /// What was put there.
-    wanted_words: [u64; WORDS],
+    wanted_words: Wanted,
     integrity: Integrity,
     counts: PerCpuArray<aya::maps::MapData, counters::Raw>,
     filter: Filter,
@@ -200,7 +209,7 @@ impl Probe {
             late: late::ALL,
             iterates: false,
             wanted,
-            wanted_words: [0; WORDS],
+            wanted_words: EVERY_FAMILY,
             integrity: Integrity::default(),
             counts,
             filter,
@@ -222,9 +231,7 @@ impl Probe {
 
     /// Changes which system calls are reported, without a gap for those that stay.
     pub fn set_syscalls(&mut self, syscalls: &SyscallSet) -> Result<(), ProbeError> {
-        let refused = |error| ProbeError::Map { name: "syscalls", error: Box::new(error) };
-        self.wanted_words = syscalls.with_marker().words();
-        self.wanted.set(0, self.wanted_words, 0).map_err(refused)?;
+        self.put_wanted(0, &syscalls.with_marker().words())?;
         if syscalls.is_empty() {
             self.sys_exit = None;
             self.note(SYS_EXIT, HookState::Off("no system call is wanted".to_owned()));
@@ -236,6 +243,18 @@ impl Probe {
         }
         self.late.iter_mut().for_each(|late| late.want(syscalls));
         self.follow_late()
+    }
+
+    /// Changes which sockets are reported by the call that makes them: a bit for each address family, the highest for all
+    /// from 63 on.
+    pub fn set_families(&mut self, families: u64, mode: FilterMode) -> Result<(), ProbeError> {
+        self.put_wanted(WORDS, &[families, u64::from(mode == FilterMode::Mark)])
+    }
+
+    fn put_wanted(&mut self, from: usize, words: &[u64]) -> Result<(), ProbeError> {
+        self.wanted_words.iter_mut().skip(from).zip(words).for_each(|(to, word)| *to = *word);
+        let refused = |error| ProbeError::Map { name: "syscalls", error: Box::new(error) };
+        self.wanted.set(0, self.wanted_words, 0).map_err(refused)
     }
 
     /// Attaches and detaches hooks that can wait, as far as they are loaded.
