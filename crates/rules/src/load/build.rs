@@ -399,9 +399,12 @@ impl Build<'_> {
             }
         }
         let lists = self.collection.lists.entries().iter().filter_map(Entry::current);
+        let mut left = help::MAX_WORDS;
         for (object, _) in lists.zip(&self.lists).filter(|(_, list)| !list.used) {
             let message = "List not referred to by any other rule/macro";
-            self.log.warnings.push(object.place.diagnostic(Code::LoadUnusedList, message));
+            let mut warning = object.place.diagnostic(Code::LoadUnusedList, message);
+            warning.help = help::misspelled(&object.name, self.collection, &mut left);
+            self.log.warnings.push(warning);
         }
     }
 }
