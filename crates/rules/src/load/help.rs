@@ -29,7 +29,7 @@ pub(super) fn more(error: TextError, tree: &Expr, owner: Option<&str>, all: &Col
 }
 
 /// Words that are looked at for all unused lists of a load.
-pub(super) const MAX_WORDS: usize = 100_000;
+pub(super) const MAX_WORDS: usize = 20_000;
 
 /// What may be an unused list's name, misspelled: such a word is an ordinary value.
 pub(super) fn misspelled(list: &str, all: &Collection, left: &mut usize) -> String {
