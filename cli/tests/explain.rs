@@ -124,3 +124,18 @@ fn what_is_no_rule_is_told() {
     let out = saker(["rules", "explain", &files.arg("missing.yaml")]).fails(1);
     assert!(out.contains("No such file"), "{out}");
 }
+
+#[test]
+fn a_narrower_rule_never_alerts() {
+    let rule = |name: &str, condition: &str| {
+        format!("- rule: {name}\n  desc: d\n  condition: {condition}\n  output: o\n  priority: INFO\n")
+    };
+    let wide = rule("Wide", "evt.type in (open, openat) and proc.name in (cat, tac)");
+    let narrow = rule("Narrow", "evt.type = open and proc.name = cat and fd.name startswith /etc");
+    let never = rule("Never", "evt.type = open and evt.type = close");
+    let files = Files::new([("rules.yaml", &[wide, narrow, never].concat())]);
+    let out = saker(["rules", "explain", &files.arg("rules.yaml")]).success();
+    for part in ["always shadows 'Narrow'", "always shadowed by 'Wide'", "nothing: no type of event"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+}

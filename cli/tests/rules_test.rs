@@ -87,7 +87,8 @@ fn cases_that_cannot_be_run_say_why() {
             "- rules_files: [rules.yaml]\n- {rule: x, name: y, events: [{a: 1}], expect: none}\n",
             "no audit event",
         ),
-        ("- rules_files: [absent.yaml]\n", "No such file"),
+        ("- rules_files: [absent.yaml]\n- {rule: x, name: y, events: [], expect: none}\n", "No such file"),
+        ("- rules_files: [rules.yaml]\n", "has no case"),
         (
             "- rules_files: [rules.yaml]\n- {rule: A secret creatd, name: y, events: [], expect: none}\n",
             "unknown rule `A secret creatd`: did you mean 'A secret created'?",
@@ -109,6 +110,7 @@ fn a_compact_event_with_a_mistake_fails_its_case() {
         ("{evt: opennat, proc: {name: cat}}", "unknown event `opennat`: did you mean 'openat'?"),
         ("{evt: openat, proc: {name: cat}, params: {path: /a}}", "no parameter `path`"),
         ("{evt: openat, proc: {name: cat}, params: {flags: O_READ}}", "no value 'O_READ'"),
+        ("{evt: openat, proc: {name: cat}, params: {fd: three}}", "takes a number, not 'three'"),
         ("{evt: connect, proc: {name: cat}, params: {tuple: nowhere}}", "'nowhere' is no connection"),
         ("{evt: openat, proc: {name: cat}, container: web}", "neither `host` nor hex digits"),
     ];

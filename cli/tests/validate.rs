@@ -96,8 +96,10 @@ fn unreadable_inputs_say_what_is_wrong() {
         ("notes.txt", "Rules content is not yaml"),
         ("map.yaml", "Rules content is not yaml array of objects"),
         ("nul.yaml", "control characters"),
+        ("latin.yaml", ":2:12)"),
         ("huge.yaml", "bytes are more than"),
     ];
+    std::fs::write(files.path("latin.yaml"), b"- rule: a\n  desc: caf\xe9\n").unwrap();
     std::fs::write(files.path("nul.yaml"), "- list: a\0\n").unwrap();
     // Nothing but a hole: it must be refused by its size, unread.
     std::fs::File::create(files.path("huge.yaml")).unwrap().set_len(100 << 20).unwrap();
@@ -156,6 +158,16 @@ fn a_file_without_rules_is_valid_but_told() {
         ran.success();
         assert!(ran.err().contains("there is no rule in these files"), "{}", ran.err());
     }
+}
+
+#[test]
+fn a_key_that_means_nothing_is_told() {
+    let typo = format!("{RULE}  exceptions: [{{name: e, fields: [proc.name], value: [[a]]}}]\n");
+    let files = Files::new([("typo.yaml", &format!("{MACRO}{typo}"))]);
+    let ran = saker(["rules", "validate", &files.arg("typo.yaml")]);
+    ran.success();
+    let note = "schema validation: failed for [1].exceptions[0]: unknown key 'value'";
+    assert!(ran.err().contains(note), "{}", ran.err());
 }
 
 #[test]

@@ -12,6 +12,9 @@ enum from {
 	FROM_ARG,      // a register
 	FROM_INT,      // the low half of a register, with its sign
 	FROM_MEMORY,   // `table` bytes at a register + `with`; all bits if the register is 0
+	FROM_OPTIONAL, // the same; 0 if the register is 0
+	FROM_TIME,     // seconds and nanoseconds at a register, in nanoseconds; all bits if the register is 0
+	FROM_OPTION,   // a register, as the option of prctl has it: 0 for the address of a name
 	FROM_STRUCT,   // a pointer or long at a register + `with`, half as far and large for 32-bit callers
 	FROM_CONSTANT, // `with`
 	FROM_NUMBER,   // the machine's number of the call
@@ -25,7 +28,9 @@ enum put {
 	PUT_ENUM,         // the same, as a whole
 	PUT_TEXT,         // the value is its address
 	PUT_BYTES,        // likewise; register `with` is the length, or the result if there is no such register
-	PUT_VECTOR,       // likewise, of an iovec: the first part
+	PUT_VECTOR,       // likewise, of an iovec: the first part; with `table` no more of it than the result
+	PUT_CONTROL,      // likewise, of a msghdr: what came with the message
+	PUT_NAME,         // likewise, a text if the option of prctl is about a name
 	PUT_SIZE,         // likewise, its size; register `with` has the number of parts, or the message
 	PUT_ADDRESS,      // the socket address there; register `with` is its size
 	PUT_PEER,         // no parameter: keeps that address for the tuple
@@ -38,6 +43,7 @@ enum put {
 	PUT_DIRECTORY,    // path of a directory's descriptor, if the text at register `with` is relative
 	PUT_DYNAMIC,      // the byte `table`, then the number
 	PUT_CAPABILITIES, // of the process, by `with`: inheritable, permitted, effective
+	PUT_KIB,          // memory of the process, by `with`: enum of process.h
 	PUT_DEVICE,       // of a descriptor
 	PUT_PATH,         // of a descriptor
 	PUT_OPEN_FLAGS,   // as in the events of the open family
@@ -54,7 +60,8 @@ struct param {
 };
 
 enum { PARAMS_MADE = 20, TRANSLATIONS = 32, PAIRS = 40, PARTS_MAX = 16, DATA_MAX = 80, ARGS = 6 };
-enum { MESSAGE_PARTS = 24, SOCKADDR_IN = 16 };
+enum { MESSAGE_PARTS = 24, MESSAGE_CONTROL = 32, SOCKADDR_IN = 16 };
+enum { PR_SET_NAME = 15, PR_GET_NAME = 16, PR_GET_CHILD_SUBREAPER = 37 };
 
 struct recipe {
 	u16 code;
@@ -128,6 +135,24 @@ static __always_inline u64 from_struct(struct scratch *s, u64 base, u32 offset)
 	return from_memory((void *)(base + (compat ? offset / 2 : offset)), compat ? 4 : 8);
 }
 
+static __always_inline u64 from_time(struct scratch *s, u64 arg)
+{
+	return arg ? from_struct(s, arg, 0) * 1000000000 + from_struct(s, arg, 8) : -1;
+}
+
+static __always_inline bool is_about_name(u64 option)
+{
+	return option == PR_SET_NAME || option == PR_GET_NAME;
+}
+
+static __always_inline u64 from_option(struct scratch *s, u64 arg)
+{
+	u64 option = argument_at(s, 0);
+	if (option == PR_GET_CHILD_SUBREAPER)
+		return from_memory((void *)arg, sizeof(u32));
+	return is_about_name(option) ? 0 : arg;
+}
+
 static __always_inline u64 param_value(struct scratch *s, struct param *param)
 {
 	u64 arg = argument_at(s, param->arg);
@@ -136,6 +161,9 @@ static __always_inline u64 param_value(struct scratch *s, struct param *param)
 	case FROM_ARG: return arg;
 	case FROM_INT: return (s64)(s32)arg;
 	case FROM_MEMORY: return arg ? from_memory((void *)(arg + param->with), param->table) : -1;
+	case FROM_OPTIONAL: return arg ? from_memory((void *)(arg + param->with), param->table) : 0;
+	case FROM_TIME: return from_time(s, arg);
+	case FROM_OPTION: return from_option(s, arg);
 	case FROM_STRUCT: return from_struct(s, arg, param->with);
 	case FROM_NUMBER: return s->call.number;
 	default: return param->with;
@@ -207,6 +235,28 @@ static __always_inline void put_vector_size(struct scratch *s, struct work *w)
 	put_u32(s, size);
 }
 
+static __always_inline void put_vector(struct scratch *s, struct work *w)
+{
+	s64 len = from_struct(s, w->value, 8), result = s->call.result;
+	if (w->param.table && len > result)
+		len = result;
+	put_data(s, (void *)from_struct(s, w->value, 0), len);
+}
+
+static __always_inline void put_control(struct scratch *s, u64 message)
+{
+	if (s->call.result < 0)
+		return put_empty(s);
+	put_data(s, (void *)from_struct(s, message, MESSAGE_CONTROL), from_struct(s, message, MESSAGE_CONTROL + 8));
+}
+
+static __always_inline void put_option_name(struct scratch *s, u64 from)
+{
+	if (!is_about_name(argument_at(s, 0)))
+		return put_empty(s);
+	put_path_text(s, (void *)from);
+}
+
 __noinline int put_memory_of(u32 program)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &program);
@@ -216,7 +266,9 @@ __noinline int put_memory_of(u32 program)
 	switch (w->param.put) {
 	case PUT_TEXT: put_path_text(s, (void *)w->value); break;
 	case PUT_BYTES: put_data(s, (void *)w->value, data_length(s, &w->param)); break;
-	case PUT_VECTOR: put_data(s, (void *)from_struct(s, w->value, 0), from_struct(s, w->value, 8)); break;
+	case PUT_VECTOR: put_vector(s, w); break;
+	case PUT_CONTROL: put_control(s, w->value); break;
+	case PUT_NAME: put_option_name(s, w->value); break;
 	case PUT_SIZE: put_vector_size(s, w); break;
 	case PUT_ADDRESS: put_address(s, (void *)w->value, (u32)argument_at(s, w->param.with)); break;
 	}
@@ -327,6 +379,7 @@ __noinline int put_kernel_of(u32 program)
 	case PUT_INODE: put_u64(s, READ(file, f_inode, i_ino)); break;
 	case PUT_DEVICE: put_u32(s, file ? file_device(file) : 0); break;
 	case PUT_CAPABILITIES: put_u64(s, capabilities(READ(task, cred), w->param.with)); break;
+	case PUT_KIB: put_u32(s, memory_kib(READ(task, mm), w->param.with)); break;
 	case PUT_OPEN_FLAGS: put_u32(s, file_flags((u32)w->value)); break;
 	}
 	return 0;
@@ -357,6 +410,7 @@ static __always_inline void put_param(struct scratch *s, struct work *w)
 	case PUT_INODE:
 	case PUT_DEVICE:
 	case PUT_CAPABILITIES:
+	case PUT_KIB:
 	case PUT_OPEN_FLAGS: put_kernel_of(s->program); return;
 	case PUT_PATH:
 	case PUT_DIRECTORY:
@@ -375,7 +429,8 @@ static __always_inline bool is_param(struct param *param)
 static __always_inline bool is_told_before(struct scratch *s, struct param *param)
 {
 	bool tuple = param->put == PUT_TUPLE_OUT || param->put == PUT_TUPLE_IN;
-	bool returned = param->from == FROM_RESULT || (param->put == PUT_BYTES && param->with >= ARGS);
+	bool filled = (param->put == PUT_BYTES && param->with >= ARGS) || (param->put == PUT_VECTOR && param->table);
+	bool returned = param->from == FROM_RESULT || param->put == PUT_CONTROL || filled;
 	return s->half == RECORD_LAST_HALF && !returned && !(tuple && s->call.file);
 }
 

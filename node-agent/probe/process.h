@@ -115,16 +115,28 @@ static __always_inline u32 rss_pages(struct mm_struct *mm, u32 kind)
 
 enum { MM_FILEPAGES, MM_ANONPAGES, MM_SWAPENTS, MM_SHMEMPAGES };
 
-// Page faults and memory sizes in KiB. Since kernel 6.2 the sizes of a young process lag behind: each CPU
-// keeps a part of the sum.
+enum { MEMORY_SIZE, MEMORY_RESIDENT, MEMORY_SWAPPED };
+
+// In KiB. Since kernel 6.2 the sizes of a young process lag behind: each CPU keeps a part of the sum.
+static __always_inline u32 memory_kib(struct mm_struct *mm, u32 which)
+{
+	if (which == MEMORY_SIZE)
+		return READ(mm, total_vm) * page_kib;
+	if (which == MEMORY_SWAPPED)
+		return rss_pages(mm, MM_SWAPENTS) * page_kib;
+	u32 mapped = rss_pages(mm, MM_FILEPAGES) + rss_pages(mm, MM_SHMEMPAGES);
+	return (mapped + rss_pages(mm, MM_ANONPAGES)) * page_kib;
+}
+
+// Page faults and memory sizes.
 static __always_inline void put_memory(struct scratch *s, struct task_struct *task)
 {
 	struct mm_struct *mm = READ(task, mm);
 	put_u64(s, READ(task, maj_flt));
 	put_u64(s, READ(task, min_flt));
-	put_u32(s, READ(mm, total_vm) * page_kib);
-	put_u32(s, (rss_pages(mm, MM_FILEPAGES) + rss_pages(mm, MM_ANONPAGES) + rss_pages(mm, MM_SHMEMPAGES)) * page_kib);
-	put_u32(s, rss_pages(mm, MM_SWAPENTS) * page_kib);
+	put_u32(s, memory_kib(mm, MEMORY_SIZE));
+	put_u32(s, memory_kib(mm, MEMORY_RESIDENT));
+	put_u32(s, memory_kib(mm, MEMORY_SWAPPED));
 }
 
 static __always_inline void put_comm(struct scratch *s, struct task_struct *task)

@@ -13,7 +13,7 @@ use saker_engine::AuditEngine;
 use saker_source_k8s_audit::{AuditEvent, Intake};
 use tokio::sync::oneshot;
 
-use crate::status::{SourceState, Status};
+use crate::{source::SourceState, status::Status};
 
 /// Batches that may wait for the engine; the senders of more are told to try again.
 const QUEUE: usize = 16;

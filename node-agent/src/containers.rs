@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::{
     config::Config,
-    metrics::{Extra, Spec},
+    metrics::family::{Extra, Spec},
 };
 
 const KNOWN: Spec = ("saker_containers", "Containers known", MetricType::GAUGE);

@@ -17,7 +17,7 @@ use saker_events::{SYSCALL_SOURCE, fields, host_names::HostNames};
 use saker_rules::load::Loaded;
 use serde::Serialize;
 
-use crate::metrics::{Extra, Spec};
+use crate::metrics::family::{Extra, Spec};
 use table::{Name, Table, Turn};
 
 const NAMES: Spec =
@@ -192,7 +192,8 @@ impl Lookups {
     }
 }
 
-/// Asks whom the machine asks: its files, then its name servers.
+/// Asks whom the machine asks: its files, then its name servers. Both are in the C library, also in that of the image's
+/// program, which has no other modules to ask.
 fn ask_the_machine(name: &str) -> Result<Vec<IpAddr>, String> {
     let found = (name, 0).to_socket_addrs().map_err(|error| error.to_string())?;
     Ok(found.map(|address| address.ip()).collect())
@@ -261,11 +262,9 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_knows_itself() {
-        let found = ask_the_machine("localhost").unwrap();
-        assert!(found.iter().all(IpAddr::is_loopback) && !found.is_empty(), "{found:?}");
-        let found = ask_the_machine("192.0.2.1").unwrap();
-        assert_eq!(found, [IpAddr::from([192, 0, 2, 1])]);
+    fn the_machine_knows_what_is_a_name() {
+        // No file or name server has these.
+        assert_eq!(ask_the_machine("192.0.2.1"), Ok(vec![IpAddr::from([192, 0, 2, 1])]));
         assert!(ask_the_machine("no name\0").is_err());
     }
 

@@ -22,7 +22,7 @@ use saker_engine::Links;
 use serde::Serialize;
 
 use self::slow::Slow;
-use crate::metrics::{Extra, Spec};
+use crate::metrics::family::{Extra, Spec};
 
 const FOLLOWED: Spec = (
     "saker_paths_followed_total",

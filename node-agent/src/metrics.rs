@@ -2,6 +2,8 @@
 //!
 //! The numbers live where they arise; a scrape collects them into families of the prometheus crate.
 
+pub(crate) mod family;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -16,10 +18,11 @@ use prometheus::{
 use saker_alert::Priority;
 use saker_source_k8s_audit::{Counters, LEVELS, OUTCOMES, Reason, STAGES};
 
-use crate::status::{Source, SourceState, Status};
-
-/// Name, help, type of a family.
-pub type Spec = (&'static str, &'static str, MetricType);
+use crate::{
+    source::{Source, SourceState},
+    status::Status,
+};
+use family::{Extra, Spec};
 
 const VERSION: Spec = ("falcosecurity_falco_version_info", "Version of the agent", MetricType::GAUGE);
 const KERNEL: Spec = ("falcosecurity_falco_kernel_release_info", "Release of the kernel", MetricType::GAUGE);
@@ -124,9 +127,6 @@ const AUDIT_LAST: Spec = (
     "Time of the latest audit event, since the epoch",
     MetricType::GAUGE,
 );
-
-/// Numbers that only their source knows, by family and labels.
-pub type Extra = Vec<(Spec, Vec<(String, String)>, u64)>;
 
 /// The families of one scrape.
 #[derive(Default)]

@@ -9,7 +9,7 @@ use prometheus::proto::MetricType;
 use saker_engine::{SyscallEngine, process_table::Counters};
 use serde::Serialize;
 
-use crate::metrics::{Extra, Spec};
+use crate::metrics::family::{Extra, Spec};
 
 const KNOWN: Spec = ("saker_processes", "Processes known, living and ended", MetricType::GAUGE);
 const TABLE: Spec = (

@@ -146,7 +146,7 @@ impl Reloader {
             self.seen.iter().map(|file| (file.name.clone(), sha256(file.content.as_bytes()))).collect();
         info.since = Some(SystemTime::now());
         for (rule, reason) in &info.blind {
-            tracing::warn!("rule '{rule}' cannot match: {reason}");
+            tracing::warn!("rule '{rule}' is blind: {reason}");
         }
         status.sight.set(Demands::of(loaded));
         let count = (info.loaded.len(), info.loaded.len().saturating_add(info.rejected.len()));

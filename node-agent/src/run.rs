@@ -32,8 +32,8 @@ use crate::{
     audit::Audit,
     audit_access::{self, given},
     audit_log::AuditLog,
+    audit_silence,
     audit_sink::{self, AuditSink},
-    audit_status,
     bundle::{self, Cache},
     capture::Capture,
     config::{Config, EngineKind, K8sAudit, Kubernetes, RuleMatching, document},
@@ -146,7 +146,7 @@ impl Agent {
         let log = log.map(|(path, intake)| AuditLog::start(path, config, intake, &counters));
         let audit_log = log.transpose()?;
         let audit_sink = intake.as_ref().and_then(|intake| audit_sink::start(config, intake, &status));
-        audit_status::watch_silence(config.k8s_audit.silent_after, &status);
+        audit_silence::watch(config.k8s_audit.silent_after, &status);
         let server = Server {
             status: Arc::clone(&status),
             audit: intake,

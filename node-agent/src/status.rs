@@ -2,10 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -26,6 +23,7 @@ use crate::{
     links::{self, ProcLinks},
     operator::Operator,
     processes,
+    source::{Source, SourceReport, SourceState},
 };
 
 /// Rejected rules that `/status` lists, and blind ones; the number is always the full one.
@@ -66,29 +64,6 @@ pub struct Status {
     rules: Mutex<Rules>,
     /// Why the agent must end.
     end: watch::Sender<Option<String>>,
-}
-
-/// One source of events.
-#[derive(Default)]
-pub struct Source {
-    state: Mutex<SourceState>,
-    events: AtomicU64,
-    lost: AtomicU64,
-    filtered: AtomicU64,
-    filter_faults: AtomicU64,
-}
-
-/// Whether a source works.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(tag = "state", content = "reason", rename_all = "lowercase")]
-pub enum SourceState {
-    /// It is not wanted.
-    #[default]
-    Off,
-    /// It works.
-    Running,
-    /// It is wanted and does not work.
-    Failed(String),
 }
 
 /// The rules in force.
@@ -150,8 +125,8 @@ pub struct Report {
     k8s_audit: AuditReport,
     processes: processes::Report,
     containers: containers::Report,
-    paths: links::Report,
     host_names: host_names::Report,
+    paths: links::Report,
     outputs: BTreeMap<&'static str, OutputReport>,
     alerts: u64,
     hits: BTreeMap<String, HitsReport>,
@@ -180,14 +155,6 @@ struct RulesReport {
 struct BlindRule {
     rule: String,
     reason: String,
-}
-
-#[derive(Debug, Serialize)]
-struct SourceReport {
-    #[serde(flatten)]
-    state: SourceState,
-    events: u64,
-    lost: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -298,8 +265,8 @@ impl Status {
             sources: self.sources().into_iter().map(source).collect(),
             processes: self.processes.report(),
             containers: self.containers.report(),
-            paths: self.links.report(),
             host_names: self.host_names.report(),
+            paths: self.links.report(),
             outputs: self.alerts.outputs().counts().map(output).collect(),
             alerts: self.alerts.tally().values().map(|t| t.count).sum(),
             hits: self.hits_of(&rules),
@@ -316,62 +283,6 @@ impl Status {
             (file.as_ref().to_owned(), HitsReport { matches: count.matches, last: count.last })
         };
         files.map(row).collect()
-    }
-}
-
-impl Source {
-    /// What became of it.
-    pub fn set(&self, state: SourceState) {
-        *lock(&self.state) = state;
-    }
-
-    /// Whether it works.
-    pub fn state(&self) -> SourceState {
-        lock(&self.state).clone()
-    }
-
-    /// Counts events.
-    pub fn add_events(&self, count: u64) {
-        self.events.fetch_add(count, Relaxed);
-    }
-
-    /// Counts losses.
-    pub fn add_lost(&self, count: u64) {
-        self.lost.fetch_add(count, Relaxed);
-    }
-
-    /// Tells how many events the filter in the kernel left out, or marked, since the start.
-    pub fn set_filtered(&self, count: u64) {
-        self.filtered.store(count, Relaxed);
-    }
-
-    /// Events that the filter in the kernel left out, or marked, since the start.
-    pub fn filtered(&self) -> u64 {
-        self.filtered.load(Relaxed)
-    }
-
-    /// Counts alerts that the filter would have cost.
-    pub fn add_filter_faults(&self, count: u64) {
-        self.filter_faults.fetch_add(count, Relaxed);
-    }
-
-    /// Alerts that the filter would have cost, since the start.
-    pub fn filter_faults(&self) -> u64 {
-        self.filter_faults.load(Relaxed)
-    }
-
-    /// Events since the start.
-    pub fn events(&self) -> u64 {
-        self.events.load(Relaxed)
-    }
-
-    /// Losses since the start.
-    pub fn lost(&self) -> u64 {
-        self.lost.load(Relaxed)
-    }
-
-    fn report(&self) -> SourceReport {
-        SourceReport { state: self.state(), events: self.events(), lost: self.lost() }
     }
 }
 

@@ -23,8 +23,9 @@ use crate::{
     capture::Capture,
     config::{DropAction, SyscallEventDrops},
     drops::{self, Drops, Lost, Report},
-    metrics::{self, Extra},
-    status::{SourceState, Status},
+    metrics::{self, family::Extra},
+    source::SourceState,
+    status::Status,
     users::UserFiles,
     wanted::Wanted,
 };
@@ -233,10 +234,21 @@ impl Worker {
         let start = Instant::now();
         match self.report(&wanted) {
             Ok(()) => {
+                let unfollowed = wanted.follows_changes() && !self.reported.follows_changes();
                 self.reported = wanted;
+                if unfollowed {
+                    self.catch_up();
+                }
                 tracing::debug!(pause = ?start.elapsed(), "The probe reports what the new rules need");
             }
             Err(error) => tracing::error!(%error, "The probe does not report what the rules need"),
+        }
+    }
+
+    /// What processes changed of themselves while that was not reported.
+    fn catch_up(&mut self) {
+        if let Err(error) = self.probe.scan(|event| self.handler.engine.scan(event)) {
+            tracing::error!(%error, "What processes changed before the new rules is not known");
         }
     }
 

@@ -35,10 +35,21 @@ impl Wanted {
         Self { syscalls: syscalls(rules), filter, families }
     }
 
+    /// Whether all calls are reported by which processes change themselves.
+    pub fn follows_changes(&self) -> bool {
+        let reported: BTreeSet<_> = self.syscalls.names().collect();
+        changes().all(|name| reported.contains(name))
+    }
+
     /// All that the probe can report.
     pub fn everything() -> Self {
         Self { syscalls: SyscallSet::all(), filter: None, families: u64::MAX }
     }
+}
+
+/// The calls by which processes change themselves, as events are called.
+fn changes() -> impl Iterator<Item = &'static str> {
+    CHANGES.iter().filter_map(|code| EventRow::of(*code)).map(|row| row.name)
 }
 
 /// The calls of these rules that the probe can report, and those that change what such calls tell of their process; the
@@ -48,7 +59,7 @@ fn syscalls(rules: &RuleSet) -> SyscallSet {
     let mut names: BTreeSet<_> = enabled.flat_map(event_names).collect();
     names.retain(|name| SyscallSet::from_names([*name]).is_ok());
     if names.iter().any(|name| !EXECS.contains(name)) {
-        names.extend(CHANGES.iter().filter_map(|code| EventRow::of(*code)).map(|row| row.name));
+        names.extend(changes());
     }
     SyscallSet::from_names(names).unwrap_or_default()
 }

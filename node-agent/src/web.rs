@@ -20,7 +20,7 @@ use warp::{
 use crate::{
     audit::Audit,
     config,
-    metrics::{self, Extra},
+    metrics::{self, family::Extra},
     status::Status,
     syscalls::Control,
 };

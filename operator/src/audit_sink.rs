@@ -24,10 +24,7 @@ use saker_crds::{
 };
 use serde_json::json;
 
-use crate::{
-    falco_rule::{Context, MANAGER},
-    leader::Leadership,
-};
+use crate::{falco_rule::Context, leader::Leadership, owner::MANAGER};
 use control_plane::nodes;
 use knowledge::Knowledge;
 use order::Ordered;

@@ -8,7 +8,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 
-use crate::falco_rule::MANAGER;
+use crate::owner::MANAGER;
 
 /// Applies each of them; fields that others own are taken over.
 pub async fn apply(client: &Client) -> anyhow::Result<()> {

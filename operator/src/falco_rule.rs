@@ -5,7 +5,7 @@ mod admit;
 mod apply;
 mod build;
 mod dereference;
-mod resource;
+pub(crate) mod resource;
 mod update_status;
 mod validate;
 
@@ -27,9 +27,6 @@ use crate::{
     agents::Agents, held::Held, metrics::Metrics, pace::Pace, saker_node::Nodes, shipped::Shipped,
     tally::Tally, tenancy::Tenancy, unreadable::Unreadable,
 };
-
-/// The name under which the operator owns fields and reports events.
-pub const MANAGER: &str = "saker-operator";
 
 /// What a reconcile works with.
 pub struct Context {

@@ -12,7 +12,7 @@ use saker_crds::{
 };
 use tokio::time::Instant;
 
-use crate::falco_rule::Resource;
+use crate::falco_rule::resource::Resource;
 
 /// How long other nodes must be so before they are written.
 const LASTS: Duration = Duration::from_mins(1);

@@ -17,7 +17,7 @@ use kube::{
 };
 use tokio::{sync::watch, time::Instant};
 
-use crate::falco_rule::MANAGER;
+use crate::owner::MANAGER;
 
 /// How long a Lease holds after it was renewed.
 const LASTS: Duration = Duration::from_secs(15);

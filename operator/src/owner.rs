@@ -3,7 +3,8 @@
 use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 
-use crate::falco_rule::MANAGER;
+/// The name under which the operator owns fields and reports events.
+pub const MANAGER: &str = "saker-operator";
 
 /// The Deployment in this namespace; none for an operator that runs outside the cluster, or may not look.
 pub async fn find(client: &Client, namespace: &str) -> Option<OwnerReference> {

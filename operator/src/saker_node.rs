@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 use crate::{
     agents::Report,
-    falco_rule::MANAGER,
     held::Held,
+    owner::MANAGER,
     pace::Pace,
     rollout::{Labels, Rollout},
 };

@@ -19,7 +19,7 @@ use saker_crds::status::condition;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::falco_rule::MANAGER;
+use crate::owner::MANAGER;
 
 /// Bytes of a message.
 const MAX_MESSAGE: usize = 1000;

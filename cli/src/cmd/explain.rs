@@ -135,6 +135,9 @@ fn section(
 
 fn runs_on(rule: &Explanation) -> Vec<String> {
     let Events::Only(names) = &rule.events else { return vec![format!("every event of {}", rule.source)] };
+    if names.is_empty() {
+        return vec!["nothing: no type of event can make it true".to_owned()];
+    }
     let calls = system_calls(rule).unwrap_or_default();
     let calls = if calls.is_empty() { "none".to_owned() } else { calls.join(", ") };
     vec![format!("events: {}", names.join(", ")), format!("system calls: {calls}")]

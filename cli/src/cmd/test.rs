@@ -47,6 +47,10 @@ fn run(file: &Path) -> anyhow::Result<Report> {
     let name = file.display().to_string();
     let suite =
         Suite::parse(&input::text(file)?).with_context(|| format!("{name} is no list of test cases"))?;
+    anyhow::ensure!(
+        !suite.cases.is_empty(),
+        "{name} has no case: add one with `rule`, `name`, `events` and `expect`"
+    );
     let beside = file.parent().unwrap_or(Path::new(""));
     let rules_files: Vec<_> = suite.rules_files.iter().map(|path| beside.join(path)).collect();
     let (_, rules) = input::rules(&rules_files, &load_options())?;

@@ -32,6 +32,9 @@ impl Args {
         let loaded = load(&input::rules_files(&self.files), &load_options());
         input::tell_blind(&loaded);
         tell_replaced(&loaded);
+        if !self.json {
+            tell_schema(&loaded);
+        }
         if loaded.successful() && loaded.compiled() == 0 {
             say("note: there is no rule in these files");
         }
@@ -41,6 +44,15 @@ impl Args {
             write!(out, "{}", report::text(&loaded.files))?;
         }
         Ok(Verdict::of(loaded.successful()))
+    }
+}
+
+/// Keys and values that the loader overlooks, as Falco does, but that mean nothing.
+fn tell_schema(loaded: &Loaded) {
+    let good = loaded.files.iter().filter(|file| file.successful());
+    let odd = good.filter(|file| file.schema.as_ref().is_some_and(|found| !found.is_empty()));
+    for file in odd {
+        say(&format!("note: {}: schema validation: {}", file.name, file.schema_validation()));
     }
 }
 

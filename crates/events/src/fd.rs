@@ -8,7 +8,7 @@ use crate::{
     fd_facts::FdFacts,
     open_call::OpenCall,
     param,
-    param::Tuple,
+    param::{Address, Tuple},
     path,
     record::SyscallRecord,
     table::{
@@ -187,7 +187,8 @@ impl<'a> Fd<'a> {
         let result = number_of(event, row, "res")?.cast_signed();
         let tuple = event.param(1).and_then(Tuple::parse);
         let Some(tuple) = tuple.filter(|_| result >= 0 || result == EINPROGRESS) else {
-            return Some(Self::numbered(num));
+            let to = event.param(3).filter(|_| !NO_SOCKET.contains(&result)).and_then(Address::parse);
+            return Some(Self { kind: to.as_ref().and_then(socket_type), ..Self::numbered(num) });
         };
         let (kind, socket) = match tuple {
             Tuple::Ip(source, destination) => {
@@ -283,6 +284,18 @@ fn makes_fd(event: &Event, row: &EventRow) -> bool {
 /// The type of a socket with this address.
 pub fn ip_type(address: SocketAddr) -> FdType {
     if address.is_ipv4() { FdType::Ipv4 } else { FdType::Ipv6 }
+}
+
+/// Results of calls on what is no socket: `EBADF` and `ENOTSOCK`.
+const NO_SOCKET: [i64; 2] = [-9, -88];
+
+/// The type of a socket that is to be connected with this address.
+fn socket_type(to: &Address) -> Option<FdType> {
+    match to {
+        Address::Ip(end) => Some(ip_type(*end)),
+        Address::Unix(_) => Some(FdType::Unix),
+        Address::Other(_) => None,
+    }
 }
 
 /// What a call would have made, as one character.

@@ -27,6 +27,8 @@ pub enum Expr {
 /// The tree of a macro, shared by all conditions that name the macro. Positions in it are those of the macro's text.
 #[derive(Debug, PartialEq)]
 pub struct Body {
+    /// The name of the macro; empty for that of a rule.
+    pub name: String,
     /// Without names of macros.
     pub tree: Expr,
     /// Its parts, those of macros in it counted with each use.
@@ -57,6 +59,8 @@ pub struct Check {
     pub right: Right,
     /// The whole comparison.
     pub span: Span,
+    /// Where the right side starts; the end of the comparison if it has none.
+    pub value: usize,
 }
 
 /// A field or a transformed field, on either side.

@@ -138,8 +138,8 @@ impl<'s> Resolver<'s> {
     ) -> Result<(Side, FieldSpec), TextError> {
         let found = find_field(self.schema, self.source, name, arg);
         let field = found.map_err(|error| {
-            let help = if error.help.is_empty() { self.field_help(name) } else { error.help };
-            TextError { message: error.message, offset: span.start, help }
+            let help = if error.help.is_empty() { self.field_help(name) } else { error.help.clone() };
+            TextError { offset: span.start, help, ..error }
         })?;
         let Some(spec) = self.schema.field(field.0).copied() else {
             return Err(TextError::new(format!("field '{name}' is not in the schema"), span.start));
@@ -164,6 +164,9 @@ impl<'s> Resolver<'s> {
     }
 
     fn field_help(&self, name: &str) -> String {
+        if find_field(self.schema, self.source, name, None).is_ok() {
+            return String::new();
+        }
         let elsewhere = self.schema.sources().iter().find(|s| {
             self.schema.find_source(s.name).is_some_and(|id| find_field(self.schema, id, name, None).is_ok())
         });

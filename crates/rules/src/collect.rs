@@ -1,6 +1,7 @@
 //! What all files say together: definitions, appends and overrides, in the order in which they are read
 //! (specification §1.2, §1.3). An object keeps its place in the order when it is defined again.
 
+mod broken;
 mod replaced;
 mod rules;
 mod table;
@@ -8,7 +9,7 @@ mod table;
 use std::sync::Arc;
 
 use crate::{
-    diagnostic::{Code, Diagnostic},
+    diagnostic::Diagnostic,
     document::{Decoded, Item, ListItem, MacroItem},
     expand::Written,
     limits::MAX_REPLACED,
@@ -17,6 +18,7 @@ use crate::{
     schema::Schema,
     suggest,
 };
+use broken::BrokenLists;
 pub use replaced::Replaced;
 pub(crate) use rules::Rule;
 use table::Clock;
@@ -47,6 +49,7 @@ pub(crate) struct Collection {
     pub(crate) rules: Table<Rule>,
     pub(crate) macros: Table<Macro>,
     pub(crate) lists: Table<List>,
+    pub(crate) broken: BrokenLists,
     /// The newest engine that any file asks for.
     pub(crate) required_engine: Version,
     pub(crate) required_plugins: Vec<PluginRequirement>,
@@ -64,10 +67,16 @@ impl Collection {
             rules: Table::default(),
             macros: Table::default(),
             lists: Table::default(),
+            broken: BrokenLists::default(),
             required_engine: (0, 0, 0),
             required_plugins: Vec::new(),
             replaced: Vec::new(),
         }
+    }
+
+    /// Whether a word is the name of a list that was left out, and of no other that the owner sees.
+    pub(crate) fn is_broken_list(&self, owner: Option<&str>, word: &str) -> bool {
+        self.broken.has(owner, word) && self.lists.visible(owner, word).is_none()
     }
 
     /// Takes in one item.
@@ -141,7 +150,7 @@ impl Collection {
 
 /// What is to be changed is not there; perhaps something of nearly the same name is.
 fn no_such<T: Clone>(place: &Place, message: &str, name: &str, table: &Table<T>) -> Diagnostic {
-    let mut error = refuse(place, message);
+    let mut error = place.refuse(message);
     error.help = suggest::did_you_mean(name, table.names(place.owner()).into_iter());
     error
 }
@@ -182,13 +191,8 @@ fn may_touch(before: Option<&Place>, kind: &str, name: &str, place: &Place) -> D
             let message = format!(
                 "the {kind} '{name}' is defined in {other}: rules with a scope, a selector or in shadow stand for themselves and change no others"
             );
-            Err(refuse(place, message))
+            Err(place.refuse(message))
         }
         None => Ok(()),
     }
-}
-
-/// `LOAD_ERR_VALIDATE` at a place.
-pub(crate) fn refuse(place: &Place, message: impl Into<String>) -> Diagnostic {
-    place.diagnostic(Code::LoadErrValidate, message)
 }

@@ -272,7 +272,7 @@ impl Compiler<'_, '_> {
     /// The positions of what is wrong in a macro are that of its name.
     fn part(&mut self, body: &Arc<Body>, name: &Span) -> Result<Node, TextError> {
         let (schema, source) = (self.fields.schema, self.fields.source);
-        let part = self.known.part(body, schema, source).map_err(|error| error.at(name))?;
+        let part = self.known.part(body, schema, source).map_err(|error| error.at(name, &body.name))?;
         add_new(&mut self.blind, part.blind.iter().cloned());
         self.operators.extend(&part.operators);
         self.warnings.extend(part.warnings.iter().map(|warning| warning.at(name)));
@@ -320,9 +320,9 @@ impl Compiler<'_, '_> {
     /// Keeps those of the fields of a comparison to which it is blind.
     fn note_blind(&mut self, atom: &Atom) {
         let schema = self.fields.schema;
-        let texts = matches!(&atom.right, Against::Test(test) if test.equal_texts().is_some());
+        let texts = || matches!(&atom.right, Against::Test(test) if test.equal_texts().is_some());
         let blind = |field: &FieldSpec| {
-            field.has(field_flags::UNAVAILABLE) || field.has(field_flags::ONLY_COMPARED) && !texts
+            field.has(field_flags::UNAVAILABLE) || field.has(field_flags::ONLY_COMPARED) && !texts()
         };
         let fields = atom.slots.iter().filter_map(|slot| self.fields.fields.get(*slot));
         let new = fields.filter(|(id, _)| schema.field(*id).is_some_and(blind)).cloned();
@@ -339,7 +339,7 @@ impl Compiler<'_, '_> {
     }
 
     fn against_side(&mut self, check: &Check, left: &Side, right: &Operand) -> Result<Against, TextError> {
-        let error = |message: String| TextError::new(format!("filter error: {message}"), check.span.start);
+        let error = |message: String| TextError::new(format!("filter error: {message}"), check.value);
         let right_side = self.fields.side(right)?;
         if matches!(check.op, Op::Regex | Op::PMatch) {
             return Err(error(format!("'{}' cannot be compared with another field", check.op.name())));
@@ -374,7 +374,7 @@ impl Compiler<'_, '_> {
         let test = self.test(check, left)?;
         let left = self.known.pattern_room.checked_sub(test.pattern_bytes());
         self.known.pattern_room = left.unwrap_or(0);
-        left.map(|_| test).ok_or_else(|| too_many_patterns(check.span.start))
+        left.map(|_| test).ok_or_else(|| too_many_patterns(check.value))
     }
 
     fn test(&self, check: &Check, left: &Side) -> Result<Test, TextError> {
@@ -396,7 +396,7 @@ impl Compiler<'_, '_> {
                 one(name.text.as_bytes()).map(|test| Test::Modified(*modifier, vec![test]))
             }
         };
-        test.map_err(|message| TextError::new(message, check.span.start))
+        test.map_err(|message| TextError::new(message, check.value))
     }
 
     fn known_event_types(&self, check: &Check) -> Result<(), TextError> {
@@ -405,7 +405,7 @@ impl Compiler<'_, '_> {
             let name = String::from_utf8_lossy(text);
             if schema.find_event_type(&name).is_none() {
                 let known = schema.event_types().iter().map(|e| e.name);
-                let error = TextError::new(format!("unknown event type {name}"), check.span.start);
+                let error = TextError::new(format!("unknown event type {name}"), check.value);
                 return Err(error.help(suggest::did_you_mean(&name, known)));
             }
         }
@@ -417,7 +417,7 @@ impl Compiler<'_, '_> {
         for text in literals(&check.right) {
             let Ok(text) = std::str::from_utf8(text) else { continue };
             for message in self.misused(check.op, text) {
-                let (code, offset) = (Code::LoadCompileCondition, check.span.start);
+                let (code, offset) = (Code::LoadCompileCondition, check.value);
                 self.warnings.push(TextWarning { code, message, offset, deprecated_field: None });
             }
         }

@@ -131,6 +131,8 @@ pub struct TextError {
     pub offset: usize,
     /// What to do next, or empty.
     pub help: String,
+    /// The macro that it is in, the innermost one.
+    pub within: Option<String>,
 }
 
 /// Something that looks wrong in a text without a file yet.
@@ -157,13 +159,14 @@ impl TextWarning {
 impl TextError {
     /// The same error where the name of the macro stands that it is in.
     #[must_use]
-    pub(crate) fn at(&self, name: &Range<usize>) -> Self {
-        Self { offset: name.start, ..self.clone() }
+    pub(crate) fn at(&self, name: &Range<usize>, of: &str) -> Self {
+        let within = self.within.clone().or_else(|| Some(of.to_owned()));
+        Self { offset: name.start, within, ..self.clone() }
     }
 
     /// An error without help.
     pub fn new(message: impl Into<String>, offset: usize) -> Self {
-        Self { message: message.into(), offset, help: String::new() }
+        Self { message: message.into(), offset, help: String::new(), within: None }
     }
 
     /// The same error with a help text.

@@ -2,7 +2,7 @@
 
 use crate::{
     ast::{Modifier, Op},
-    collect::{Rule, refuse},
+    collect::Rule,
     compile::Condition,
     diagnostic::Diagnostic,
     document::{
@@ -13,6 +13,7 @@ use crate::{
     limits::MAX_DEPTH,
     parse::parse,
     schema::{Schema, SourceId},
+    suggest,
 };
 
 /// Checks an exception that is new to its rule, and fills in the operators that were left out. Fields of
@@ -20,7 +21,7 @@ use crate::{
 pub(crate) fn check(exception: &mut Exception, source: Option<SourceId>, schema: &Schema) -> Decoded<()> {
     if !exception.fields.is_given() {
         let message = "Rule exception item must have fields property with a list of fields";
-        return Err(refuse(&exception.place, message));
+        return Err(exception.place.refuse(message));
     }
     match &exception.fields {
         Entry::Many(fields) => {
@@ -57,13 +58,15 @@ pub(crate) fn check_append(
         }
         (false, ..) => return check(exception, source, schema),
     };
-    Err(refuse(&exception.place, message))
+    let mut error = exception.place.refuse(message);
+    error.help = suggest::did_you_mean(&exception.name, previous.iter().map(|e| &*e.name));
+    Err(error)
 }
 
 fn check_lists(exception: &Exception, fields: &[Entry]) -> Decoded<()> {
     let comps = exception.comps.entries();
     if fields.len() != comps.len() {
-        return Err(refuse(&exception.place, "Fields and comps lists must have equal length"));
+        return Err(exception.place.refuse("Fields and comps lists must have equal length"));
     }
     match comps.iter().find(|comp| !is_operator(comp.text())) {
         Some(comp) => Err(unsupported_operator(exception, comp)),
@@ -73,20 +76,24 @@ fn check_lists(exception: &Exception, fields: &[Entry]) -> Decoded<()> {
 
 fn check_single(exception: &Exception) -> Decoded<()> {
     let Entry::One(comp) = &exception.comps else {
-        return Err(refuse(&exception.place, "Fields and comps must both be strings"));
+        return Err(exception.place.refuse("Fields and comps must both be strings"));
     };
     if takes_list(comp) {
         return Ok(());
     }
     let message = "When fields is a single value, comps must be one of (in, pmatch, intersects)";
-    Err(refuse(&exception.place, message))
+    Err(exception.place.refuse(message))
 }
 
 fn unsupported_operator(exception: &Exception, comp: &Entry) -> Diagnostic {
     let message = format!("'{}' is not a supported comparison operator", comp.text());
-    let mut error = refuse(&exception.place, message);
-    let all: Vec<_> = Op::ALL.into_iter().map(Op::name).collect();
-    error.help = format!("the operators are {}", all.join(" "));
+    let mut error = exception.place.refuse(message);
+    let (operator, modifier) = comp.text().split_once(' ').unwrap_or((comp.text(), ""));
+    let all = Op::ALL.map(Op::name);
+    error.help = match suggest::nearest(operator, all.into_iter()) {
+        Some(near) => format!("did you mean '{}'?", format!("{near} {modifier}").trim_end()),
+        None => format!("the operators are {}", all.join(" ")),
+    };
     error
 }
 
@@ -100,7 +107,7 @@ fn check_fields(exception: &Exception, source: SourceId, schema: &Schema) -> Dec
             .and_then(|check| Condition::compile(&check, schema, source));
         if let Err(reason) = compiled {
             let message = format!("'{field}' is not a supported filter field");
-            let mut error = refuse(&exception.place, message);
+            let mut error = exception.place.refuse(message);
             error.help = reason.help;
             return Err(error);
         }
@@ -160,7 +167,7 @@ fn single(exception: &Exception, field: &str) -> Decoded<String> {
     let mut values = Vec::with_capacity(exception.values.len());
     for value in &exception.values {
         let Entry::One(value) = value else {
-            return Err(refuse(&exception.place, "Expected values array to contain a list of strings"));
+            return Err(exception.place.refuse("Expected values array to contain a list of strings"));
         };
         values.push(quote(value));
     }
@@ -176,7 +183,7 @@ fn rows(exception: &Exception, fields: &[Entry]) -> Decoded<String> {
     for row in &exception.values {
         let values = row.entries();
         if values.len() != fields.len() {
-            return Err(refuse(&exception.place, "Fields and values lists must have equal length"));
+            return Err(exception.place.refuse("Fields and values lists must have equal length"));
         }
         let checks = fields.iter().zip(exception.comps.entries()).zip(values);
         let checks = checks.map(|((field, comp), value)| {

@@ -156,7 +156,12 @@ impl Expanded {
 
     /// Whether the name of a list is there.
     pub(crate) fn names(&self, list: &str) -> bool {
-        find_name(&self.text, list, 0).is_some()
+        self.find(list).is_some()
+    }
+
+    /// Where the name of a list stands first.
+    pub(crate) fn find(&self, list: &str) -> Option<usize> {
+        find_name(&self.text, list, 0)
     }
 
     /// Puts the items of a list in the place of its name. Says whether the name was there.
@@ -242,7 +247,7 @@ impl Output {
 
 fn too_long() -> TextError {
     let message = format!("with its lists the condition has more than {MAX_CONDITION_BYTES} bytes");
-    TextError { message, offset: 0, help: "split the rule or shorten its lists".to_owned() }
+    TextError::new(message, 0).help("split the rule or shorten its lists".to_owned())
 }
 
 const fn is_blank(byte: u8) -> bool {
@@ -329,7 +334,7 @@ mod tests {
         let mut expanded = Expanded::new(written(file, file.find('>').unwrap(), "a in (l) and  b\n"));
         let place = |expanded: &Expanded, needle: &str| {
             let (offset, message) = (expanded.text.find(needle).unwrap(), String::new());
-            let error = TextError { message, offset, help: String::new() };
+            let error = TextError::new(message, offset);
             let found = expanded.diagnostic(Code::LoadErrValidate, error);
             let at = &found.locations.last().unwrap().position;
             (at.line, at.column)

@@ -10,6 +10,7 @@
 mod budget;
 mod build;
 mod catalog;
+mod help;
 mod log;
 mod running;
 
@@ -245,7 +246,9 @@ impl<'a> Loader<'a> {
     fn file_with_others(&mut self, file: &SourceFile) {
         let mut report = FileReport { name: file.name.clone(), ..FileReport::default() };
         // Reading ends early only for this file.
-        let _ended = self.read(file, &mut report);
+        if self.read(file, &mut report).is_err() {
+            self.collection.broken.add_file(&Place::file(Arc::new(file.clone())));
+        }
         (report.errors, report.warnings) = self.log.take();
         self.reports.push(report);
     }
@@ -254,15 +257,18 @@ impl<'a> Loader<'a> {
         let file = Arc::new(file.clone());
         let place = Place::file(Arc::clone(&file));
         if let Some(reason) = &file.unreadable {
+            let place = if file.content.is_empty() { place } else { place.step("value for", "", file.end()) };
             let mut error = place.diagnostic(Code::LoadErrFileRead, format!("Could not read: {reason}"));
-            error.help.push_str("check that the file exists, is text and may be read");
+            error.help.push_str("check that the file exists, is UTF-8 text and may be read");
             return self.log.fail_file(error);
         }
         let documents = match yaml::documents(&file.content) {
             Ok(documents) => documents,
             Err(error) => {
                 let place = place.step("value for", "", error.mark);
-                return self.log.fail_file(place.diagnostic(Code::LoadErrYamlParse, error.message));
+                let help = yaml::help(&error.message).to_owned();
+                let diagnostic = place.diagnostic(Code::LoadErrYamlParse, error.message);
+                return self.log.fail_file(Diagnostic { help, ..diagnostic });
             }
         };
         let found = documents.iter().filter(|document| !document.is_null()).map(structure::check);
@@ -293,7 +299,10 @@ impl<'a> Loader<'a> {
             Ok(()) => Ok(()),
             // What follows in this file counts on what it asks for.
             Err(error) if required => self.log.fail_file(error),
-            Err(error) => self.log.fail(error),
+            Err(error) => {
+                self.collection.broken.add_item(entry, file);
+                self.log.fail(error)
+            }
         }
     }
 

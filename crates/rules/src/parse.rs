@@ -1,11 +1,12 @@
 //! Text to tree. Parentheses are kept on a stack of our own, so that deep nesting costs no call stack.
 
+mod help;
+
 use crate::{
     ast::{Check, Expr, Modifier, Name, Op, Operand, Right, TransformArg, Transformer},
     diagnostic::TextError,
     lex::{Lexer, is_blank},
     limits::MAX_TRANSFORM_DEPTH,
-    suggest,
 };
 
 /// Parses a condition; all of the text must be used. `max_depth` bounds the open parentheses.
@@ -159,9 +160,7 @@ impl Parser<'_> {
         }
         let last = self.lex.last();
         let message = format!("unexpected token after '{last}', expecting 'or', 'and'");
-        let called = self.lex.rest().trim_start().starts_with('(');
-        let help = suggest::did_you_mean(last, Transformer::ALL.iter().map(|t| t.name()));
-        Err(self.lex.error(message).help(if called { help } else { String::new() }))
+        Err(self.lex.error(message).help(help::behind(last, self.lex.rest())))
     }
 
     fn check(&mut self) -> Result<Expr, TextError> {
@@ -171,9 +170,9 @@ impl Parser<'_> {
             None => transform(&mut self.lex, &Transformer::ALL, 0, true)?,
         };
         if let Some(left) = left {
-            let (op, right) = self.condition()?;
+            let (op, right, value) = self.condition()?;
             let span = start..self.lex.pos();
-            return Ok(Expr::Check(Check { left, op, right, span }));
+            return Ok(Expr::Check(Check { left, op, right, span, value }));
         }
         let Some(name) = self.lex.identifier() else {
             let message = "expected a '(' token, a field check, or an identifier";
@@ -182,31 +181,32 @@ impl Parser<'_> {
         Ok(Expr::Macro(Name { text: name.to_owned(), span: start..self.lex.pos() }))
     }
 
-    fn condition(&mut self) -> Result<(Op, Right), TextError> {
+    /// The operator, the right side, and where that starts.
+    fn condition(&mut self) -> Result<(Op, Right, usize), TextError> {
         self.lex.blanks();
         let Some(op) = Op::ALL.into_iter().find(|op| operator(&mut self.lex, *op)) else {
             return Err(self.unknown_operator());
         };
-        let blank = self.lex.blanks() || op.needs_blank();
         if op == Op::Exists {
-            return Ok((op, Right::None));
+            return Ok((op, Right::None, self.lex.pos()));
         }
+        let blank = self.lex.blanks() || op.needs_blank();
+        let start = self.lex.pos();
         if let Some(operand) = right_operand(&mut self.lex)? {
-            return Ok((op, Right::Operand(operand)));
+            return Ok((op, Right::Operand(operand), start));
         }
         let right = match op {
             _ if op.is_order() => self.number_value()?,
             _ if op.takes_list() => self.list_value()?,
             _ => self.text_value(blank)?,
         };
-        Ok((op, right))
+        Ok((op, right, start))
     }
 
     fn unknown_operator(&self) -> TextError {
         let names = Op::ALL.map(|op| format!("'{}'", op.name())).join(", ");
-        let word = self.lex.rest().split(|c: char| !c.is_ascii_alphanumeric()).next();
-        let help = suggest::did_you_mean(word.unwrap_or_default(), Op::ALL.iter().map(|o| o.name()));
-        self.lex.error(format!("expected a valid check operator: one of {names}")).help(help)
+        let error = self.lex.error(format!("expected a valid check operator: one of {names}"));
+        error.help(help::operator(self.lex.rest()))
     }
 
     fn number_value(&mut self) -> Result<Right, TextError> {

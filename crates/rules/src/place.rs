@@ -58,6 +58,11 @@ impl Place {
         self.0.mark
     }
 
+    /// `LOAD_ERR_VALIDATE` here.
+    pub(crate) fn refuse(&self, message: impl Into<String>) -> Diagnostic {
+        self.diagnostic(Code::LoadErrValidate, message)
+    }
+
     /// A diagnostic at this place.
     pub(crate) fn diagnostic(&self, code: Code, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
@@ -100,7 +105,7 @@ fn snippet(text: &str, offset: usize) -> String {
     let skip = before.chars().count().saturating_sub(half);
     let left: String = before.chars().skip(skip).collect();
     let right: String = after.chars().take(half).collect();
-    let indent = " ".repeat(left.chars().count());
+    let indent: String = left.chars().map(|c| if c == '\t' { c } else { ' ' }).collect();
     format!("{left}{right}\n{indent}^\n")
 }
 
@@ -113,6 +118,7 @@ mod tests {
         assert_eq!(snippet("a: b\nc: d\n", 8), "c: d\n   ^\n");
         assert_eq!(snippet("", 0), "\n^\n");
         assert_eq!(snippet("é: x", 1), "é: x\n^\n");
+        assert_eq!(snippet("a:\tb", 3), "a:\tb\n  \t^\n");
         let long = "x".repeat(1000);
         assert!(snippet(&long, 500).len() < 300);
     }

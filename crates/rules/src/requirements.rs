@@ -1,6 +1,6 @@
 //! What a file asks of the engine and its plugins (specification §1.2).
 
-use crate::{collect::refuse, document::Decoded, place::Place, suggest};
+use crate::{diagnostic::Diagnostic, place::Place, suggest};
 
 /// Major, minor, patch.
 pub type Version = (u32, u32, u32);
@@ -22,29 +22,29 @@ pub(crate) struct PluginRequirement {
 
 impl EngineRequirement {
     /// Whether this engine is new enough.
-    pub(crate) fn check(&self, engine: Version) -> Decoded<()> {
+    pub(crate) fn check(&self, engine: Version) -> Result<(), Diagnostic> {
         if satisfies(engine, self.version) {
             return Ok(());
         }
         let (wanted, engine) = (dotted(self.version), dotted(engine));
         let message = format!("Rules require engine version {wanted}, but engine version is {engine}");
-        Err(refuse(&self.place, message))
+        Err(self.place.refuse(message))
     }
 }
 
 impl PluginRequirement {
     /// Whether the requirement itself makes sense.
-    pub(crate) fn check(&self) -> Decoded<()> {
+    pub(crate) fn check(&self) -> Result<(), Diagnostic> {
         let mut seen: Vec<&str> = Vec::new();
         for (name, version) in &self.alternatives {
             if parse_version(version).is_none() {
                 let message = format!("Invalid required version '{version}' for plugin '{name}'");
-                return Err(refuse(&self.place, message));
+                return Err(self.place.refuse(message));
             }
             if seen.contains(&name.as_str()) {
                 let message =
                     format!("Defined multiple alternative version requirements for plugin '{name}'");
-                return Err(refuse(&self.place, message));
+                return Err(self.place.refuse(message));
             }
             seen.push(name);
         }
@@ -52,14 +52,14 @@ impl PluginRequirement {
     }
 
     /// Whether the first alternative that is there is new enough.
-    pub(crate) fn check_plugins(&self, plugins: &[(String, Version)]) -> Decoded<()> {
+    pub(crate) fn check_plugins(&self, plugins: &[(String, Version)]) -> Result<(), Diagnostic> {
         let present = |name: &str| plugins.iter().find(|plugin| plugin.0 == name);
         let mut alternatives = self.alternatives.iter();
         let Some((wanted, (name, have))) = alternatives.find_map(|(n, v)| Some((v, present(n)?))) else {
             let all: Vec<_> = self.alternatives.iter().map(|(n, v)| format!("{n} (>= {v})")).collect();
             let message = format!("Plugin requirement not satisfied, must load one of: {}", all.join(", "));
             let known = || plugins.iter().map(|(name, _)| name.as_str());
-            let mut error = refuse(&self.place, message);
+            let mut error = self.place.refuse(message);
             let mut help = self.alternatives.iter().map(|(name, _)| suggest::did_you_mean(name, known()));
             error.help = help.find(|help| !help.is_empty()).unwrap_or_default();
             return Err(error);
@@ -71,7 +71,7 @@ impl PluginRequirement {
         let message = format!(
             "Plugin '{name}' version '{have}' is not compatible with required plugin version '{wanted}'"
         );
-        Err(refuse(&self.place, message))
+        Err(self.place.refuse(message))
     }
 }
 

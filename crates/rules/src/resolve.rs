@@ -85,13 +85,13 @@ impl Macros {
                 entry.used = true;
             }
         }
-        Ok(Resolved { body: body(tree, nodes, deepest), own })
+        Ok(Resolved { body: body("", tree, nodes, deepest), own })
     }
 }
 
-fn body(tree: Expr, nodes: usize, depth: usize) -> Body {
+fn body(name: &str, tree: Expr, nodes: usize, depth: usize) -> Body {
     let warnings = lint::warnings(&tree);
-    Body { tree, nodes, depth, warnings }
+    Body { name: name.to_owned(), tree, nodes, depth, warnings }
 }
 
 struct Walk<'a> {
@@ -154,7 +154,8 @@ impl Walk<'_> {
         };
         if self.path.contains(&i) {
             let message = format!("reference loop in macro '{}'", name.text);
-            return Err(TextError { message, offset: outer.start, help: String::new() });
+            let help = "a macro cannot be part of itself".to_owned();
+            return Err(TextError::new(message, outer.start).help(help));
         }
         self.used.push(i);
         match &entry.tree {
@@ -171,7 +172,8 @@ impl Walk<'_> {
                 let reader = std::mem::replace(&mut self.owner, entry.owner.as_deref());
                 let tree = self.expr(tree, depth, Some(outer))?;
                 self.owner = reader;
-                let body = body(tree, self.nodes.saturating_sub(nodes), self.deepest.saturating_sub(depth));
+                let (nodes, levels) = (self.nodes.saturating_sub(nodes), self.deepest.saturating_sub(depth));
+                let body = body(&name.text, tree, nodes, levels);
                 self.deepest = self.deepest.max(deepest);
                 self.path.pop();
                 Ok(Arc::new(body))
@@ -190,18 +192,18 @@ impl Walk<'_> {
             Some(_) => "the macro is defined later: move it up".to_owned(),
             None => suggest::did_you_mean(&name.text, self.macros.names.all(self.owner).into_iter()),
         };
-        TextError { message, offset: outer.start, help }
+        TextError::new(message, outer.start).help(help)
     }
 }
 
 /// All conditions of a load, or of a file's share of it, are too much.
 pub(crate) fn load_too_large(outer: Option<&Span>) -> TextError {
     let message = format!("with its macros all rules together have more than {MAX_LOAD_NODES} checks");
-    TextError { message, offset: outer.map_or(0, |span| span.start), help: "use lists".to_owned() }
+    TextError::new(message, outer.map_or(0, |span| span.start)).help("use lists".to_owned())
 }
 
 fn too_large(outer: Option<&Span>) -> TextError {
     let message =
         format!("with its macros the condition has more than {MAX_NODES} checks or {MAX_DEPTH} levels");
-    TextError { message, offset: outer.map_or(0, |span| span.start), help: "use lists".to_owned() }
+    TextError::new(message, outer.map_or(0, |span| span.start)).help("use lists".to_owned())
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    ast::{Operand, TransformArg},
+    ast::{Operand, TransformArg, Transformer},
     cache::{Cache, Places},
     check::Resolver,
     diagnostic::TextError,
@@ -221,8 +221,13 @@ impl<'t> Compiler<'t> {
         }
         let name: String =
             self.rest().chars().take_while(|c| c.is_alphanumeric() || "._".contains(*c)).collect();
-        let help = suggest::did_you_mean(&name, self.resolver.schema.fields().iter().map(|f| f.name));
-        error.help(help)
+        error.help(match self.rest().get(name.len()..).unwrap_or_default().chars().next() {
+            _ if name.is_empty() => {
+                "a field or a transformer follows a %: a % itself cannot be written".to_owned()
+            }
+            Some('(') => suggest::did_you_mean(&name, Transformer::ALL.iter().map(|t| t.name())),
+            _ => suggest::did_you_mean(&name, self.resolver.schema.fields().iter().map(|f| f.name)),
+        })
     }
 
     fn value(&mut self, operand: &Operand, width: usize) -> Result<(), TextError> {

@@ -148,6 +148,23 @@ impl From<YamlError> for Failure {
     }
 }
 
+/// What to do about a text that is no YAML.
+pub(crate) fn help(message: &str) -> &'static str {
+    const HELP: [(&str, &str); 10] = [
+        ("found a tab", "indent with blanks, not with tabs"),
+        ("tabs", "indent with blanks, not with tabs"),
+        ("unexpected character", "put quotes around a value that begins with this character"),
+        ("illegal map value", "put quotes around a value that holds ': ', or mend the indentation"),
+        ("unknown anchor", "put quotes around a value that begins with *"),
+        ("quoted scalar", "end the quotes, and double or escape a quote within them"),
+        ("expected ':'", "a key ends with ': ', an item begins with '- '"),
+        ("simple key expect ':'", "a key ends with ': ', an item begins with '- '"),
+        ("block", "put the keys of an item below each other, deeper than its '- '"),
+        ("flow", "close the bracket"),
+    ];
+    HELP.iter().find(|(words, _)| message.contains(words)).map_or("", |(_, help)| help)
+}
+
 /// Where the first character stands that YAML forbids. The parser would take NUL for the end.
 fn control_character(text: &str) -> Option<Mark> {
     let bad = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}');

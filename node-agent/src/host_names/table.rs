@@ -1,7 +1,7 @@
 //! The names that rules compare with, what was found out of them, and whose turn it is.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     mem,
     net::IpAddr,
     sync::Arc,
@@ -39,7 +39,7 @@ pub(super) struct Table {
 #[derive(Debug)]
 pub(super) struct Name {
     /// The rules that compare with it.
-    rules: Vec<String>,
+    rules: BTreeSet<String>,
     /// From the latest look-up that gave any.
     pub(super) addresses: Vec<IpAddr>,
     /// Addresses beyond [`MAX_ADDRESSES`].
@@ -65,7 +65,7 @@ pub(super) enum Turn {
 impl Name {
     fn new(now: Instant) -> Self {
         Self {
-            rules: Vec::new(),
+            rules: BTreeSet::new(),
             addresses: Vec::new(),
             left_out: 0,
             fault: Some("it is being looked up".to_owned()),
@@ -97,7 +97,7 @@ impl Name {
         match &self.fault {
             None if failures_before > 0 => tracing::info!("'{name}' has an address again"),
             Some(fault) if failures_before == 0 && self.addresses.is_empty() => {
-                let rules = listed(&self.rules);
+                let rules = listed(self.rules.iter().map(String::as_str));
                 tracing::warn!(
                     "'{name}' has no address: {fault}; rules cannot match it until it has: {rules}"
                 );
@@ -111,7 +111,8 @@ impl Name {
 }
 
 impl Table {
-    /// Looks up the texts that these rules compare with, and no others.
+    /// Looks up the texts that these rules compare with, and no others. Those without an address are tried at once, and
+    /// told again: new rules may compare with them.
     pub(super) fn want<'r>(
         &mut self,
         compared: impl Iterator<Item = (&'r str, Vec<&'r [u8]>)>,
@@ -130,7 +131,8 @@ impl Table {
         let fits = |name: &&str| (1..=MAX_NAME_BYTES).contains(&name.len());
         let name = str::from_utf8(text).ok().filter(fits);
         if let Some(known) = name.and_then(|name| self.names.get_mut(name)) {
-            return known.rules.push(rule.to_owned());
+            known.rules.insert(rule.to_owned());
+            return;
         }
         let Some(name) = name.filter(|_| self.names.len() < MAX_NAMES) else {
             let refused = self.refused.entry(rule.to_owned()).or_default();
@@ -138,7 +140,8 @@ impl Table {
             return;
         };
         let (key, known) = before.remove_entry(name).unwrap_or_else(|| (Arc::from(name), Name::new(now)));
-        self.names.insert(key, Name { rules: vec![rule.to_owned()], ..known });
+        let (failures, due) = if known.addresses.is_empty() { (0, now) } else { (known.failures, known.due) };
+        self.names.insert(key, Name { rules: BTreeSet::from([rule.to_owned()]), failures, due, ..known });
     }
 
     /// Whose turn it is.
@@ -196,12 +199,15 @@ impl Table {
             }
         }
         let unknown = blind.into_iter().map(|(rule, (names, fault))| {
-            let reason = format!("no address is known of {} that it compares with: {fault}", listed(&names));
+            let reason = format!(
+                "no address is known of {} that it compares with: {fault}",
+                listed(names.into_iter())
+            );
             (rule.to_owned(), reason)
         });
         let refused = self.refused.iter().map(|(rule, count)| {
             let reason = format!(
-                "{count} texts that it compares with names of addresses are not looked up: they are no names, or beyond {MAX_NAMES}"
+                "of the texts that it compares with names, {count} are not looked up: they are none, or beyond {MAX_NAMES}"
             );
             (rule.clone(), reason)
         });
@@ -220,9 +226,9 @@ impl Table {
 }
 
 /// The first of them, and how many more.
-fn listed(names: &[impl AsRef<str>]) -> String {
-    let first: Vec<_> = names.iter().take(MAX_NAMED).map(|name| format!("'{}'", name.as_ref())).collect();
+fn listed<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
     let more = names.len().saturating_sub(MAX_NAMED);
+    let first: Vec<_> = names.take(MAX_NAMED).map(|name| format!("'{name}'")).collect();
     let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
     first.join(", ") + &rest
 }
@@ -296,6 +302,19 @@ mod tests {
         assert!(!answer(&mut table, "a.example", addresses(&["10.0.0.1"]), now), "nothing new");
         now += REFRESH;
         assert!(answer(&mut table, "a.example", addresses(&["10.0.0.2"]), now));
+    }
+
+    #[test]
+    fn new_rules_are_a_reason_to_try_again() {
+        let (mut table, now) = (Table::default(), Instant::now());
+        for rules in [&[("r", &["a.example"][..])][..], &[("r", &["a.example"]), ("s", &["a.example"])]] {
+            want(&mut table, rules, now);
+            answer(&mut table, "a.example", fault(), now);
+            assert_eq!((wait(&mut table, now), table.blind().len()), (1, rules.len()));
+        }
+        answer(&mut table, "a.example", addresses(&["10.0.0.1"]), now + FIRST_PAUSE);
+        want(&mut table, &[("r", &["a.example"])], now + FIRST_PAUSE);
+        assert_eq!(wait(&mut table, now + FIRST_PAUSE), 30, "what is known stays known");
     }
 
     #[test]

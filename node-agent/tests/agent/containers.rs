@@ -269,7 +269,7 @@ fn rules_are_blind_until_a_runtime_appears() {
         let status: serde_json::Value = serde_json::from_str(&agent.get("/status").1).unwrap();
         status["rules"]["blind"].as_u64().unwrap()
     };
-    agent.log("rule 'Marker read in a container' cannot match: container.image.repository is what a container runtime tells");
+    agent.log("rule 'Marker read in a container' is blind: container.image.repository is what a container runtime tells");
     let before = blind();
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     let start = Instant::now();

@@ -2,8 +2,9 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     os::unix::fs::PermissionsExt as _,
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -113,6 +114,37 @@ fn an_alert_tells_what_its_process_has_become() {
     fs::write(agent.path("rules.d/mine.yaml"), rule("Marker read", &marker, output)).unwrap();
     let python = format!("python3 -c \"{CHANGE_AND_OPEN}\" {}", marker.display());
     until(&agent, &python, "Marker by 4321 123 in /etc/ leads true");
+}
+
+const CHANGE_AND_WAIT: &str = "
+import os, sys, time
+os.setuid(4321); print('changed', flush=True)
+while not os.path.exists(sys.argv[2]): time.sleep(0.01)
+os.open(sys.argv[1], os.O_RDONLY)
+";
+
+/// The rules of before told of execs alone, which need not follow what processes change later.
+#[test]
+fn what_a_process_became_before_a_rule_asked_is_known() {
+    if !can_run_live("what_a_process_became_before_a_rule_asked_is_known") {
+        return;
+    }
+    let agent = start(&["-o", "rules_files=[@/rules.d]"]);
+    agent.log("processes were there before");
+    let marker = agent.path("marker");
+    fs::write(&marker, "x").unwrap();
+    fs::set_permissions(agent.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let go = agent.path("go");
+    let mut python = Command::new("python3");
+    python.args(["-c", CHANGE_AND_WAIT]).arg(&marker).arg(&go).stdout(Stdio::piped());
+    let mut python = python.spawn().unwrap();
+    let changed = BufReader::new(python.stdout.take().unwrap()).lines().next();
+    assert_eq!(changed.and_then(Result::ok).as_deref(), Some("changed"));
+    fs::write(agent.path("rules.d/mine.yaml"), rule("Marker read", &marker, "Marker by %user.uid")).unwrap();
+    until(&agent, &format!("cat {}", marker.display()), "Marker by 0");
+    fs::write(&go, "").unwrap();
+    python.wait().unwrap();
+    agent.alert("Marker by 4321");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use saker_crds::{
 };
 
 use super::control_plane::Node;
-use crate::falco_rule::{Context, MANAGER};
+use crate::{falco_rule::Context, owner::MANAGER};
 
 /// The ConfigMap.
 pub(super) const NAME: &str = "saker-audit-sink";

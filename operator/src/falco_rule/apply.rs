@@ -9,7 +9,8 @@ use kube::{
 };
 use saker_crds::bundle::{BUNDLE_LABEL, MANIFEST_NAME};
 
-use super::{Context, MANAGER, build::Prepared, dereference::Cluster, validate::Verdict};
+use super::{Context, build::Prepared, dereference::Cluster, validate::Verdict};
+use crate::owner::MANAGER;
 
 /// What is in the cluster now.
 pub struct Applied {

@@ -82,7 +82,7 @@ fn named(name: &str, hash: &str) -> ConfigMap {
         (BUNDLE_LABEL, short(hash)),
         ("app.kubernetes.io/name", "saker"),
         ("app.kubernetes.io/component", "bundle"),
-        ("app.kubernetes.io/managed-by", super::MANAGER),
+        ("app.kubernetes.io/managed-by", crate::owner::MANAGER),
     ];
     let mut map = ConfigMap::default();
     map.metadata.name = Some(name.to_owned());

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use warp::http::{Method, Request, Response, StatusCode};
 
 use super::{validate::tests as fixture, *};
+use crate::owner::MANAGER;
 
 /// Objects by path; every write in order; a status to answer lists with instead.
 #[derive(Default)]

@@ -15,13 +15,14 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
-    Context, Error, Ledger, MANAGER, Progress, Resource,
+    Context, Error, Ledger, Progress, Resource,
     apply::Applied,
     validate::{OUTCOMES, Outcome, Verdict},
 };
 use crate::{
     agents::Report,
     held::Held,
+    owner::MANAGER,
     pace::Pace,
     rollout::{Rollout, cut},
     tally::Tally,

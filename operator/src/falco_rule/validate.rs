@@ -111,6 +111,14 @@ struct Broken {
     reason: String,
 }
 
+/// A resource that must go.
+struct Guilty {
+    verdict: usize,
+    reason: String,
+    /// It does not load itself; otherwise others do not load with it.
+    own: bool,
+}
+
 impl Compiler {
     /// Compiles against these rules.
     pub fn new(defaults: Vec<SourceFile>, options: LoadOptions, tenancy: Tenancy) -> Self {
@@ -169,16 +177,24 @@ pub(super) fn trial(
 ) -> Trial {
     let mut verdicts: Vec<_> = resources.into_iter().map(|r| verdict(r, compiler, now)).collect();
     let mut candidates = translate(&mut verdicts, &compiler.tenancy);
+    // What uses a list of theirs must not take its name for a value.
+    let mut left_out = Vec::new();
     loop {
-        let loaded = compiler.load(candidates.iter().map(|candidate| &candidate.file));
-        let guilty = guilty(compiler, &candidates, broken(&loaded));
-        for (verdict, reason) in &guilty {
+        let loaded = compiler.load(candidates.iter().map(|c| &c.file).chain(&left_out));
+        let guilty = guilty(compiler, &candidates, &left_out, broken(&loaded));
+        for Guilty { verdict, reason, .. } in &guilty {
             verdicts[*verdict].outcome = Outcome::Rejected(reason.clone());
         }
-        candidates.retain(|candidate| guilty.iter().all(|(verdict, _)| *verdict != candidate.verdict));
-        if guilty.is_empty() || guilty.iter().any(|(verdict, _)| enough(&verdicts[*verdict].resource)) {
+        let (gone, kept) =
+            candidates.into_iter().partition(|c| guilty.iter().any(|g| g.verdict == c.verdict));
+        candidates = kept;
+        if guilty.is_empty() || guilty.iter().any(|g| enough(&verdicts[g.verdict].resource)) {
             return Trial { verdicts, candidates, loaded };
         }
+        let own =
+            gone.into_iter().filter(|c: &Candidate| guilty.iter().any(|g| g.own && g.verdict == c.verdict));
+        left_out
+            .extend(own.map(|c| SourceFile { unreadable: Some("it does not load".to_owned()), ..c.file }));
     }
 }
 
@@ -232,27 +248,36 @@ fn summaries(loaded: &Loaded) -> BTreeMap<&str, Summary> {
 
 /// Who must go, and why. Usually those whose own file does not load; but a file that loads without the others is not
 /// at fault, then it is the one that broke it. One with a binding stands for itself: it never takes another one down.
-fn guilty(compiler: &Compiler, candidates: &[Candidate], broken: Vec<Broken>) -> Vec<(usize, String)> {
+fn guilty(
+    compiler: &Compiler,
+    candidates: &[Candidate],
+    left_out: &[SourceFile],
+    broken: Vec<Broken>,
+) -> Vec<Guilty> {
     if broken.is_empty() {
         return Vec::new();
     }
-    let hopeless: BTreeSet<_> = compiler.broken([].into_iter()).into_iter().map(|b| b.file).collect();
-    let mut guilty: Vec<(usize, String)> = Vec::new();
+    let hopeless: BTreeSet<_> = compiler.broken(left_out.iter()).into_iter().map(|b| b.file).collect();
+    let mut guilty: Vec<Guilty> = Vec::new();
     for Broken { file, reason } in broken.into_iter().filter(|b| !hopeless.contains(&b.file)) {
         let found = match candidates.iter().find(|candidate| candidate.file.name == file) {
-            Some(own) if own.file.binding.is_some() || !loads_alone(compiler, own) => {
-                Some((own.verdict, reason))
+            Some(own) if own.file.binding.is_some() || !loads_alone(compiler, own, left_out) => {
+                Some(Guilty { verdict: own.verdict, reason, own: true })
             }
-            _ => culprit(compiler, candidates, &file)
-                .map(|c| (c.verdict, format!("it breaks {file}: {reason}"))),
+            _ => culprit(compiler, candidates, &file).map(|c| Guilty {
+                verdict: c.verdict,
+                reason: format!("it breaks {file}: {reason}"),
+                own: false,
+            }),
         };
-        guilty.extend(found.filter(|(verdict, _)| guilty.iter().all(|(known, _)| known != verdict)));
+        guilty.extend(found.filter(|found| guilty.iter().all(|known| known.verdict != found.verdict)));
     }
     guilty
 }
 
-fn loads_alone(compiler: &Compiler, candidate: &Candidate) -> bool {
-    compiler.broken([&candidate.file].into_iter()).iter().all(|b| b.file != candidate.file.name)
+fn loads_alone(compiler: &Compiler, candidate: &Candidate, left_out: &[SourceFile]) -> bool {
+    let broken = compiler.broken([&candidate.file].into_iter().chain(left_out));
+    broken.iter().all(|b| b.file != candidate.file.name)
 }
 
 /// The first resource in the order of loading with which `file` no longer loads, by bisection.

@@ -107,6 +107,9 @@ fn symbols(param: &Param, names: &str) -> Result<u64, String> {
 
 fn unknown_symbol(param: &Param, name: &str) -> String {
     let known: Vec<_> = param.symbols().iter().map(|s| s.name).collect();
+    if known.is_empty() {
+        return format!("the parameter `{}` takes a number, not '{name}'", param.name);
+    }
     format!("the parameter `{}` has no value '{name}'; it knows {}", param.name, known.join(", "))
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use saker_alert::Priority;
 
 use crate::{
-    collect::{Collection, Replaced, may_change, may_define, no_such, refuse},
+    collect::{Collection, Replaced, may_change, may_define, no_such},
     diagnostic::{Code, Diagnostic},
     document::{
         Decoded,
@@ -93,7 +93,7 @@ impl Collection {
         may_change(&self.rules, "rule", &update.name, &update.place, |rule| &rule.place)?;
         if update.is_empty() {
             let message = "Appended rule must have exceptions or condition property";
-            return Err(refuse(&update.place, message));
+            return Err(update.place.refuse(message));
         }
         check_source(rule, &update)?;
         for exception in update.exceptions.iter_mut().flatten() {
@@ -199,7 +199,7 @@ fn check_source(rule: &Rule, update: &Update) -> Decoded<()> {
 }
 
 fn other_source(place: &Place) -> Diagnostic {
-    refuse(place, "Rule has been re-defined with a different source")
+    place.refuse("Rule has been re-defined with a different source")
 }
 
 fn unknown_source(rule: &Definition, schema: &Arc<Schema>) -> Diagnostic {

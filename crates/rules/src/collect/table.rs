@@ -97,7 +97,7 @@ impl<T: Clone> Table<T> {
     }
 
     /// The names that the owner may use, sorted.
-    pub(super) fn names(&self, owner: Option<&str>) -> Vec<&str> {
+    pub(crate) fn names(&self, owner: Option<&str>) -> Vec<&str> {
         self.names.all(owner)
     }
 

@@ -111,7 +111,7 @@ pub(crate) fn parse_boolean(text: &str) -> Option<bool> {
 
 /// Decimal, `0x` hexadecimal or `0` octal, as yaml-cpp reads integers.
 pub(crate) fn parse_number(text: &str) -> Option<u32> {
-    let text = text.trim();
+    let text = text.trim_end();
     let (digits, radix) = match text.as_bytes() {
         [b'0', b'x' | b'X', ..] => (text.get(2..)?, 16),
         [b'0', _, ..] => (text.get(1..)?, 8),
@@ -143,7 +143,8 @@ mod tests {
         assert_eq!(parse_number("0"), Some(0));
         assert_eq!(parse_number("0x1F"), Some(31));
         assert_eq!(parse_number("010"), Some(8));
-        for bad in ["", "-1", "0.26.0", "x", "4294967296", "08"] {
+        assert_eq!(parse_number("5 "), Some(5));
+        for bad in ["", "-1", "0.26.0", "x", "4294967296", "08", " 5"] {
             assert_eq!(parse_number(bad), None, "{bad}");
         }
     }

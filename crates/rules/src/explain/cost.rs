@@ -47,7 +47,7 @@ struct Row {
     applies: fn(&Check, &[FieldSpec]) -> bool,
 }
 
-static ROWS: [Row; 9] = [
+static ROWS: [Row; 10] = [
     Row {
         level: Level::High,
         reason: "a regular expression reads the whole value; startswith, endswith, contains and glob are cheaper",
@@ -67,6 +67,14 @@ static ROWS: [Row; 9] = [
                  are tried first",
         applies: |_, fields| {
             fields.iter().any(|f| f.has(field_flags::COSTLY) && f.quantifier == Quantifier::One)
+        },
+    },
+    Row {
+        level: Level::Costly,
+        reason: "the agent looks up the addresses of each name; the rule is blind until they have any",
+        applies: |check, fields| {
+            let asked = matches!(check.op, Op::Eq | Op::EqEq | Op::Ne | Op::In | Op::Intersects);
+            asked && fields.iter().any(|f| f.has(field_flags::ONLY_COMPARED))
         },
     },
     Row {

@@ -8,7 +8,7 @@ use super::pretty;
 use crate::{
     ast::{Check, Expr, Op, Operand, Right},
     check,
-    event_types::EventTypeSet,
+    event_types::{self, EventTypeSet},
     load::CompiledRule,
     schema::{Quantifier, Schema, SourceId},
     value::FieldType,
@@ -46,10 +46,17 @@ pub(super) struct Sketch<'a> {
     runs: bool,
     source: SourceId,
     types: &'a EventTypeSet,
-    /// What has to hold all at once, printed.
-    conjuncts: BTreeSet<String>,
-    /// What a field has to be one of; several such demands on a field must all hold.
-    values: BTreeMap<String, Vec<BTreeSet<Vec<u8>>>>,
+    /// What has to hold all at once, as it is printed.
+    conjuncts: BTreeMap<String, Demand>,
+}
+
+/// What is known of one thing that has to hold.
+enum Demand {
+    /// The event is of one of these types.
+    Types(EventTypeSet),
+    /// A field is one of these texts.
+    Values(String, BTreeSet<Vec<u8>>),
+    Other,
 }
 
 impl<'a> Sketch<'a> {
@@ -59,8 +66,7 @@ impl<'a> Sketch<'a> {
             runs: compiled.rule.enabled && !compiled.is_shadow(),
             source: compiled.source,
             types: compiled.condition.event_types(),
-            conjuncts: BTreeSet::new(),
-            values: BTreeMap::new(),
+            conjuncts: BTreeMap::new(),
         };
         match pretty::flat(&compiled.tree) {
             Expr::And(members) => members.iter().for_each(|member| sketch.add(member, schema)),
@@ -70,16 +76,42 @@ impl<'a> Sketch<'a> {
     }
 
     fn add(&mut self, member: &Expr, schema: &Schema) {
-        self.conjuncts.insert(member.to_string());
-        let Expr::Check(check) = member else { return };
-        if let Some(values) = one_of(check).filter(|_| is_single_text(check, self.source, schema)) {
-            self.values.entry(check.left.to_string()).or_default().push(values);
+        let demand = match member {
+            Expr::Check(check) => self.demand(check, schema),
+            _ => Demand::Other,
+        };
+        self.conjuncts.insert(member.to_string(), demand);
+    }
+
+    fn demand(&self, check: &Check, schema: &Schema) -> Demand {
+        let typed = schema.sources().get(usize::from(self.source.0)).is_some_and(|source| source.typed);
+        if let Some(types) = event_types::decided(check, schema).filter(|_| typed) {
+            return Demand::Types(types);
         }
+        let values = one_of(check).filter(|_| is_single_text(check, self.source, schema));
+        values.map_or(Demand::Other, |values| Demand::Values(check.left.to_string(), values))
     }
 
     /// Whether every event that the other matches is matched by this one, as far as can be told cheaply.
     fn is_implied_by(&self, other: &Self) -> bool {
-        self.conjuncts.is_subset(&other.conjuncts)
+        self.conjuncts.iter().all(|(text, demand)| {
+            other.conjuncts.contains_key(text)
+                || match demand {
+                    Demand::Types(types) => other.types.clone().intersection(types) == *other.types,
+                    Demand::Values(field, values) => {
+                        other.values(field).any(|theirs| theirs.is_subset(values))
+                    }
+                    Demand::Other => false,
+                }
+        })
+    }
+
+    /// What a field has to be one of; several such demands must all hold.
+    fn values<'s>(&'s self, field: &'s str) -> impl Iterator<Item = &'s BTreeSet<Vec<u8>>> {
+        self.conjuncts.values().filter_map(move |demand| match demand {
+            Demand::Values(name, values) if name == field => Some(values),
+            _ => None,
+        })
     }
 
     /// Whether no event can match both, as far as can be told cheaply.
@@ -89,13 +121,13 @@ impl<'a> Sketch<'a> {
     }
 
     fn negates(&self, other: &Self) -> bool {
-        self.conjuncts.iter().any(|c| c.strip_prefix("not ").is_some_and(|c| other.conjuncts.contains(c)))
+        self.conjuncts.keys().any(|c| c.strip_prefix("not ").is_some_and(|c| other.conjuncts.contains_key(c)))
     }
 
     fn differs(&self, other: &Self) -> bool {
-        self.values.iter().any(|(field, demands)| {
-            let others = other.values.get(field).into_iter().flatten();
-            others.into_iter().any(|theirs| demands.iter().any(|ours| ours.is_disjoint(theirs)))
+        self.conjuncts.values().any(|demand| match demand {
+            Demand::Values(field, ours) => other.values(field).any(|theirs| ours.is_disjoint(theirs)),
+            _ => false,
         })
     }
 }

@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::{
     append_output::{AppendOutput, extra_fields, extra_text},
     ast::{Body, Expr},
-    collect::{Collection, Entry, Macro, Rule, refuse},
+    collect::{Collection, Entry, Macro, Rule},
     compile::{Condition, Parts, too_many_event_types},
     diagnostic::{Code, Diagnostic, TextError, TextWarning},
     document::Decoded,
@@ -18,7 +18,7 @@ use crate::{
     lint::DEPRECATED_FIELDS,
     load::{
         Catalog, CompiledList, CompiledMacro, CompiledRule, LoadOptions, Log, Mode, SourceFile, Stop,
-        budget::Budget,
+        budget::Budget, help,
     },
     parse::parse,
     place::Place,
@@ -192,7 +192,7 @@ impl Build<'_> {
         let Some((object, body)) = found.and_then(|(i, body)| Some((entry.versions.get(i)?, body))) else {
             return Ok(None);
         };
-        let body = Arc::new(body);
+        let body = Arc::new(Body { name: object.name.clone(), ..body });
         self.macros.set(object.place.owner(), &object.name, Some(Arc::clone(&body)));
         Ok(Some(CompiledMacro { name: object.name.clone(), condition: object.condition.text.clone(), body }))
     }
@@ -217,7 +217,19 @@ impl Build<'_> {
             let words = items.flat_map(|item| words(item)).flat_map(|word| self.lists_of(word, owner));
             named.extend(words.filter(|inner| *inner > at));
         }
-        Ok(expanded)
+        match self.broken_list(&expanded, owner) {
+            Some(error) => Err(expanded.diagnostic(Code::LoadErrValidate, error)),
+            None => Ok(expanded),
+        }
+    }
+
+    /// The name of a list that is left out would be an ordinary value.
+    fn broken_list(&self, expanded: &Expanded, owner: Option<&str>) -> Option<TextError> {
+        let all = self.collection;
+        let mut words = expanded.words().filter(|_| !all.broken.is_empty());
+        let list = words.find(|word| all.is_broken_list(owner, word))?;
+        let message = format!("the list '{list}' does not load: see its own error");
+        Some(TextError::new(message, expanded.find(list).unwrap_or_default()))
     }
 
     /// The lists whose names begin with a word, as far as the owner sees them.
@@ -295,7 +307,8 @@ impl Build<'_> {
         output.push_str(&extra_text(appended(self.options, rule), &self.options.schema, source));
         if output.contains(CONTAINER_INFO) {
             output = output.replace(CONTAINER_INFO, "");
-            let message = "%container.info is deprecated and no more useful: it is left out of the output";
+            let message = "%container.info is deprecated and no more useful, and will be dropped by Falco 1.0.0. \
+                           The container plugin will automatically add required fields to the output message.";
             self.log.warnings.push(rule.place.diagnostic(Code::LoadDeprecatedItem, message));
         }
         let template = match self.template(rule, &output, source) {
@@ -326,6 +339,7 @@ impl Build<'_> {
         let condition = match self.compiled(&parsed, &body.tree, source) {
             Ok(condition) => condition,
             Err(error) => {
+                let error = help::more(error, &parsed.tree, rule.place.owner(), self.collection);
                 let error = parsed.text.diagnostic(Code::LoadErrCompileCondition, error);
                 return self.skip(rule, error).map(|()| None);
             }
@@ -403,7 +417,7 @@ fn bound(tree: Expr, rule: &Rule) -> Decoded<Expr> {
     let Some(demand) = binding.conditions.get(&rule.source) else {
         let message =
             format!("what the file is bound to is not known of events of the source {}", rule.source);
-        let mut error = refuse(&rule.place, message);
+        let mut error = rule.place.refuse(message);
         error.help = format!("put rules of the source {} into a file without it", rule.source);
         return Err(error);
     };
@@ -411,7 +425,7 @@ fn bound(tree: Expr, rule: &Rule) -> Decoded<Expr> {
         return Ok(tree);
     }
     let demand =
-        parse(demand, MAX_DEPTH).map_err(|e| refuse(&rule.place, format!("binding: {}", e.message)))?;
+        parse(demand, MAX_DEPTH).map_err(|e| rule.place.refuse(format!("binding: {}", e.message)))?;
     Ok(Expr::And(vec![demand, tree]))
 }
 

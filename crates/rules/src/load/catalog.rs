@@ -1,6 +1,6 @@
 //! What compiled, for the rule set and for `describe`.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     ast::{Body, Expr},
@@ -119,8 +119,9 @@ impl Catalog {
         let mut readers = Vec::new();
         for rule in &self.rules {
             let fields = rule.condition.fields().into_iter().filter(|(id, _)| kind(*id));
-            let fields = fields.filter_map(|(id, _)| schema.field(*id));
-            readers.extend(fields.map(|field| (rule.rule.name.clone(), field.name.to_owned())));
+            let fields: BTreeSet<_> =
+                fields.filter_map(|(id, _)| schema.field(*id)).map(|field| field.name).collect();
+            readers.extend(fields.into_iter().map(|field| (rule.rule.name.clone(), field.to_owned())));
         }
         readers
     }

@@ -4,9 +4,9 @@
 //! generic event. Directories of relative paths and facts about descriptors follow from the event table.
 
 use Make::{
-    Accepted, Address, Arg, Bytes, Capabilities, Constant, Device, Dynamic, Empty, In, Inode, InodeOfResult,
-    Memory, Message, MessagePeer, MessageSize, OpenFlags, Out, PathOfResult, Peer, Queue, Result, Vector,
-    VectorSize,
+    Accepted, Address, Arg, Bytes, Capabilities, Constant, Control, Device, Dynamic, Empty, In, Inode,
+    InodeOfResult, Kib, Memory, Message, MessagePeer, MessageRead, MessageSize, Name, OpenFlags, Option, Out,
+    PathOfResult, Peer, Queue, Result, Time, Vector, VectorRead, VectorSize,
 };
 
 /// How a parameter is made. Registers count from 0.
@@ -30,10 +30,22 @@ pub(crate) enum Make {
     Bytes(u8, u16),
     /// The first part of an iovec.
     Vector(u8),
+    /// The same, as far as the call filled it.
+    VectorRead(u8),
     /// Size of an iovec with so many parts as another register says.
     VectorSize(u8, u16),
     /// The first part of a message's data.
     Message(u8),
+    /// The same, as far as the call filled it.
+    MessageRead(u8),
+    /// What came with a message, from the kernel or of descriptors.
+    Control(u8),
+    /// A text where a register of `prctl` points, if the option is about a name.
+    Name(u8),
+    /// A register of `prctl` that is no address of a name.
+    Option(u8),
+    /// Seconds and nanoseconds where a register points.
+    Time(u8),
     /// Size of a message's data.
     MessageSize(u8),
     /// No parameter: the address in a message, for the tuple.
@@ -62,6 +74,8 @@ pub(crate) enum Make {
     OpenFlags(u8),
     /// Of the process, after the call: inheritable, permitted, effective.
     Capabilities(u16),
+    /// Memory of the process, in KiB: all of it, resident, swapped out.
+    Kib(u16),
     /// What the descriptor in a register stands for.
     Facts(u8),
     /// What the descriptor that was returned stands for.
@@ -74,8 +88,6 @@ pub(crate) enum Make {
 
 /// In place of a register: the length is what the call returned, or nobody says it.
 const RETURNED: u16 = 6;
-/// Memory sizes of the process: not kept up to date by the probe.
-const VM: Make = Empty;
 
 /// The kernel's quota structures are not read.
 const QUOTACTL: &[Make] = &[
@@ -122,8 +134,8 @@ pub(crate) static CALLS: &[(&str, &[Make])] = &[
     ("getsockopt", &[Result, Arg(0), Arg(1), Arg(2), Empty, Memory(4, 0, 4)]),
     ("sendmsg", &[Result, Message(1), Arg(0), MessageSize(1), MessagePeer(1), Out(0)]),
     ("sendmmsg", &[Result, Arg(0), MessageSize(1), Message(1), MessagePeer(1), Out(0)]),
-    ("recvmsg", &[Result, MessageSize(1), Message(1), MessagePeer(1), In(0), Empty, Arg(0)]),
-    ("recvmmsg", &[Result, Arg(0), MessageSize(1), Message(1), MessagePeer(1), In(0), Empty]),
+    ("recvmsg", &[Result, MessageSize(1), MessageRead(1), MessagePeer(1), In(0), Control(1), Arg(0)]),
+    ("recvmmsg", &[Result, Arg(0), MessageSize(1), Message(1), MessagePeer(1), In(0), Control(1)]),
     ("accept", &[Result, Accepted, Queue(0), Queue(1), Queue(2)]),
     ("accept4", &[Result, Accepted, Queue(0), Queue(1), Queue(2), Arg(3)]),
     ("pipe", &[Result, Memory(0, 0, 4), Memory(0, 4, 4), Inode(0)]),
@@ -139,7 +151,7 @@ pub(crate) static CALLS: &[(&str, &[Make])] = &[
     ("epoll_create1", &[Result, Arg(0)]),
     ("epoll_wait", &[Result, Arg(2)]),
     ("poll", &[Result, Empty, Arg(2)]),
-    ("ppoll", &[Result, Empty, Empty, Memory(3, 0, 4)]),
+    ("ppoll", &[Result, Empty, Time(2), Memory(3, 0, 4)]),
     ("select", &[Result]),
     ("futex", &[Result, Arg(0), Arg(1), Arg(2)]),
     ("stat", &[Result, Arg(0)]),
@@ -157,9 +169,9 @@ pub(crate) static CALLS: &[(&str, &[Make])] = &[
     ("fchdir", &[Result, Arg(0)]),
     ("pread", &[Result, Bytes(1, RETURNED), Arg(0), Arg(2), Arg(3)]),
     ("pwrite", &[Result, Bytes(1, 2), Arg(0), Arg(2), Arg(3)]),
-    ("readv", &[Result, VectorSize(1, 2), Vector(1), Arg(0)]),
+    ("readv", &[Result, VectorSize(1, 2), VectorRead(1), Arg(0)]),
     ("writev", &[Result, Vector(1), Arg(0), VectorSize(1, 2)]),
-    ("preadv", &[Result, VectorSize(1, 2), Vector(1), Arg(0), Arg(3)]),
+    ("preadv", &[Result, VectorSize(1, 2), VectorRead(1), Arg(0), Arg(3)]),
     ("pwritev", &[Result, Vector(1), Arg(0), VectorSize(1, 2), Arg(3)]),
     ("getdents", &[Result, Arg(0)]),
     ("getdents64", &[Result, Arg(0)]),
@@ -173,17 +185,17 @@ pub(crate) static CALLS: &[(&str, &[Make])] = &[
     ("kill", &[Result, Arg(0), Arg(1)]),
     ("tkill", &[Result, Arg(0), Arg(1)]),
     ("tgkill", &[Result, Arg(0), Arg(1), Arg(2)]),
-    ("nanosleep", &[Result, Empty]),
+    ("nanosleep", &[Result, Time(0)]),
     ("getrlimit", &[Result, Memory(1, 0, 8), Memory(1, 8, 8), Arg(0)]),
     ("setrlimit", &[Result, Memory(1, 0, 8), Memory(1, 8, 8), Arg(0)]),
     (
         "prlimit",
         &[Result, Memory(2, 0, 8), Memory(2, 8, 8), Memory(3, 0, 8), Memory(3, 8, 8), Arg(0), Arg(1)],
     ),
-    ("brk", &[Result, VM, VM, VM, Arg(0)]),
-    ("mmap", &[Result, VM, VM, VM, Arg(0), Arg(1), Arg(2), Arg(3), Arg(4), Arg(5)]),
-    ("mmap2", &[Result, VM, VM, VM, Arg(0), Arg(1), Arg(2), Arg(3), Arg(4), Arg(5)]),
-    ("munmap", &[Result, VM, VM, VM, Arg(0), Arg(1)]),
+    ("brk", &[Result, Kib(0), Kib(1), Kib(2), Arg(0)]),
+    ("mmap", &[Result, Kib(0), Kib(1), Kib(2), Arg(0), Arg(1), Arg(2), Arg(3), Arg(4), Arg(5)]),
+    ("mmap2", &[Result, Kib(0), Kib(1), Kib(2), Arg(0), Arg(1), Arg(2), Arg(3), Arg(4), Arg(5)]),
+    ("munmap", &[Result, Kib(0), Kib(1), Kib(2), Arg(0), Arg(1)]),
     ("mprotect", &[Result, Arg(0), Arg(1), Arg(2)]),
     ("mlock", &[Result, Arg(0), Arg(1)]),
     ("mlock2", &[Result, Arg(0), Arg(1), Arg(2)]),
@@ -194,7 +206,7 @@ pub(crate) static CALLS: &[(&str, &[Make])] = &[
     ("sendfile", &[Result, Memory(2, 0, 8), Arg(0), Arg(1), Arg(3)]),
     ("copy_file_range", &[Result, Arg(2), Memory(3, 0, 8), Arg(0), Memory(1, 0, 8), Arg(4)]),
     ("ptrace", &[Result, Dynamic(0, 2), Dynamic(0, 3), Arg(0), Arg(1)]),
-    ("process_vm_readv", &[Result, Arg(0), Vector(1)]),
+    ("process_vm_readv", &[Result, Arg(0), VectorRead(1)]),
     ("process_vm_writev", &[Result, Arg(0), Vector(1)]),
     ("rename", &[Result, Arg(0), Arg(1)]),
     ("renameat", &[Result, Arg(0), Arg(1), Arg(2), Arg(3)]),
@@ -240,7 +252,7 @@ pub(crate) static CALLS: &[(&str, &[Make])] = &[
     ("setsid", &[Result]),
     ("setpgid", &[Result, Arg(0), Arg(1)]),
     ("capset", &[Result, Capabilities(0), Capabilities(1), Capabilities(2)]),
-    ("prctl", &[Result, Arg(0), Arg(1), Arg(1)]),
+    ("prctl", &[Result, Arg(0), Name(1), Option(1)]),
     ("seccomp", &[Result, Arg(0), Arg(1)]),
     ("keyctl", &[Result, Arg(0), Dynamic(0, 1), Dynamic(0, 2), Dynamic(0, 3), Dynamic(0, 4)]),
     ("bpf", &[Result, Arg(0)]),

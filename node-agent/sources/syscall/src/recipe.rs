@@ -4,7 +4,9 @@
 use aya::Pod;
 use saker_events::{
     param::layout,
-    table::{EventRow, Format, Link, Param, ParamType, Symbol, SyscallRow, code, symbol_value},
+    table::{
+        EventRow, Format, Link, Param, ParamType, SEMCTL_COMMANDS, Symbol, SyscallRow, code, symbol_value,
+    },
 };
 
 use crate::{
@@ -58,9 +60,12 @@ mod from {
     pub(super) const ARG: u8 = 1;
     pub(super) const INT: u8 = 2;
     pub(super) const MEMORY: u8 = 3;
-    pub(super) const STRUCT: u8 = 4;
-    pub(super) const CONSTANT: u8 = 5;
-    pub(super) const NUMBER: u8 = 6;
+    pub(super) const OPTIONAL: u8 = 4;
+    pub(super) const TIME: u8 = 5;
+    pub(super) const OPTION: u8 = 6;
+    pub(super) const STRUCT: u8 = 7;
+    pub(super) const CONSTANT: u8 = 8;
+    pub(super) const NUMBER: u8 = 9;
 }
 
 /// `enum put` of the probe.
@@ -72,22 +77,25 @@ mod put {
     pub(super) const TEXT: u8 = 4;
     pub(super) const BYTES: u8 = 5;
     pub(super) const VECTOR: u8 = 6;
-    pub(super) const SIZE: u8 = 7;
-    pub(super) const ADDRESS: u8 = 8;
-    pub(super) const PEER: u8 = 9;
-    pub(super) const MESSAGE_PEER: u8 = 10;
-    pub(super) const TUPLE_OUT: u8 = 11;
-    pub(super) const TUPLE_IN: u8 = 12;
-    pub(super) const QUEUE: u8 = 13;
-    pub(super) const INODE: u8 = 14;
-    pub(super) const FACTS: u8 = 15;
-    pub(super) const DIRECTORY: u8 = 16;
-    pub(super) const DYNAMIC: u8 = 17;
-    pub(super) const CAPABILITIES: u8 = 18;
-    pub(super) const DEVICE: u8 = 19;
-    pub(super) const PATH: u8 = 20;
-    pub(super) const OPEN_FLAGS: u8 = 21;
-    pub(super) const WORKING_DIRECTORY: u8 = 22;
+    pub(super) const CONTROL: u8 = 7;
+    pub(super) const NAME: u8 = 8;
+    pub(super) const SIZE: u8 = 9;
+    pub(super) const ADDRESS: u8 = 10;
+    pub(super) const PEER: u8 = 11;
+    pub(super) const MESSAGE_PEER: u8 = 12;
+    pub(super) const TUPLE_OUT: u8 = 13;
+    pub(super) const TUPLE_IN: u8 = 14;
+    pub(super) const QUEUE: u8 = 15;
+    pub(super) const INODE: u8 = 16;
+    pub(super) const FACTS: u8 = 17;
+    pub(super) const DIRECTORY: u8 = 18;
+    pub(super) const DYNAMIC: u8 = 19;
+    pub(super) const CAPABILITIES: u8 = 20;
+    pub(super) const KIB: u8 = 21;
+    pub(super) const DEVICE: u8 = 22;
+    pub(super) const PATH: u8 = 23;
+    pub(super) const OPEN_FLAGS: u8 = 24;
+    pub(super) const WORKING_DIRECTORY: u8 = 25;
 }
 
 /// Offsets in the kernel's `struct msghdr`: the first part of its data and how many there are.
@@ -177,9 +185,13 @@ impl Make {
             Self::Number => (from::NUMBER, 0, 0, put::NUMBER),
             Self::Dynamic(_, arg) => (from::ARG, arg, 0, put::DYNAMIC),
             Self::Bytes(arg, len) => (from::ARG, arg, len, put::BYTES),
-            Self::Vector(arg) => (from::ARG, arg, 0, put::VECTOR),
+            Self::Vector(arg) | Self::VectorRead(arg) => (from::ARG, arg, 0, put::VECTOR),
             Self::VectorSize(arg, count) => (from::ARG, arg, count, put::SIZE),
-            Self::Message(arg) => (from::STRUCT, arg, MESSAGE_VECTOR, put::VECTOR),
+            Self::Message(arg) | Self::MessageRead(arg) => (from::STRUCT, arg, MESSAGE_VECTOR, put::VECTOR),
+            Self::Control(arg) => (from::ARG, arg, 0, put::CONTROL),
+            Self::Name(arg) => (from::ARG, arg, 0, put::NAME),
+            Self::Option(arg) => (from::OPTION, arg, 0, put::NUMBER),
+            Self::Time(arg) => (from::TIME, arg, 0, put::NUMBER),
             Self::MessageSize(arg) => (from::STRUCT, arg, MESSAGE_VECTOR, put::SIZE),
             Self::MessagePeer(arg) => (from::ARG, arg, 0, put::MESSAGE_PEER),
             Self::Address(arg, len) => (from::ARG, arg, len, put::ADDRESS),
@@ -198,6 +210,7 @@ impl Make {
             Self::Directory(arg, name) => (from::INT, arg, name.into(), put::DIRECTORY),
             Self::WorkingDirectory(name) => (from::CONSTANT, 0, name.into(), put::WORKING_DIRECTORY),
             Self::Capabilities(which) => (from::CONSTANT, 0, which, put::CAPABILITIES),
+            Self::Kib(which) => (from::CONSTANT, 0, which, put::KIB),
         }
     }
 
@@ -206,6 +219,7 @@ impl Make {
         match self {
             Self::Memory(_, _, bytes) => bytes,
             Self::Inode(_) => 4,
+            Self::VectorRead(_) | Self::MessageRead(_) => 1,
             Self::Dynamic(index, _) => index,
             _ => 0,
         }
@@ -218,7 +232,9 @@ fn stored(row: RawParam, param: Option<&Param>) -> RawParam {
     let names = |symbols: &'static [Symbol]| symbols.iter().map(|symbol| symbol.name);
     let same = |table: &'static [Symbol]| names(table).eq(names(param.symbols()));
     let translation = TRANSLATIONS.iter().zip(0_u16..).find(|((table, _), _)| same(table));
-    let whole = matches!(param.ty, ParamType::Enumflags8 | ParamType::Enumflags16 | ParamType::Enumflags32);
+    let whole = matches!(param.ty, ParamType::Enumflags8 | ParamType::Enumflags16 | ParamType::Enumflags32)
+        // Its bits are commands, of which a call has one.
+        || same(SEMCTL_COMMANDS);
     match (param.ty, translation) {
         (ParamType::Charbuf | ParamType::Fspath | ParamType::Fsrelpath, _) => {
             RawParam { put: put::TEXT, ..row }
@@ -229,6 +245,9 @@ fn stored(row: RawParam, param: Option<&Param>) -> RawParam {
         {
             RawParam { from: from::INT, ..row }
         }
+        // Where nothing is pointed to, descriptors, limits and ids are -1.
+        (ParamType::Fd | ParamType::Int64 | ParamType::Uid | ParamType::Gid, _) => row,
+        _ if row.from == from::MEMORY => RawParam { from: from::OPTIONAL, ..row },
         _ => row,
     }
 }

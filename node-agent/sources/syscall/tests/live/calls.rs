@@ -137,6 +137,70 @@ fn numbers_come_from_memory_and_from_the_kernel() {
 }
 
 #[test]
+fn an_option_says_what_is_behind_it() {
+    check(
+        "prctl",
+        || call!(SYS_prctl, libc::PR_SET_NAME, c"other".as_ptr()),
+        &[("option", Is::Number(15)), ("arg2_str", Is::Text("other")), ("arg2_int", Is::Number(0))],
+    );
+    check(
+        "prctl",
+        || call!(SYS_prctl, libc::PR_GET_DUMPABLE, c"none".as_ptr()),
+        &[("arg2_str", Is::Bytes(b""))],
+    );
+    let mut reaps = 7_i32;
+    check(
+        "prctl",
+        || call!(SYS_prctl, libc::PR_GET_CHILD_SUBREAPER, &raw mut reaps),
+        &[("res", Is::Number(0)), ("arg2_int", Is::Number(0))],
+    );
+    check("semctl", || call!(SYS_semctl, 1 << 30, 0, libc::IPC_RMID), &[("cmd", Is::Number(4))]);
+    check("semctl", || call!(SYS_semctl, 1 << 30, 0, 12), &[("cmd", Is::Number(512))]);
+}
+
+#[test]
+fn what_is_not_pointed_to_is_none() {
+    let nothing = 0_usize;
+    check("io_uring_enter", || call!(SYS_io_uring_enter, -1, 0, 0, 0, nothing, 0), &[("sig", Is::Number(0))]);
+    check(
+        "prlimit",
+        || call!(SYS_prlimit64, 0, libc::RLIMIT_CORE, nothing, nothing),
+        &[("newcur", Is::Number(-1))],
+    );
+    let rest = [0_i64, 1_500_000];
+    check("nanosleep", || call!(SYS_nanosleep, rest.as_ptr(), 0), &[("interval", Is::Number(1_500_000))]);
+    check("nanosleep", || call!(SYS_nanosleep, nothing, 0), &[("interval", Is::Number(-1))]);
+}
+
+/// The buffer is longer than the message, and holds something already.
+#[test]
+fn a_message_tells_its_own_bytes_and_what_came_with_it() {
+    let mut buffer = *b"0123456789";
+    let mut control = [0_u8; 64];
+    let mut fds = [0_i32; 2];
+    let part = [buffer.as_mut_ptr() as usize, buffer.len()];
+    let message = [0, 0, part.as_ptr() as usize, 1, control.as_mut_ptr() as usize, control.len(), 0];
+    let receive = || {
+        call!(SYS_socketpair, libc::AF_UNIX, libc::SOCK_DGRAM, 0, fds.as_mut_ptr());
+        let on = 1_i32;
+        call!(SYS_setsockopt, fds[1], libc::SOL_SOCKET, libc::SO_PASSCRED, &raw const on, 4);
+        call!(SYS_sendto, fds[0], b"hey".as_ptr(), 3, 0, 0, 0);
+        call!(SYS_recvmsg, fds[1], message.as_ptr(), 0)
+    };
+    let Some(seen) = check("recvmsg", receive, &[("res", Is::Number(3)), ("data", Is::Bytes(b"hey"))]) else {
+        return;
+    };
+    let credentials = i64::from_le_bytes(seen.bytes(4)[..8].try_into().expect("a length"));
+    assert_eq!((credentials, seen.bytes(4).len()), (28, 32), "SCM_CREDENTIALS");
+}
+
+#[test]
+fn a_call_on_memory_tells_how_much_there_is() {
+    let Some(seen) = check("brk", || call!(SYS_brk, 0), &[("vm_swap", Is::Number(0))]) else { return };
+    assert!(seen.number(1) >= seen.number(2) && seen.number(2) > 100, "{seen:?}");
+}
+
+#[test]
 fn a_call_without_an_event_of_its_own_is_generic() {
     let Some(mut probe) = probe(&["madvise"]) else { return };
     let seen = watch(&mut probe, || child(|| call!(SYS_madvise, 0, 0, 0)));
