@@ -307,8 +307,7 @@ impl Build<'_> {
         output.push_str(&extra_text(appended(self.options, rule), &self.options.schema, source));
         if output.contains(CONTAINER_INFO) {
             output = output.replace(CONTAINER_INFO, "");
-            let message = "%container.info is deprecated and no more useful, and will be dropped by Falco 1.0.0. \
-                           The container plugin will automatically add required fields to the output message.";
+            let message = "%container.info is deprecated and no more useful: it is left out of the output";
             self.log.warnings.push(rule.place.diagnostic(Code::LoadDeprecatedItem, message));
         }
         let template = match self.template(rule, &output, source) {
