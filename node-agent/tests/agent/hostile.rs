@@ -221,9 +221,9 @@ def bpf(command,*words):
  return done
 for info in map(lambda name: open(name).read(), glob.glob("/proc/%s/fdinfo/*"%sys.argv[1])):
  sizes=dict(re.findall(r"(\w+):\s+(\w+)",info))
- if sizes.get("value_size")=="72":
+ if sizes.get("value_size")=="88":
   fd=bpf(14,("I",int(sizes["map_id"])))
-  key,value=ctypes.create_string_buffer(4),ctypes.create_string_buffer(72)
+  key,value=ctypes.create_string_buffer(4),ctypes.create_string_buffer(88)
   element=(("I",fd),("I",0),("Q",ctypes.addressof(key)),("Q",ctypes.addressof(value)),("Q",0))
   bpf(1,*element)
   value[5]=bytes([value[5][0]^4])
