@@ -74,19 +74,32 @@ static __always_inline u64 append_ip6_tuple(struct scratch *s, u64 at, struct so
 	return at;
 }
 
-// A unix path as it is in events: without the NUL that abstract names begin with, with one at the end.
-static __always_inline u64 append_unix_path(struct scratch *s, u64 at, const char *path)
+// A unix path of at most `len` bytes as it is in events: without the NUL that abstract names begin with, with one at the
+// end, which these do not have in the kernel.
+static __always_inline u64 append_unix_path(struct scratch *s, u64 at, const char *path, u64 len)
 {
 	u8 first = 0;
 	bpf_probe_read_kernel(&first, 1, path);
 	OPAQUE(path); // else a sum becomes an `or`, which the verifier forbids on pointers
-	if (!first)
+	if (first)
+		len++;
+	else
 		path++;
-	long len = bpf_probe_read_kernel_str(s->bytes + at, UNIX_PATH + 1, path);
-	if (len > 0)
-		return at + len;
+	OPAQUE(len);
+	if (len < 1 || len > UNIX_PATH + 1)
+		len = UNIX_PATH + 1;
+	long copied = bpf_probe_read_kernel_str(s->bytes + at, len, path);
+	if (copied > 0)
+		return at + copied;
 	APPEND(s, at, u8, 0);
 	return at;
+}
+
+// The name that a socket is bound to.
+static __always_inline u64 append_unix_name(struct scratch *s, u64 at, struct unix_address *name)
+{
+	const char *path = (void *)name + bpf_core_field_offset(struct unix_address, name) + sizeof(u16);
+	return append_unix_path(s, at, path, (u32)READ(name, len) - sizeof(u16));
 }
 
 static __always_inline u64 append_unix_tuple(struct scratch *s, u64 at, struct sock *sk)
@@ -97,7 +110,7 @@ static __always_inline u64 append_unix_tuple(struct scratch *s, u64 at, struct s
 	APPEND(s, at, u64, (u64)sk);
 	APPEND(s, at, u64, (u64)peer);
 	if (address)
-		return append_unix_path(s, at, (void *)address + bpf_core_field_offset(struct unix_address, name) + 2);
+		return append_unix_name(s, at, address);
 	APPEND(s, at, u8, 0);
 	return at;
 }
@@ -130,7 +143,7 @@ static __always_inline u64 append_address(struct scratch *s, u64 at, struct addr
 		APPEND(s, at, u16, __builtin_bswap16(a->port6));
 	} else if (a->family == AF_UNIX && len > 2) {
 		APPEND(s, at, u8, AF_UNIX);
-		at = append_unix_path(s, at, (char *)a->path);
+		at = append_unix_path(s, at, (char *)a->path, UNIX_PATH);
 	}
 	return at;
 }

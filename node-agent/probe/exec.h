@@ -68,7 +68,7 @@ static __always_inline void put_exec_params(struct scratch *s, struct text *t, s
 static __always_inline void put_exec_extensions(struct scratch *s, struct task_struct *task)
 {
 	u32 level = pid_level(task);
-	put_s64(s, group_id(task, PIDTYPE_SID, 0));
+	put_s64(s, group_id(task, PIDTYPE_SID, level));
 	put_s64(s, pid_number(READ(task, thread_pid), level));
 	put_s64(s, group_id(task, PIDTYPE_TGID, level));
 	put_u64(s, pidns_init_start(task));

@@ -64,9 +64,9 @@ static __always_inline u64 append_unix_flow(struct scratch *s, u64 at, struct so
 	APPEND(s, at, u64, (u64)(in ? peer : sk));
 	APPEND(s, at, u64, (u64)(in ? sk : peer));
 	if (to->family == AF_UNIX)
-		return append_unix_path(s, at, (char *)to->path);
+		return append_unix_path(s, at, (char *)to->path, UNIX_PATH);
 	if (name)
-		return append_unix_path(s, at, (void *)name + bpf_core_field_offset(struct unix_address, name) + 2);
+		return append_unix_name(s, at, name);
 	APPEND(s, at, u8, 0);
 	return at;
 }

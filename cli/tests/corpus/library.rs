@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use record::MapRecord;
 use saker_events::schema;
 use saker_rules::{
-    ast::{Expr, Operand, TransformArg},
     compile::{Condition, too_many_event_types},
     diagnostic::TextError,
     event_types::EventTypeSet,
@@ -196,10 +195,7 @@ fn format_render(case: &Json, schema: &Schema) -> Outcome {
     let record = MapRecord { schema, values: &case["fields"] };
     let mut out = String::new();
     let complete = if case["mode"] == "json" {
-        let (mut fields, complete) = output_fields(&template, &record, lenient);
-        if !case["id"].as_str().unwrap().contains("excluded") {
-            fields.extend(transformed(case, &record)?);
-        }
+        let (fields, complete) = output_fields(&template, &record, lenient);
         out = if fields.is_empty() { "null".to_owned() } else { json!(fields).to_string() };
         complete
     } else if lenient {
@@ -229,51 +225,6 @@ fn output_fields(
         fields.insert(field.key.clone(), value);
     }
     (fields, true)
-}
-
-/// The values that upstream's formatter tells of transformers unless told not to, which Falco does.
-fn transformed(case: &Json, record: &MapRecord<'_>) -> Result<Vec<(String, Json)>, String> {
-    let mut found = Vec::new();
-    for part in case["format"].as_str().unwrap().split('%').skip(1) {
-        let part = part.trim_start_matches(|c: char| c.is_ascii_digit());
-        let ends = part.match_indices(')').map(|(at, _)| at + 1).rev();
-        let whole = ends.filter_map(|end| part.get(..end)).find_map(|text| {
-            match parse(&format!("{text} exists"), MAX_DEPTH) {
-                Ok(Expr::Check(check)) => Some(check.left),
-                _ => None,
-            }
-        });
-        if let Some(operand) = whole {
-            tell_transformed(&operand, record, &mut found)?;
-        }
-    }
-    Ok(found)
-}
-
-/// Tells a transformer in the place of the one right before it, which is its last argument.
-fn tell_transformed(
-    operand: &Operand,
-    record: &MapRecord<'_>,
-    found: &mut Vec<(String, Json)>,
-) -> Result<bool, String> {
-    let Operand::Transform { args, .. } = operand else { return Ok(false) };
-    let mut last = false;
-    for arg in args.iter().flat_map(|arg| match arg {
-        TransformArg::List(items) => items.as_slice(),
-        arg => std::slice::from_ref(arg),
-    }) {
-        if let TransformArg::Operand(inner) = arg {
-            last = tell_transformed(inner, record, found)?;
-        }
-    }
-    if last {
-        found.pop();
-    }
-    let template = Template::compile(&format!("%{operand}"), record.schema, SourceId(0));
-    let mut value = String::new();
-    template.map_err(|e| e.to_string())?.render_strict(record, &mut value);
-    found.push((format!("{operand:#}"), value.into()));
-    Ok(true)
 }
 
 /// How many rules run, before and after selections.

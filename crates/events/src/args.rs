@@ -115,8 +115,10 @@ impl SyscallRecord<'_> {
         (!path.is_empty() && whole.starts_with(b"/")).then_some(whole)
     }
 
-    fn process_name(&self, pid: i64) -> Option<Vec<u8>> {
-        Some(self.processes.by_tid(pid)?.comm.to_vec())
+    /// Of threads a table of processes knows but the one that made the event.
+    fn process_name(&self, tid: i64) -> Option<Vec<u8>> {
+        let own = || self.process().filter(|_| tid == self.event.tid);
+        Some(self.processes.by_tid(tid).or_else(own)?.comm.to_vec())
     }
 
     /// `<f>/etc/passwd`, `<4t>1.2.3.4:5->6.7.8.9:10`.

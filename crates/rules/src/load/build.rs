@@ -307,8 +307,7 @@ impl Build<'_> {
         output.push_str(&extra_text(appended(self.options, rule), &self.options.schema, source));
         if output.contains(CONTAINER_INFO) {
             output = output.replace(CONTAINER_INFO, "");
-            let message = "%container.info is deprecated and no more useful, and will be dropped by Falco 1.0.0. \
-                           The container plugin will automatically add required fields to the output message.";
+            let message = "%container.info is deprecated and no more useful: it is left out of the output";
             self.log.warnings.push(rule.place.diagnostic(Code::LoadDeprecatedItem, message));
         }
         let template = match self.template(rule, &output, source) {
@@ -399,9 +398,12 @@ impl Build<'_> {
             }
         }
         let lists = self.collection.lists.entries().iter().filter_map(Entry::current);
+        let mut left = help::MAX_WORDS;
         for (object, _) in lists.zip(&self.lists).filter(|(_, list)| !list.used) {
             let message = "List not referred to by any other rule/macro";
-            self.log.warnings.push(object.place.diagnostic(Code::LoadUnusedList, message));
+            let mut warning = object.place.diagnostic(Code::LoadUnusedList, message);
+            warning.help = help::misspelled(&object.name, self.collection, &mut left);
+            self.log.warnings.push(warning);
         }
     }
 }

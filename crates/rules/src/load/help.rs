@@ -2,8 +2,9 @@
 
 use crate::{
     ast::{Check, Expr, Right},
-    collect::Collection,
+    collect::{Collection, Entry},
     diagnostic::TextError,
+    expand::words,
     suggest,
 };
 
@@ -25,6 +26,20 @@ pub(super) fn more(error: TextError, tree: &Expr, owner: Option<&str>, all: &Col
     let mut values = check_at(tree, error.offset).into_iter().flat_map(|check| bare(&check.right));
     let near = values.find_map(|value| suggest::nearest(value, names.iter().copied()));
     error.help(near.map(|list| format!("did you mean the list '{list}'?")).unwrap_or_default())
+}
+
+/// Words that are looked at for all unused lists of a load.
+pub(super) const MAX_WORDS: usize = 20_000;
+
+/// What may be an unused list's name, misspelled: such a word is an ordinary value.
+pub(super) fn misspelled(list: &str, all: &Collection, left: &mut usize) -> String {
+    let rules = all.rules.entries().iter().filter_map(Entry::current).map(|rule| &rule.condition);
+    let macros = all.macros.entries().iter().filter_map(Entry::current).map(|object| &object.condition);
+    let words = rules.chain(macros).flat_map(|condition| words(&condition.text)).take_while(|_| {
+        *left = left.saturating_sub(1);
+        *left > 0
+    });
+    suggest::nearest(list, words).map(|word| format!("is '{word}' meant to be it?")).unwrap_or_default()
 }
 
 /// The comparison whose right side starts there.

@@ -119,7 +119,7 @@ impl Process {
         self.put_command(&mut params);
         self.put_state(&mut params);
         self.put_identity(&mut params);
-        for id in [self.stat(6), self.inner("NSpid"), self.inner("NStgid")] {
+        for id in [self.inner("NSsid"), self.inner("NSpid"), self.inner("NStgid")] {
             params.number(id);
         }
         params.empty(); // pidns_init_start_ts

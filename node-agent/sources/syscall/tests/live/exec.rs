@@ -49,13 +49,18 @@ fn exec_tells_the_identity() {
 }
 
 #[test]
-fn a_group_of_another_pid_namespace_has_no_number_in_it() {
-    let Some(mut probe) = probe(&[]) else { return };
-    let act = || run(Command::new("unshare").args(["--pid", "--fork", "/bin/true"]));
-    let (seen, _) = watch_all(&mut probe, act);
-    let inside = |event: &&Seen| event.code == EXECVE && event.text(13) == "true";
-    let event = seen.iter().find(inside).expect("the program in the namespace");
-    assert_eq!(event.number(17), 0, "vpgid");
+fn groups_and_sessions_have_the_numbers_of_the_pid_namespace() {
+    let groups = |program: &[&str]| {
+        let mut probe = probe(&[])?;
+        let act = || run(Command::new("unshare").args(["--pid", "--fork"]).args(program));
+        let (seen, _) = watch_all(&mut probe, act);
+        let inside = |event: &&Seen| event.code == EXECVE && event.text(13) == "true";
+        let event = seen.iter().find(inside).expect("the program in the namespace");
+        Some([17, 31, 33].map(|at| event.number(at)))
+    };
+    let Some(told) = groups(&["/bin/true"]) else { return };
+    assert_eq!(told, [0, 0, 1], "vpgid and sid of another namespace, and vpid");
+    assert_eq!(groups(&["setsid", "/bin/true"]), Some([1, 1, 1]));
 }
 
 fn assert_inode(event: &Seen, path: &str) {

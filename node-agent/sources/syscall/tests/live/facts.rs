@@ -111,3 +111,25 @@ fn a_socket_is_of_its_family() {
     check("socket", make(libc::AF_INET), FdType::Ipv4, "");
     check("socket", make(libc::AF_INET6), FdType::Ipv6, "");
 }
+
+/// The kernel keeps such names without an end, in memory that held a longer one before.
+#[test]
+fn an_abstract_name_ends_where_it_ends() {
+    let Some(mut probe) = probe(&["dup3"]) else { return };
+    let bind = |name: &[u8]| {
+        let fd = call!(SYS_socket, libc::AF_UNIX, libc::SOCK_DGRAM, 0);
+        let address = [&1_u16.to_ne_bytes()[..], name].concat();
+        call!(SYS_bind, fd, address.as_ptr(), address.len());
+        fd
+    };
+    let seen = watch(&mut probe, || {
+        child(|| {
+            (0..200_u8).map(|at| bind(&[b"\0longer-than-", &[at; 8][..]].concat())).for_each(|fd| {
+                call!(SYS_close, fd);
+            });
+            call!(SYS_dup3, bind(b"\0short-name"), 77, 0)
+        })
+    });
+    let seen = facts_of(&seen, "dup3");
+    assert_eq!(String::from_utf8_lossy(&parse(&seen, "dup3").name), "short-name");
+}
