@@ -40,7 +40,7 @@ fn want_no_connections() {
     let named = |info: &MapInfo| info.name_as_str() == Some("syscalls") && own.contains(&info.id());
     let info = loaded_maps().filter_map(Result::ok).find(named).expect("the map of this probe");
     let map = Map::Array(MapData::from_id(info.id()).expect("a map that is there"));
-    let mut calls = Array::<_, [u64; 9]>::try_from(map).expect("an array");
+    let mut calls = Array::<_, [u64; 11]>::try_from(map).expect("an array");
     let mut wanted = calls.get(&0, 0).expect("its element");
     // The number of connect.
     wanted[0] ^= 1 << 42;
