@@ -22,6 +22,7 @@ mod containers;
 mod drops;
 mod host_names;
 mod links;
+mod living;
 mod log;
 mod metrics;
 mod operator;

@@ -141,7 +141,8 @@ pub fn render(status: &Status, extra: Extra) -> String {
     families.outputs(status);
     families.process(status);
     let state = status.processes.metrics().into_iter().chain(status.containers.metrics());
-    let state = state.chain(status.host_names.metrics()).chain(status.links.metrics());
+    let state =
+        state.chain(status.host_names.metrics()).chain(status.links.metrics()).chain(status.living.metrics());
     for (spec, labels, value) in extra.into_iter().chain(state) {
         families.add(spec, &borrowed(&labels), float(value));
     }

@@ -15,7 +15,7 @@ use clap::Parser;
 use saker_alert::Renderer;
 use saker_containers::Containers;
 use saker_engine::{AuditEngine, Links, Matching, Options, RulesHandle, SyscallEngine, hostname};
-use saker_events::{container::Lookup, host_names::HostNames, schema};
+use saker_events::{container::Lookup, host_names::HostNames, process::Living, schema};
 use saker_outputs::Outputs;
 use saker_rules::{bundle::Bundle, ruleset::RuleSetBuilder};
 use saker_source_k8s_audit::Access;
@@ -132,8 +132,7 @@ impl Agent {
         let reloader = first_rules(config, source, bundle, &rules, &status)?;
 
         let lookup = containers.clone().map(|containers| Arc::new(containers) as Arc<dyn Lookup>);
-        let links = Some(Arc::clone(&status.links) as Arc<dyn Links>);
-        let options = Options { containers: lookup, links, host_names, ..engine_options(config, &status) };
+        let options = Options { containers: lookup, host_names, ..syscall_options(config, &status) };
         let engine = || SyscallEngine::new(&rules, &options);
         let syscall = || start_syscalls(config, reloader.wanted(), engine(), args, &status);
         let syscall = wants.syscall.then(syscall).transpose()?;
@@ -355,6 +354,13 @@ fn serve(
         let _ = ended.await;
     };
     (shutdown, tokio::spawn(server.run(listener, config.webserver.clone(), metrics, ended)))
+}
+
+/// With what the machine can be asked beside events.
+fn syscall_options(config: &Config, status: &Status) -> Options {
+    let links = Some(Arc::clone(&status.links) as Arc<dyn Links>);
+    let living = Some(Arc::clone(&status.living) as Arc<dyn Living>);
+    Options { links, living, ..engine_options(config, status) }
 }
 
 fn engine_options(config: &Config, status: &Status) -> Options {

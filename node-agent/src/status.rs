@@ -21,6 +21,7 @@ use crate::{
     audit_status::AuditReport,
     containers, host_names,
     links::{self, ProcLinks},
+    living::{self, ProcFs},
     operator::Operator,
     processes,
     source::{Source, SourceReport, SourceState},
@@ -53,6 +54,8 @@ pub struct Status {
     pub host_names: host_names::State,
     /// Where paths lead.
     pub links: Arc<ProcLinks>,
+    /// Asks about processes that live.
+    pub living: Arc<ProcFs>,
     /// How often rules matched.
     pub hits: Arc<Hits>,
     /// Who may read all this from elsewhere.
@@ -127,6 +130,7 @@ pub struct Report {
     containers: containers::Report,
     host_names: host_names::Report,
     paths: links::Report,
+    process_lookups: living::Report,
     outputs: BTreeMap<&'static str, OutputReport>,
     alerts: u64,
     hits: BTreeMap<String, HitsReport>,
@@ -180,6 +184,7 @@ impl Status {
             containers: containers::State::default(),
             host_names: host_names::State::default(),
             links: Arc::default(),
+            living: Arc::default(),
             hits: Arc::default(),
             operator: Operator::default(),
             sight: Sight::default(),
@@ -267,6 +272,7 @@ impl Status {
             containers: self.containers.report(),
             host_names: self.host_names.report(),
             paths: self.links.report(),
+            process_lookups: self.living.report(),
             outputs: self.alerts.outputs().counts().map(output).collect(),
             alerts: self.alerts.tally().values().map(|t| t.count).sum(),
             hits: self.hits_of(&rules),

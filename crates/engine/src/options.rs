@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use saker_events::{container::Lookup, host_names::HostNames, users::Users};
+use saker_events::{container::Lookup, host_names::HostNames, process::Living, users::Users};
 use saker_rules::ruleset::Matching;
 
 use crate::{hits::Hits, links::Links, process_table::DEFAULT_CAPACITY};
@@ -26,6 +26,8 @@ pub struct Options {
     pub host_names: HostNames,
     /// Finds out about containers; without it events wait for nothing.
     pub containers: Option<Arc<dyn Lookup>>,
+    /// Tells what no event does of processes that live; without it such fields are absent.
+    pub living: Option<Arc<dyn Living>>,
     /// Looks where paths lead; without it calls that change names have only the view of their text.
     pub links: Option<Arc<dyn Links>>,
     /// Counts matches; share one among all engines.
@@ -44,6 +46,7 @@ impl Options {
             users: Arc::default(),
             host_names: HostNames::default(),
             containers: None,
+            living: None,
             links: None,
             hits: Arc::default(),
         }

@@ -12,7 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use saker_events::{
     Event, Origin,
     container::Lookup,
-    process::{Image, Process, ProcessKey, Processes},
+    process::{Image, Living, Process, ProcessKey, Processes, Standard, Threads},
 };
 use saker_rules::schema::ProcessState;
 use smallvec::SmallVec;
@@ -63,6 +63,7 @@ pub struct ProcessTable {
     boot_time: u64,
     counters: Counters,
     containers: Containers,
+    living: Option<Arc<dyn Living>>,
 }
 
 impl ProcessTable {
@@ -78,7 +79,14 @@ impl ProcessTable {
             boot_time,
             counters: Counters::default(),
             containers: Containers::new(None),
+            living: None,
         }
+    }
+
+    /// Asks there for what no event tells.
+    #[must_use]
+    pub fn with_living(self, living: Option<Arc<dyn Living>>) -> Self {
+        Self { living, ..self }
     }
 
     /// Containers seen from now on are looked up by this.
@@ -231,6 +239,19 @@ impl Processes for ProcessTable {
     fn state(&self, process: &Process) -> Option<ProcessState> {
         let ProcessKey { pid, start } = self.entry(process.key)?.process.key;
         Some(ProcessState { who: start, version: pid.into(), changes: self.changes })
+    }
+
+    fn threads(&self, process: &Process) -> Option<Threads> {
+        let all = self.living.as_ref()?.threads(process.key)?;
+        Some(Threads { all, others: all.saturating_sub(1) })
+    }
+
+    fn descriptors(&self, process: &Process) -> Option<usize> {
+        self.living.as_ref()?.descriptors(process.key)
+    }
+
+    fn standard(&self, process: &Process, number: i64) -> Option<Standard<'_>> {
+        self.living.as_ref()?.standard(process.key, number)
     }
 }
 

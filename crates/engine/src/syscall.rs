@@ -68,7 +68,8 @@ impl SyscallEngine {
     pub fn new(rules: &RulesHandle, options: &Options) -> Self {
         Self {
             processes: ProcessTable::new(options.max_processes, options.boot_time)
-                .with_lookup(options.containers.clone()),
+                .with_lookup(options.containers.clone())
+                .with_living(options.living.clone()),
             users: Arc::clone(&options.users),
             evaluator: Evaluator::new(rules, options),
             waiting: Waiting::default(),

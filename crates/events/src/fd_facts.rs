@@ -138,13 +138,16 @@ impl<'a> FdFacts<'a> {
 fn file_kind(mode: u16, role: u8, name: &[u8]) -> FdType {
     match mode & S_IFMT {
         S_IFIFO => FdType::Pipe,
-        _ if role & ALONE != 0 => {
-            let known = NAMES.iter().find(|(start, _)| name.starts_with(start));
-            known.map_or(FdType::Unknown, |(_, kind)| *kind)
-        }
+        _ if role & ALONE != 0 => alone(name.strip_prefix(b"/").unwrap_or(name)),
         S_IFDIR => FdType::Directory,
         _ => FdType::File,
     }
+}
+
+/// What has this name and is in no directory, such as `[eventpoll]`.
+pub fn alone(name: &[u8]) -> FdType {
+    let is = |start: &[u8]| start.strip_prefix(b"/").is_some_and(|start| name.starts_with(start));
+    NAMES.iter().find(|(start, _)| is(start)).map_or(FdType::Unknown, |(_, kind)| *kind)
 }
 
 /// What stands in no directory has the name that it was given, if any.

@@ -11,7 +11,7 @@ use saker_rules::{schema::ProcessState, spare};
 
 use crate::{
     container::Container,
-    descriptor::{Descriptor, Used},
+    descriptor::{Descriptor, FdType, Used},
     list::{items, join, joined},
 };
 
@@ -260,6 +260,12 @@ pub trait Processes: fmt::Debug {
         None
     }
 
+    /// Standard input, output or error of the process.
+    fn standard(&self, process: &Process, number: i64) -> Option<Standard<'_>> {
+        let found = self.descriptor(process, number)?;
+        Some(Standard { kind: found.kind, name: Cow::Borrowed(&found.name) })
+    }
+
     /// How many descriptors the process has open, where they are counted.
     fn descriptors(&self, _process: &Process) -> Option<usize> {
         None
@@ -274,6 +280,15 @@ pub trait Processes: fmt::Debug {
     fn is_local(&self, _address: IpAddr) -> Option<bool> {
         None
     }
+}
+
+/// What stands behind one of the first three descriptors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standard<'a> {
+    /// What it is.
+    pub kind: FdType,
+    /// As `fd.name` has it.
+    pub name: Cow<'a, [u8]>,
 }
 
 /// Numbers of the living threads of a process.
@@ -293,6 +308,18 @@ impl Processes for NoProcesses {
     fn at(&self, _: u32, _: u64) -> Option<&Process> {
         None
     }
+}
+
+/// Tells of processes what no event does; `None` of one that has ended.
+pub trait Living: fmt::Debug + Send + Sync {
+    /// Its threads.
+    fn threads(&self, process: ProcessKey) -> Option<usize>;
+
+    /// How many descriptors it has open.
+    fn descriptors(&self, process: ProcessKey) -> Option<usize>;
+
+    /// Its standard input, output or error.
+    fn standard(&self, process: ProcessKey, number: i64) -> Option<Standard<'static>>;
 }
 
 /// Generations that a look upwards goes at most.

@@ -18,7 +18,7 @@ use crate::{
     fields::{self, Getter},
     host_names::HostNames,
     param, path,
-    process::{Process, Processes},
+    process::{Process, Processes, Standard},
     table::{self, Category, ERRNO, EventRow, ParamPlace, ParamType, Source, code, event_flags},
     users::Users,
 };
@@ -142,6 +142,11 @@ impl<'a> SyscallRecord<'a> {
     /// What stands behind a number in the process's table of descriptors.
     pub fn descriptor(&self, number: i64) -> Option<&'a Descriptor> {
         self.processes.descriptor(self.process?, number)
+    }
+
+    /// Standard input, output or error.
+    pub fn standard(&self, number: i64) -> Option<Standard<'a>> {
+        self.processes.standard(self.process?, number)
     }
 
     /// The thread that holds what the threads of the process share.

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
+    net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -92,6 +93,32 @@ fn a_new_rule_takes_effect_on_the_running_probe() {
         std::thread::sleep(Duration::from_millis(2));
     }
     assert_eq!(agent.stderr.all().iter().filter(|line| line.contains("hooks attached")).count(), 1);
+}
+
+/// No event tells of it: the kernel is asked while the process lives.
+#[test]
+fn a_rule_asks_what_its_process_was_given() {
+    if !can_run_live("a_rule_asks_what_its_process_was_given") {
+        return;
+    }
+    let agent = agent();
+    let marker = agent.path("marker");
+    fs::write(&marker, "x").unwrap();
+    let output = "Marker from %proc.stdin.name by %proc.nthreads of %proc.fdopencount";
+    let text = rule("Marker read", &marker, output);
+    let text = text.replace(" and fd.name", " and proc.stdin.type = ipv4 and fd.name");
+    fs::write(agent.path("rules.d/mine.yaml"), text).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let opens = format!("exec 9<{}; sleep 0.1", marker.display());
+    until(&agent, &format!("bash -c 'exec </dev/tcp/127.0.0.1/{port}; {opens}'"), "Marker from 127.0.0.1:");
+    let (_, line) = agent.alert("Marker from 127.0.0.1:");
+    assert!(line.contains(&format!("->127.0.0.1:{port} by 1 of ")), "{line}");
+    // Here it is no socket, so that the rule does not match.
+    let before = agent.stdout.count("Marker from");
+    shell(&format!("bash -c '{opens}' < /dev/null"));
+    agent.until("/metrics", "saker_process_lookups_total{result=\"told\"}");
+    assert_eq!(agent.stdout.count("Marker from"), before);
 }
 
 const CHANGE_AND_OPEN: &str = "

@@ -4,7 +4,6 @@ use saker_rules::spare;
 
 use super::prelude::*;
 use crate::{
-    descriptor::Descriptor,
     list::{items, join},
     process::{Process, lineage, starters},
 };
@@ -67,20 +66,20 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("proc.exe_ino.ctime_duration_proc_start", AbsTime, SYSCALL, S(|r, _| since_ctime(r, |p| p.started)), "Nanoseconds from the change of the executable's inode to the start of the process"),
     row("proc.exe_ino.ctime_duration_pidns_start", AbsTime, SYSCALL, S(|r, _| before_ctime(r, |p| p.pidns_start)), "Nanoseconds from the start of the pid namespace to the change of the executable's inode"),
     row("proc.pidns_init_start_ts", Uint64, SYSCALL, S(|r, _| nonzero(r.process().filter(|p| p.in_pid_namespace())?.pidns_start)), "When its pid namespace was started, if it is not the machine's own, nanoseconds since the Unix epoch"),
-    row("proc.fdopencount", Uint64, SYSCALL, S(|r, _| size(open_fds(r)?)), "Number of open file descriptors").flags(UNAVAILABLE),
+    row("proc.fdopencount", Uint64, SYSCALL, S(|r, _| size(open_fds(r)?)), "Number of open file descriptors").flags(COSTLY),
     row("proc.fdlimit", Int64, SYSCALL, S(|r, _| id(r.process()?.fdlimit)), "Number of file descriptors it may open"),
-    row("proc.fdusage", Double, SYSCALL, S(fd_usage), "Open file descriptors in relation to the limit").flags(UNAVAILABLE),
+    row("proc.fdusage", Double, SYSCALL, S(fd_usage), "Open file descriptors in relation to the limit").flags(COSTLY),
     row("proc.vmsize", Uint64, SYSCALL, S(|r, _| uint(r.process()?.memory.size)), "Virtual memory in kilobytes, at its last fork or exec"),
     row("proc.vmrss", Uint64, SYSCALL, S(|r, _| uint(r.process()?.memory.rss)), "Resident memory in kilobytes, at its last fork or exec"),
     row("proc.vmswap", Uint64, SYSCALL, S(|r, _| uint(r.process()?.memory.swap)), "Swapped memory in kilobytes, at its last fork or exec"),
-    row("proc.nthreads", Uint64, SYSCALL, S(|r, _| size(r.processes.threads(r.process()?)?.all)), "Number of its threads").flags(UNAVAILABLE),
-    row("proc.nchilds", Uint64, SYSCALL, S(|r, _| size(r.processes.threads(r.process()?)?.others)), "Number of its threads without the first").flags(UNAVAILABLE),
-    row("proc.stdin.type", CharBuf, SYSCALL, S(|r, _| text(standard(r, 0)?.kind.name())), "Type of file descriptor 0").flags(UNAVAILABLE),
-    row("proc.stdout.type", CharBuf, SYSCALL, S(|r, _| text(standard(r, 1)?.kind.name())), "Type of file descriptor 1").flags(UNAVAILABLE),
-    row("proc.stderr.type", CharBuf, SYSCALL, S(|r, _| text(standard(r, 2)?.kind.name())), "Type of file descriptor 2").flags(UNAVAILABLE),
-    row("proc.stdin.name", CharBuf, SYSCALL, S(|r, _| text(&*standard(r, 0)?.name)), "Name of file descriptor 0").flags(UNAVAILABLE),
-    row("proc.stdout.name", CharBuf, SYSCALL, S(|r, _| text(&*standard(r, 1)?.name)), "Name of file descriptor 1").flags(UNAVAILABLE),
-    row("proc.stderr.name", CharBuf, SYSCALL, S(|r, _| text(&*standard(r, 2)?.name)), "Name of file descriptor 2").flags(UNAVAILABLE),
+    row("proc.nthreads", Uint64, SYSCALL, S(|r, _| size(r.processes.threads(r.process()?)?.all)), "Number of its threads").flags(COSTLY),
+    row("proc.nchilds", Uint64, SYSCALL, S(|r, _| size(r.processes.threads(r.process()?)?.others)), "Number of its threads without the first").flags(COSTLY),
+    row("proc.stdin.type", CharBuf, SYSCALL, S(|r, _| text(r.standard(0)?.kind.name())), "Type of file descriptor 0").flags(COSTLY),
+    row("proc.stdout.type", CharBuf, SYSCALL, S(|r, _| text(r.standard(1)?.kind.name())), "Type of file descriptor 1").flags(COSTLY),
+    row("proc.stderr.type", CharBuf, SYSCALL, S(|r, _| text(r.standard(2)?.kind.name())), "Type of file descriptor 2").flags(COSTLY),
+    row("proc.stdin.name", CharBuf, SYSCALL, S(|r, _| standard_name(r, 0)), "Name of file descriptor 0").flags(COSTLY),
+    row("proc.stdout.name", CharBuf, SYSCALL, S(|r, _| standard_name(r, 1)), "Name of file descriptor 1").flags(COSTLY),
+    row("proc.stderr.name", CharBuf, SYSCALL, S(|r, _| standard_name(r, 2)), "Name of file descriptor 2").flags(COSTLY),
     row("proc.is_container_healthcheck", Bool, SYSCALL, NONE, "Whether it is the container's health check").flags(DEPRECATED),
     row("proc.is_container_liveness_probe", Bool, SYSCALL, NONE, "Whether it is the container's liveness probe").flags(DEPRECATED),
     row("proc.is_container_readiness_probe", Bool, SYSCALL, NONE, "Whether it is the container's readiness probe").flags(DEPRECATED),
@@ -233,7 +232,7 @@ fn fd_usage<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
     Some(Value::Double(if limit == 0 { 0.0 } else { f64::from(open) * 100.0 / f64::from(limit) }))
 }
 
-/// Standard input, output or error.
-fn standard<'a>(r: &'a SyscallRecord<'_>, number: i64) -> Option<&'a Descriptor> {
-    r.descriptor(number)
+/// Of standard input, output or error.
+fn standard_name<'a>(r: &'a SyscallRecord<'_>, number: i64) -> Option<Value<'a>> {
+    Some(Value::Text(r.standard(number)?.name))
 }

@@ -1,0 +1,289 @@
+//! What no event tells of a process that lives: its threads, how many descriptors it has open, and what its standard
+//! input, output and error are. `/proc` is asked when a rule reads it, and no file system that could keep it waiting.
+
+use std::{
+    net::{SocketAddr, TcpStream},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use prometheus::proto::MetricType;
+use rustix::{
+    fs::{AtFlags, Dir, FileType, Mode, OFlags, StatxFlags, open, openat, readlinkat, statat, statx},
+    io::{Errno, read},
+    process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open},
+};
+use saker_events::{
+    descriptor::FdType,
+    fd_facts,
+    param::{Address, Tuple},
+    process::{Living, ProcessKey, Standard},
+};
+use serde::Serialize;
+
+use crate::metrics::family::{Extra, Spec};
+
+const ASKED: Spec = (
+    "saker_process_lookups_total",
+    "Look-ups of threads and descriptors of a process, by whether it still lived and whether it was allowed",
+    MetricType::COUNTER,
+);
+
+/// Nanoseconds in which `/proc` counts.
+const TICK: u64 = 10_000_000;
+/// Descriptors counted one by one at most; kernels since 6.2 tell their number.
+const MAX_COUNTED: usize = 65_536;
+/// Before the name of a file in memory.
+const MEMFD: &[u8] = b"/memfd:";
+
+/// Processes of this machine, and how many look-ups there were.
+#[derive(Debug, Default)]
+pub struct ProcFs {
+    told: AtomicU64,
+    ended: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// The part of `/status` about look-ups of processes.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    told: u64,
+    ended: u64,
+    refused: u64,
+}
+
+impl ProcFs {
+    /// For `/status`.
+    pub fn report(&self) -> Report {
+        let [told, ended, refused] =
+            [&self.told, &self.ended, &self.refused].map(|count| count.load(Relaxed));
+        Report { told, ended, refused }
+    }
+
+    /// For `/metrics`.
+    pub fn metrics(&self) -> Extra {
+        let Report { told, ended, refused } = self.report();
+        let row =
+            |(result, count): (&str, u64)| (ASKED, vec![("result".to_owned(), result.to_owned())], count);
+        [("told", told), ("ended", ended), ("refused", refused)].map(row).into()
+    }
+
+    /// Counts what a look-up came to.
+    fn count<T>(&self, found: Result<T, Errno>) -> Option<T> {
+        match &found {
+            Ok(_) => self.told.fetch_add(1, Relaxed),
+            Err(Errno::ACCESS | Errno::PERM) => self.refuse(),
+            Err(_) => self.ended.fetch_add(1, Relaxed),
+        };
+        found.ok()
+    }
+
+    fn refuse(&self) -> u64 {
+        let before = self.refused.fetch_add(1, Relaxed);
+        if before == 0 {
+            tracing::warn!(
+                "Descriptors of processes may not be looked at: proc.stdin.*, proc.fdopencount and their like have no \
+                 values. The agent needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
+            );
+        }
+        before
+    }
+}
+
+impl Living for ProcFs {
+    fn threads(&self, process: ProcessKey) -> Option<usize> {
+        self.count(threads(process))
+    }
+
+    fn descriptors(&self, process: ProcessKey) -> Option<usize> {
+        self.count(descriptors(process))
+    }
+
+    fn standard(&self, process: ProcessKey, number: i64) -> Option<Standard<'static>> {
+        self.count(standard(process, number))
+    }
+}
+
+/// The process's folder; what is opened in it fails when the process has ended, whoever has its id then.
+fn folder(process: ProcessKey) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = open(format!("/proc/{}", process.pid), flags, Mode::empty())?;
+    let mut text = [0; 1024];
+    let stat = openat(&folder, "stat", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let length = read(&stat, &mut text)?;
+    let same = start(text.get(..length).unwrap_or_default())
+        .is_some_and(|ticks| ticks.abs_diff(process.start / TICK) <= 1);
+    if same { Ok(folder) } else { Err(Errno::SRCH) }
+}
+
+/// When a process started, in ticks since boot: field 22 of its `stat`. Its name may have blanks and parentheses.
+fn start(stat: &[u8]) -> Option<u64> {
+    let text = str::from_utf8(stat.get(stat.iter().rposition(|byte| *byte == b')')?..)?).ok()?;
+    text.split_whitespace().nth(20)?.parse().ok()
+}
+
+/// The folder of its threads has two links more than folders in it.
+fn threads(process: ProcessKey) -> Result<usize, Errno> {
+    let links = statat(folder(process)?, "task", AtFlags::empty())?.st_nlink;
+    Ok(usize::try_from(links).unwrap_or(0).saturating_sub(2))
+}
+
+fn descriptors(process: ProcessKey) -> Result<usize, Errno> {
+    let folder = folder(process)?;
+    let told = usize::try_from(statat(&folder, "fd", AtFlags::empty())?.st_size).unwrap_or(0);
+    if told > 0 {
+        return Ok(told);
+    }
+    let list = openat(&folder, "fd", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let entries = Dir::new(list)?.take(MAX_COUNTED).flatten();
+    Ok(entries.filter(|entry| !entry.file_name().to_bytes().starts_with(b".")).count())
+}
+
+fn standard(process: ProcessKey, number: i64) -> Result<Standard<'static>, Errno> {
+    let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+    let held = pidfd_open(pid, PidfdFlags::empty());
+    let folder = folder(process)?;
+    let path = format!("fd/{number}");
+    let name = readlinkat(&folder, &*path, Vec::new())?.into_bytes();
+    if name.starts_with(b"socket:") {
+        let number = i32::try_from(number).map_err(|_| Errno::BADF)?;
+        return Ok(socket(pidfd_getfd(held?, number, PidfdGetfdFlags::empty())?));
+    }
+    Ok(match alone(&name) {
+        Some((kind, name)) => Standard { kind, name: name.to_vec().into() },
+        None => Standard { kind: file_kind(&folder, &path)?, name: name.into() },
+    })
+}
+
+/// What is in no directory, and its name.
+fn alone(name: &[u8]) -> Option<(FdType, &[u8])> {
+    if let Some(own) = name.strip_prefix(MEMFD) {
+        return Some((FdType::Memfd, own.strip_suffix(b" (deleted)").unwrap_or(own)));
+    }
+    if name.starts_with(b"pipe:") {
+        return Some((FdType::Pipe, name));
+    }
+    if name.starts_with(b"pidfd:") {
+        return Some((FdType::Pidfd, b""));
+    }
+    Some((fd_facts::alone(name.strip_prefix(b"anon_inode:")?), b""))
+}
+
+/// Only what the kernel has in memory is asked for: a file system in user space could take its time.
+fn file_kind(folder: &OwnedFd, path: &str) -> Result<FdType, Errno> {
+    let mode = statx(folder, path, AtFlags::STATX_DONT_SYNC, StatxFlags::TYPE)?.stx_mode;
+    Ok(match FileType::from_raw_mode(mode.into()) {
+        FileType::Directory => FdType::Directory,
+        FileType::Fifo => FdType::Pipe,
+        _ => FdType::File,
+    })
+}
+
+/// The ends of a socket as its owner has them, its own first.
+fn socket(file: OwnedFd) -> Standard<'static> {
+    let stream = TcpStream::from(file);
+    if let Ok(own) = stream.local_addr() {
+        let name = match stream.peer_addr() {
+            Ok(peer) => Tuple::Ip(canonical(own), canonical(peer)).into_text(),
+            Err(_) => Address::Ip(canonical(own)).into_text(),
+        };
+        let kind = if canonical(own).is_ipv4() { FdType::Ipv4 } else { FdType::Ipv6 };
+        return Standard { kind, name: name.into() };
+    }
+    let stream = UnixStream::from(OwnedFd::from(stream));
+    let ends = [stream.local_addr(), stream.peer_addr()];
+    let kind = if ends[0].is_ok() { FdType::Unix } else { FdType::Unknown };
+    let path = ends.iter().flatten().find_map(|end| end.as_pathname());
+    Standard {
+        kind,
+        name: path.map(|path| path.as_os_str().as_encoded_bytes().to_vec()).unwrap_or_default().into(),
+    }
+}
+
+/// An IPv4 address inside IPv6 is one of IPv4.
+fn canonical(end: SocketAddr) -> SocketAddr {
+    SocketAddr::new(end.ip().to_canonical(), end.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::File,
+        io::PipeReader,
+        net::{TcpListener, UdpSocket},
+        os::unix::net::UnixListener,
+        process::{Child, Command, Stdio},
+    };
+
+    use super::*;
+
+    fn key(pid: u32) -> ProcessKey {
+        let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap();
+        ProcessKey { pid, start: start(&stat).unwrap() * TICK }
+    }
+
+    /// What a process has that gets this as its standard input.
+    fn check(input: impl Into<Stdio>, kind: FdType, name: &str) {
+        let mut child = sleeper(input);
+        let found = ProcFs::default().standard(key(child.id()), 0).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!((found.kind, &*String::from_utf8_lossy(&found.name)), (kind, name));
+    }
+
+    fn sleeper(input: impl Into<Stdio>) -> Child {
+        Command::new("sleep").arg("60").stdin(input).spawn().unwrap()
+    }
+
+    #[test]
+    fn standard_input_is_what_the_process_was_given() {
+        check(File::open("/dev/null").unwrap(), FdType::File, "/dev/null");
+        check(File::open("/usr").unwrap(), FdType::Directory, "/usr");
+        let (input, _output): (PipeReader, _) = std::io::pipe().unwrap();
+        let name =
+            std::fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&input))).unwrap();
+        check(input, FdType::Pipe, name.to_str().unwrap());
+        check(rustix::fs::memfd_create("x", rustix::fs::MemfdFlags::CLOEXEC).unwrap(), FdType::Memfd, "x");
+    }
+
+    #[test]
+    fn a_socket_has_the_ends_that_its_owner_sees() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = listener.local_addr().unwrap();
+        let stream = TcpStream::connect(server).unwrap();
+        let client = stream.local_addr().unwrap();
+        check(OwnedFd::from(stream), FdType::Ipv4, &format!("{client}->{server}"));
+        check(OwnedFd::from(listener), FdType::Ipv4, &server.to_string());
+        let udp = UdpSocket::bind("[::1]:0").unwrap();
+        let port = udp.local_addr().unwrap().port();
+        check(OwnedFd::from(udp), FdType::Ipv6, &format!("::1:{port}"));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let unix = UnixListener::bind(&path).unwrap();
+        check(OwnedFd::from(unix), FdType::Unix, path.to_str().unwrap());
+    }
+
+    #[test]
+    fn threads_and_descriptors_are_counted() {
+        let (own, asked) = (key(std::process::id()), ProcFs::default());
+        let before = asked.threads(own).unwrap();
+        let (told, waits) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || waits.recv());
+        assert!(asked.threads(own).unwrap() > 1 && before > 0);
+        drop(told);
+        assert!(thread.join().unwrap().is_err());
+        let mut child = sleeper(Stdio::null());
+        let listed = std::fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap().count();
+        assert_eq!(asked.descriptors(key(child.id())), Some(listed));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn another_process_of_the_same_id_is_not_asked() {
+        let (mut own, asked) = (key(std::process::id()), ProcFs::default());
+        own.start += 3 * TICK;
+        assert_eq!((asked.threads(own), asked.descriptors(own), asked.standard(own, 0)), (None, None, None));
+        assert_eq!(asked.metrics().iter().map(|row| row.2).collect::<Vec<_>>(), [0, 3, 0]);
+    }
+}
