@@ -273,8 +273,10 @@ mod tests {
         drop(told);
         assert!(thread.join().unwrap().is_err());
         let mut child = sleeper(Stdio::null());
-        let listed = std::fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap().count();
-        assert_eq!(asked.descriptors(key(child.id())), Some(listed));
+        // It opens and closes libraries first.
+        let listed = || std::fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap().count();
+        let same = || asked.descriptors(key(child.id())) == Some(listed());
+        assert!((0..10_000).any(|_| same()));
         child.kill().unwrap();
         child.wait().unwrap();
     }
