@@ -32,6 +32,8 @@ pub struct Condition {
     pub(crate) own_fields: Vec<FieldRef>,
     /// Those of all its fields to which it is blind.
     blind: Vec<FieldRef>,
+    /// What it asks for, whatever the arguments, with its macros.
+    asked: BTreeSet<FieldId>,
     operators: BTreeSet<&'static str>,
     outcomes: Outcomes,
     warnings: Vec<TextWarning>,
@@ -93,6 +95,7 @@ impl Parts {
             typed: is_typed(schema, source),
             known: self,
             blind: Vec::new(),
+            asked: BTreeSet::new(),
             operators: BTreeSet::new(),
             warnings: Vec::new(),
             nodes: 0,
@@ -170,6 +173,11 @@ impl Condition {
         self.root.atoms(self, &mut FxHashSet::default(), visit);
     }
 
+    /// The fields that it reads, whatever their arguments.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = FieldId> + '_ {
+        self.asked.iter().copied()
+    }
+
     /// The operators that the condition uses, sorted by name.
     pub fn operators(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.operators.iter().copied()
@@ -230,6 +238,8 @@ struct Compiler<'s, 'p> {
     fields: Resolver<'s>,
     /// The source has event types.
     typed: bool,
+    /// What macros ask for.
+    asked: BTreeSet<FieldId>,
     operators: BTreeSet<&'static str>,
     known: &'p mut Parts,
     blind: Vec<FieldRef>,
@@ -274,6 +284,7 @@ impl Compiler<'_, '_> {
         let (schema, source) = (self.fields.schema, self.fields.source);
         let part = self.known.part(body, schema, source).map_err(|error| error.at(name, &body.name))?;
         add_new(&mut self.blind, part.blind.iter().cloned());
+        self.asked.extend(&part.asked);
         self.operators.extend(&part.operators);
         self.warnings.extend(part.warnings.iter().map(|warning| warning.at(name)));
         Ok(Node::Part(part))
@@ -281,9 +292,10 @@ impl Compiler<'_, '_> {
 
     fn finish(self, root: Node, expr: &Expr) -> Condition {
         let outcomes = self.outcomes(expr);
-        let Self { fields, blind, operators, warnings, .. } = self;
+        let Self { fields, blind, mut asked, operators, warnings, .. } = self;
         let own_fields = fields.fields;
-        Condition { root, own_fields, blind, operators, outcomes, warnings }
+        asked.extend(own_fields.iter().map(|(id, _)| *id));
+        Condition { root, own_fields, blind, asked, operators, outcomes, warnings }
     }
 
     fn outcomes(&self, expr: &Expr) -> Outcomes {
