@@ -49,7 +49,8 @@ fn rules_file(path: &Path) -> SourceFile {
     match fs::metadata(path) {
         // Its size is enough to refuse it: the text is not read.
         Ok(file) if file.len() > MAX_FILE_BYTES as u64 => {
-            let reason = format!("{} bytes are more than the {MAX_FILE_BYTES} of a rules file", file.len());
+            let reason =
+                format!("{} bytes are more than the {MAX_FILE_BYTES} of a rules file: split it", file.len());
             SourceFile::unreadable(name, reason)
         }
         _ => match fs::read(path) {
