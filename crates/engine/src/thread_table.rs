@@ -136,6 +136,8 @@ struct Listed {
 pub struct ThreadTable {
     threads: Threads,
     groups: FxHashMap<i64, Group>,
+    /// Whether a thread was told to be of a process that it is not in, or of a parent whose child it is not.
+    strays: bool,
     /// Addresses of the machine, each with the mask of its network.
     interfaces: Vec<(IpAddr, IpAddr)>,
     users: Users,
@@ -169,6 +171,7 @@ impl Default for ThreadTable {
         Self {
             threads: Threads::default(),
             groups: FxHashMap::default(),
+            strays: false,
             interfaces: Vec::new(),
             users: Users::default(),
             users_of_containers: FxHashMap::default(),

@@ -174,16 +174,17 @@ fn any_event() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(code, tid, params)| write::event(TS, tid, code, &params))
 }
 
-/// Every field that is flagged as one of the process alone, of a thread.
-fn of_process(table: &ThreadTable, tid: i64) -> Vec<Option<Json>> {
+/// Every field that is flagged as one of the process alone, of a thread, alone and with an argument.
+fn of_process(table: &ThreadTable, tid: i64) -> BTreeMap<&'static str, [Option<Json>; 2]> {
     let bytes = write::event(TS, tid, code::SYSCALL_GETCWD_X, &[]);
     let (header, event) = (Header::default(), Event::parse(&bytes).expect("an event"));
     let record = SyscallRecord::new(&header, event, table.by_tid(tid), table, table.users()).expect("a row");
     let index = FieldArg { text: "2".to_owned(), index: Some(2) };
     let schema = schema();
     let flagged = schema.fields().iter().zip(0..).filter(|(spec, _)| spec.has(field_flags::OF_PROCESS));
-    let ids = flagged.map(|(_, id)| FieldId(id));
-    ids.flat_map(|id| [record.field(id, None).map(json), record.field(id, Some(&index)).map(json)]).collect()
+    let values =
+        |id| [record.field(FieldId(id), None).map(json), record.field(FieldId(id), Some(&index)).map(json)];
+    flagged.map(|(spec, id)| (spec.name, values(id))).collect()
 }
 
 proptest! {
@@ -198,7 +199,7 @@ proptest! {
                 let Some(state) = table.by_tid(tid).and_then(|process| table.state(process)) else { continue };
                 let fields = of_process(&table, tid);
                 match known.iter().find(|(other, _)| *other == state) {
-                    Some((_, before)) => prop_assert!(before == &fields, "{state:?}"),
+                    Some((_, before)) => prop_assert_eq!(before, &fields, "{:?}", state),
                     None => known.push((state, fields)),
                 }
             }

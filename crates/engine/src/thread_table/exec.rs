@@ -34,7 +34,7 @@ pub(super) fn ran(table: &mut ThreadTable, params: Params) {
     }
     update(&mut thread.process, params, exepath);
     thread.ended = false;
-    if parent || table.groups.get(&tid).is_none_or(|group| group.threads.len() != 1) {
+    if parent || table.groups.get(&tid).is_none_or(|group| group.threads.as_slice() != [tid]) {
         table.note_change();
     }
     table.match_container(tid, params.list("cgroups"));
@@ -146,8 +146,9 @@ impl ThreadTable {
         }
         let alive = |t: &&i64| self.threads.get(**t).is_some_and(|t| !t.ended);
         let count = self.groups.get(&pid).map(|g| g.threads.iter().filter(alive).count());
-        if let (Some(group), Some(count)) = (self.groups.get_mut(&pid), count) {
-            group.alive = count;
+        match (self.groups.get_mut(&pid), count) {
+            (Some(group), Some(count)) => group.alive = count,
+            _ => self.strays = true,
         }
     }
 }

@@ -31,7 +31,11 @@ impl ThreadTable {
 
     /// Makes a valid thread one of its process and its parent's child.
     pub(super) fn join(&mut self, tid: i64) {
-        let Some(thread) = self.threads.get(tid).filter(|t| t.is_valid()) else { return };
+        let Some(thread) = self.threads.get(tid) else { return };
+        if !thread.is_valid() {
+            self.strays |= thread.process.pid >= 0 || thread.process.ptid >= 0;
+            return;
+        }
         let (pid, ptid, alive) = (thread.process.pid, thread.process.ptid, !thread.ended);
         let group = self.groups.entry(pid).or_default();
         if !group.threads.contains(&tid) {
@@ -119,7 +123,7 @@ impl ThreadTable {
 
     /// A thread is known or gone that others name: the first of their process, or 0, which is everybody's last parent.
     fn note_known(&mut self, tid: i64) {
-        if tid == 0 || self.groups.contains_key(&tid) {
+        if tid == 0 || self.strays || self.groups.contains_key(&tid) {
             self.note_change();
         }
     }
