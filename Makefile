@@ -54,7 +54,8 @@ arm64: deps ## prove the image for 64-bit ARM on another machine: its programs a
 bench: build ## measure what docs/performance.md states, ratios within one run
 	bench/run.sh
 
-fuzz: ## run every fuzz target for a minute each (needs cargo-fuzz and nightly)
+fuzz: ## run the property tests with many new cases, then every fuzz target for a minute (needs cargo-fuzz and nightly)
+	PROPTEST_CASES=5000 cargo test -q -p saker-alert -p saker-audit-setup -p saker-capture -p saker-engine -p saker-events -p saker-rules
 	cd fuzz && for target in $$(cargo +nightly fuzz list); do mkdir -p corpus/$$target && cargo +nightly fuzz run $$target corpus/$$target seeds/$$target -- -max_total_time=60 || exit 1; done
 
 install: ## install the built programs and the systemd unit (PREFIX, DESTDIR)

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # test.sh ARG...: cargo test with these arguments, the skipped parts named at the end, then the totals on one line.
-# What hangs is ended after $SAKER_TEST_LIMIT.
+# What hangs is ended after $SAKER_TEST_LIMIT. Property tests draw the same cases each time, so that a change is judged by
+# itself; `make fuzz` draws others.
 set -uo pipefail
+export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 timeout --kill-after=30 "${SAKER_TEST_LIMIT:-40m}" cargo test --no-fail-fast "$@" 2>&1 | tee "$log"

@@ -13,12 +13,16 @@ const SHOTS: usize = 500;
 const ROUNDS: usize = 15;
 /// After the first alert, until hooks that can wait are in place: what they cost belongs to the start.
 const SETTLE: Duration = Duration::from_secs(2);
+/// Times that the cost of an exec is measured: it is a twentieth of what an exec takes, and a machine's clock alone may
+/// change by more from one second to the next.
+const PAIRS: usize = 40;
 
 /// Measures the agent at `binary` and prints the table.
 pub fn print(binary: &Path) -> Result<()> {
     println!("| figure | median | min | max |\n|---|---|---|---|");
     starts(binary)?;
     quiet(binary)?;
+    exec(binary)?;
     workload::ALL.iter().try_for_each(|w| overhead(binary, w))
 }
 
@@ -75,6 +79,27 @@ fn overhead(binary: &Path, work: &workload::Workload) -> Result<()> {
     row(&format!("{}: wall, agent on / off", work.name), ratios);
     row(&format!("{}: the agent's processor time, s", work.name), cpu);
     row(&format!("{}: events lost in all rounds", work.name), [lost].map(as_f64));
+    Ok(())
+}
+
+/// What one exec takes more beside the agent, by many short runs with and without it in turn.
+fn exec(binary: &Path) -> Result<()> {
+    let (mut alone, mut more) = (Vec::new(), Vec::new());
+    let mut before = workload::one_exec()?;
+    for _ in 0..PAIRS {
+        let folder = tempfile::tempdir()?;
+        let mut agent = Agent::start(binary, folder.path())?;
+        agent.wait_until_up()?;
+        std::thread::sleep(SETTLE / 2);
+        let beside = workload::one_exec()?;
+        agent.stop()?;
+        let behind = workload::one_exec()?;
+        more.push(beside - f64::midpoint(before, behind));
+        alone.push(behind);
+        before = behind;
+    }
+    row("exec of /bin/true alone, µs", alone);
+    row("exec of /bin/true: more with the agent, µs", more);
     Ok(())
 }
 
