@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    cell::OnceCell,
     fmt,
     net::IpAddr,
     sync::{Arc, OnceLock},
@@ -260,7 +261,7 @@ pub trait Processes: fmt::Debug {
         None
     }
 
-    /// Standard input, output or error of the process.
+    /// What the process has open by this number, such as standard input.
     fn standard(&self, process: &Process, number: i64) -> Option<Standard<'_>> {
         let found = self.descriptor(process, number)?;
         Some(Standard { kind: found.kind, name: Cow::Borrowed(&found.name) })
@@ -268,6 +269,11 @@ pub trait Processes: fmt::Debug {
 
     /// How many descriptors the process has open, where they are counted.
     fn descriptors(&self, _process: &Process) -> Option<usize> {
+        None
+    }
+
+    /// What the process's descriptors are, each type once.
+    fn descriptor_types(&self, _process: &Process) -> Option<Vec<FdType>> {
         None
     }
 
@@ -282,13 +288,54 @@ pub trait Processes: fmt::Debug {
     }
 }
 
-/// What stands behind one of the first three descriptors.
+/// What stands behind a descriptor that no event is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standard<'a> {
     /// What it is.
     pub kind: FdType,
     /// As `fd.name` has it.
     pub name: Cow<'a, [u8]>,
+}
+
+/// What was asked of the process of an event: once, however many fields show it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Asked<'a> {
+    threads: OnceCell<Option<Threads>>,
+    descriptors: OnceCell<Option<usize>>,
+    standard: [OnceCell<Option<Standard<'a>>>; 3],
+}
+
+impl<'a> Asked<'a> {
+    /// The same for another view of the event.
+    pub(crate) fn again<'b>(&self) -> Asked<'b>
+    where
+        'a: 'b,
+    {
+        let standard = self.standard.each_ref().map(|known| known.get().cloned());
+        Asked {
+            threads: self.threads.clone(),
+            descriptors: self.descriptors.clone(),
+            standard: standard.map(|known| known.map_or_else(OnceCell::new, OnceCell::from)),
+        }
+    }
+
+    pub(crate) fn threads(&self, process: &Process, processes: &dyn Processes) -> Option<Threads> {
+        *self.threads.get_or_init(|| processes.threads(process))
+    }
+
+    pub(crate) fn descriptors(&self, process: &Process, processes: &dyn Processes) -> Option<usize> {
+        *self.descriptors.get_or_init(|| processes.descriptors(process))
+    }
+
+    pub(crate) fn standard(
+        &self,
+        process: &Process,
+        processes: &'a dyn Processes,
+        number: u8,
+    ) -> Option<&Standard<'a>> {
+        let known = self.standard.get(usize::from(number))?;
+        known.get_or_init(|| processes.standard(process, number.into())).as_ref()
+    }
 }
 
 /// Numbers of the living threads of a process.
@@ -318,7 +365,10 @@ pub trait Living: fmt::Debug + Send + Sync {
     /// How many descriptors it has open.
     fn descriptors(&self, process: ProcessKey) -> Option<usize>;
 
-    /// Its standard input, output or error.
+    /// What its descriptors are, each type once.
+    fn descriptor_types(&self, process: ProcessKey) -> Option<Vec<FdType>>;
+
+    /// What it has open by this number, such as standard input.
     fn standard(&self, process: ProcessKey, number: i64) -> Option<Standard<'static>>;
 }
 

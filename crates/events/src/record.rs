@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     cell::{Cell, OnceCell},
+    iter,
 };
 
 use saker_rules::{
@@ -15,10 +16,11 @@ use crate::{
     container::Metadata,
     descriptor::{Descriptor, FdType, Socket},
     fd::{AT_FDCWD, Fd, O_RDONLY, O_WRONLY, Role, UNKNOWN, number_of, path_param, resolved_path, text_of},
+    fd_facts::{self, FdFacts},
     fields::{self, Getter},
     host_names::HostNames,
     param, path,
-    process::{Process, Processes, Standard},
+    process::{Asked, Process, Processes, Standard, Threads},
     table::{self, Category, ERRNO, EventRow, ParamPlace, ParamType, Source, code, event_flags},
     users::Users,
 };
@@ -84,6 +86,7 @@ pub struct SyscallRecord<'a> {
     /// Found out when a rule asks.
     fd: OnceCell<Option<Fd<'a>>>,
     lacks_metadata: Cell<bool>,
+    asked: Asked<'a>,
     /// Paths are made absolute whatever their length.
     whole_paths: bool,
 }
@@ -98,8 +101,18 @@ impl<'a> SyscallRecord<'a> {
         users: &'a Users,
     ) -> Option<Self> {
         let row = EventRow::of(event.code)?;
-        let (fd, lacks_metadata) = (OnceCell::new(), Cell::new(false));
-        Some(Self { header, event, row, processes, users, process, fd, lacks_metadata, whole_paths: false })
+        Some(Self {
+            header,
+            event,
+            row,
+            processes,
+            users,
+            process,
+            fd: OnceCell::new(),
+            lacks_metadata: Cell::new(false),
+            asked: Asked::default(),
+            whole_paths: false,
+        })
     }
 
     /// The process that made the event, if anything is known of it.
@@ -145,8 +158,37 @@ impl<'a> SyscallRecord<'a> {
     }
 
     /// Standard input, output or error.
-    pub fn standard(&self, number: i64) -> Option<Standard<'a>> {
-        self.processes.standard(self.process?, number)
+    pub fn standard(&self, number: u8) -> Option<&Standard<'a>> {
+        self.asked.standard(self.process?, self.processes, number)
+    }
+
+    /// Living threads of the process.
+    pub fn threads(&self) -> Option<Threads> {
+        self.asked.threads(self.process?, self.processes)
+    }
+
+    /// How many descriptors the process has open.
+    pub fn descriptors(&self) -> Option<usize> {
+        self.asked.descriptors(self.process?, self.processes)
+    }
+
+    /// The descriptors that the call waits for, each with the bits of what happened to it.
+    pub fn polled(&self) -> Option<impl Iterator<Item = (Fd<'a>, u16)>> {
+        let (index, _) = self.row.params.iter().enumerate().find(|(_, p)| p.ty == ParamType::Fdlist)?;
+        let list = param::fd_list(self.event.param(index)?);
+        let told = POLLED.of(self.row).and_then(|(at, _)| self.event.param(at)).unwrap_or_default();
+        let facts = FdFacts::list(told).chain(iter::repeat_with(|| None));
+        Some(list.zip(facts).map(|((fd, flags), facts)| (Fd::listed(self, fd, facts), flags)))
+    }
+
+    /// What the process has open by this number.
+    pub fn descriptor_type(&self, number: i64) -> Option<FdType> {
+        self.processes.standard(self.process?, number).map(|held| held.kind)
+    }
+
+    /// What the process's descriptors are, each type once.
+    pub fn descriptor_types(&self) -> Option<Vec<FdType>> {
+        self.processes.descriptor_types(self.process?)
     }
 
     /// The thread that holds what the threads of the process share.
@@ -170,9 +212,19 @@ impl<'a> SyscallRecord<'a> {
     where
         'a: 'b,
     {
-        let (fd, lacks_metadata) = (OnceCell::new(), Cell::new(false));
         let Self { header, row, processes, users, process, .. } = *self;
-        SyscallRecord { header, event, row, processes, users, process, fd, lacks_metadata, whole_paths: true }
+        SyscallRecord {
+            header,
+            event,
+            row,
+            processes,
+            users,
+            process,
+            fd: OnceCell::new(),
+            lacks_metadata: Cell::new(false),
+            asked: self.asked.again(),
+            whole_paths: true,
+        }
     }
 
     /// The same event with its path as the kernel resolved it, where that differs from the path's text: a
@@ -404,6 +456,8 @@ impl<'a> SyscallRecord<'a> {
 static DIRECTORY: ParamPlace = ParamPlace::new("dirpath");
 static FIRST_DIRECTORY: ParamPlace = ParamPlace::new("olddirpath");
 static SECOND_DIRECTORY: ParamPlace = ParamPlace::new("newdirpath");
+/// What the descriptors stand for that a call waits for.
+static POLLED: ParamPlace = ParamPlace::new(fd_facts::LIST);
 
 /// Where calls that open a file have their flags: nearly every rule about files asks.
 fn flags_position(event_code: u16) -> Option<usize> {
