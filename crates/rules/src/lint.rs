@@ -59,7 +59,7 @@ fn unsafe_na(check: &Check, read: &[(&str, &Span)]) -> Option<TextWarning> {
     let op = matches!(check.op, Op::Eq | Op::EqEq | Op::Ne | Op::In | Op::Intersects | Op::PMatch);
     let na = match &check.right {
         Right::Literal(text) => text == b"<NA>",
-        Right::List(texts) => texts.iter().any(|text| text == b"<NA>"),
+        Right::List(texts) | Right::Modified(_, texts) => texts.iter().any(|text| text == b"<NA>"),
         _ => false,
     };
     let plugin = |name: &str| name.starts_with("ka.") || name.starts_with("jevt.");
@@ -88,6 +88,7 @@ mod tests {
         for (condition, codes) in [
             ("ka.a = <NA>", &[Code::LoadUnsafeNaCheck][..]),
             ("not jevt.value[/a] in (x, <NA>)", &[Code::LoadUnsafeNaCheck]),
+            ("ka.a = anyof (x, <NA>)", &[Code::LoadUnsafeNaCheck]),
             ("proc.name = <NA> or ka.a startswith <NA> or ka.a = NA", &[]),
             ("evt.dir = < and evt.latency.ns > 1", &[Code::LoadDeprecatedItem; 2]),
             ("evt.dir = < or evt.dir = > and evt.dir exists", &[Code::LoadDeprecatedItem]),
