@@ -2,138 +2,9 @@
 // Calls whose events are made by a table: for each parameter, which value it has and how that is stored. User
 // space fills the table (src/recipe.rs), so that a call costs a row and no program.
 #pragma once
-#include "facts.h"
-#include "names.h"
-#include "open.h"
-
-// Where the value of a parameter comes from.
-enum from {
-	FROM_RESULT,
-	FROM_ARG,      // a register
-	FROM_INT,      // the low half of a register, with its sign
-	FROM_MEMORY,   // `table` bytes at a register + `with`; all bits if the register is 0
-	FROM_OPTIONAL, // the same; 0 if the register is 0
-	FROM_TIME,     // seconds and nanoseconds at a register, in nanoseconds; all bits if the register is 0
-	FROM_OPTION,   // a register, as the option of prctl has it: 0 for the address of a name
-	FROM_STRUCT,   // a pointer or long at a register + `with`, half as far and large for 32-bit callers
-	FROM_CONSTANT, // `with`
-	FROM_NUMBER,   // the machine's number of the call
-};
-
-// How the value is stored.
-enum put {
-	PUT_EMPTY,
-	PUT_NUMBER,       // `size` bytes
-	PUT_FLAGS,        // the same, each bit through the translation `table`
-	PUT_ENUM,         // the same, as a whole
-	PUT_TEXT,         // the value is its address
-	PUT_BYTES,        // likewise; register `with` is the length, or the result if there is no such register
-	PUT_VECTOR,       // likewise, of an iovec: the first part; with `table` no more of it than the result
-	PUT_CONTROL,      // likewise, of a msghdr: what came with the message
-	PUT_NAME,         // likewise, a text if the option of prctl is about a name
-	PUT_SIZE,         // likewise, its size; register `with` has the number of parts, or the message
-	PUT_ADDRESS,      // the socket address there; register `with` is its size
-	PUT_PEER,         // no parameter: keeps that address for the tuple
-	PUT_MESSAGE_PEER, // no parameter: keeps the address of the msghdr there
-	PUT_TUPLE_OUT,    // both ends of the socket, the process's own first
-	PUT_TUPLE_IN,     // the other way round
-	PUT_QUEUE,        // of a listening socket, by `with`: how full in percent, how long, how long at most
-	PUT_INODE,        // of a descriptor
-	PUT_FACTS,        // what the descriptor stands for
-	PUT_DIRECTORY,    // path of a directory's descriptor, if the text at register `with` is relative
-	PUT_DYNAMIC,      // the byte `table`, then the number
-	PUT_CAPABILITIES, // of the process, by `with`: inheritable, permitted, effective
-	PUT_KIB,          // memory of the process, by `with`: enum of process.h
-	PUT_DEVICE,       // of a descriptor
-	PUT_PATH,         // of a descriptor
-	PUT_OPEN_FLAGS,   // as in the events of the open family
-	PUT_WORKING_DIRECTORY, // if the text at register `with` is relative
-};
-
-struct param {
-	u8 from;
-	u8 arg;
-	u8 put;
-	u8 size;
-	u16 with;
-	u16 table;
-};
-
-enum { PARAMS_MADE = 20, TRANSLATIONS = 32, PAIRS = 40, PARTS_MAX = 16, DATA_MAX = 80, ARGS = 6 };
-enum { MESSAGE_PARTS = 24, MESSAGE_CONTROL = 32, SOCKADDR_IN = 16 };
-enum { PR_SET_NAME = 15, PR_GET_NAME = 16, PR_GET_CHILD_SUBREAPER = 37 };
-
-struct recipe {
-	u16 code;
-	u16 nparams; // of the record
-	u16 made;    // rows below; some make no parameter
-	u16 unused;
-	struct param param[PARAMS_MADE];
-};
-
-struct pair {
-	u32 kernel, event;
-};
-
-struct translation {
-	struct pair pairs[PAIRS];
-};
-
-// A parameter on its way; in a map, where the verifier forgets values.
-struct work {
-	struct param param;
-	u64 value;
-	struct address peer;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, CALLS);
-	__type(key, u32);
-	__type(value, struct recipe);
-} recipes SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, TRANSLATIONS);
-	__type(key, u32);
-	__type(value, struct translation);
-} translations SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, PROGRAMS);
-	__type(key, u32);
-	__type(value, struct work);
-} works SEC(".maps");
-
-static __always_inline struct work *work_of(u32 program)
-{
-	return bpf_map_lookup_elem(&works, &program);
-}
-
-static __always_inline u64 argument_at(struct scratch *s, u32 arg)
-{
-	OPAQUE(arg);
-	return arg < ARGS ? s->call.args[arg] : 0;
-}
-
-static __always_inline u64 from_memory(const void *from, u64 size)
-{
-	u64 value = 0;
-	OPAQUE(size);
-	if (size > sizeof(value))
-		size = sizeof(value);
-	bpf_probe_read_user(&value, size, from);
-	return value;
-}
-
-// A member of a structure of pointers and longs.
-static __always_inline u64 from_struct(struct scratch *s, u64 base, u32 offset)
-{
-	bool compat = s->call.compat;
-	return from_memory((void *)(base + (compat ? offset / 2 : offset)), compat ? 4 : 8);
-}
+#include "polled.h"
+#include "quota.h"
+#include "socket_option.h"
 
 static __always_inline u64 from_time(struct scratch *s, u64 arg)
 {
@@ -166,17 +37,9 @@ static __always_inline u64 param_value(struct scratch *s, struct param *param)
 	case FROM_OPTION: return from_option(s, arg);
 	case FROM_STRUCT: return from_struct(s, arg, param->with);
 	case FROM_NUMBER: return s->call.number;
+	case FROM_MADE: return s->call.result < 0 ? -1 : (s64)(s32)from_memory((void *)(arg + param->with), 4);
+	case FROM_SOCKET_OPTION: return socket_option(s);
 	default: return param->with;
-	}
-}
-
-static __always_inline void put_number(struct scratch *s, u64 value, u32 size)
-{
-	switch (size) {
-	case 1: return put_u8(s, value);
-	case 2: return put_u16(s, value);
-	case 4: return put_u32(s, value);
-	default: return put_u64(s, value);
 	}
 }
 
@@ -200,19 +63,6 @@ __noinline int put_translated(u32 program)
 	if (s && w)
 		put_number(s, translate(w->param.table, w->value, w->param.put == PUT_ENUM), w->param.size);
 	return 0;
-}
-
-static __always_inline void put_data(struct scratch *s, const void *from, s64 len)
-{
-	u64 at = record_at(s), bytes = len;
-	if (at > RECORD_LIMIT || len <= 0)
-		return put_empty(s);
-	OPAQUE(bytes);
-	if (bytes > DATA_MAX)
-		bytes = DATA_MAX;
-	if (bpf_probe_read_user(s->bytes + at, bytes, from))
-		return put_empty(s);
-	put_length(s, bytes);
 }
 
 static __always_inline s64 data_length(struct scratch *s, struct param *param)
@@ -316,10 +166,12 @@ __noinline int put_socket_of(u32 program)
 	if (!s || !w)
 		return 0;
 	struct sock *sk = w->param.from == FROM_RESULT ? socket_of(task, w->value) : call_socket(s, task, w->value);
-	if (w->param.put == PUT_QUEUE)
-		put_queue(s, sk, w->param.with);
-	else
-		put_flow(s, sk, &w->peer, w->param.put == PUT_TUPLE_IN);
+	switch (w->param.put) {
+	case PUT_QUEUE: put_queue(s, sk, w->param.with); break;
+	case PUT_SOCK: put_u64(s, (u64)sk); break;
+	case PUT_SOCK_PEER: put_u64(s, (u64)unix_peer(sk)); break;
+	default: put_flow(s, sk, &w->peer, w->param.put == PUT_TUPLE_IN);
+	}
 	return 0;
 }
 
@@ -406,6 +258,8 @@ static __always_inline void put_param(struct scratch *s, struct work *w)
 	case PUT_MESSAGE_PEER: keep_peer_of(s->program); return;
 	case PUT_TUPLE_OUT:
 	case PUT_TUPLE_IN:
+	case PUT_SOCK:
+	case PUT_SOCK_PEER:
 	case PUT_QUEUE: put_socket_of(s->program); return;
 	case PUT_INODE:
 	case PUT_DEVICE:
@@ -416,6 +270,9 @@ static __always_inline void put_param(struct scratch *s, struct work *w)
 	case PUT_DIRECTORY:
 	case PUT_WORKING_DIRECTORY: put_path_of(s->program); return;
 	case PUT_FACTS: put_facts(s->program, w->value); return;
+	case PUT_OPTION: put_socket_option(s->program); return;
+	case PUT_POLLED: put_polled(s->program); return;
+	case PUT_POLLED_FACTS: put_polled_facts(s->program); return;
 	default: put_memory_of(s->program); return;
 	}
 }
@@ -446,7 +303,10 @@ __noinline int make_param(u32 program)
 			put_empty(s);
 		return 0;
 	}
-	w->value = param_value(s, &w->param);
+	if (w->param.from == FROM_QUOTA)
+		take_quota(program);
+	else
+		w->value = param_value(s, &w->param);
 	put_param(s, w);
 	return 0;
 }

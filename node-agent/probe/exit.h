@@ -5,6 +5,7 @@
 #include "ring.h"
 
 enum { EVENT_PROCEXIT = 186, PROCEXIT_PARAMS = 5 };
+enum { PF_EXITING = 4, THREADS_MAX = 16, ANCESTORS_MAX = 16 };
 
 static __always_inline bool has_children(struct task_struct *task)
 {
@@ -12,16 +13,48 @@ static __always_inline bool has_children(struct task_struct *task)
 	return READ(task, children.next) != head;
 }
 
-// Who inherits the children: the init process of the pid namespace. 0 if nobody, or if it depends on threads
-// that still live or on a subreaper further up: user space knows those.
+// A thread of the task's process that does not end, or none.
+static __always_inline struct task_struct *living_thread(struct task_struct *task)
+{
+	struct signal_struct *signal = READ(task, signal);
+	void *head = (void *)signal + bpf_core_field_offset(struct signal_struct, thread_head);
+	void *node = READ(signal, thread_head.next);
+	for (u32 i = 0; i < THREADS_MAX && node && node != head; i++) {
+		struct task_struct *thread = node - bpf_core_field_offset(struct task_struct, thread_node);
+		if (!(READ(thread, flags) & PF_EXITING))
+			return thread;
+		node = READ(thread, thread_node.next);
+	}
+	return 0;
+}
+
+// A thread of the nearest ancestor in the same pid namespace that asked to get the children of its descendants.
+static __always_inline struct task_struct *subreaper(struct task_struct *task)
+{
+	u32 level = pid_level(task);
+	struct task_struct *init = init_of(task), *ancestor = READ(task, real_parent);
+	for (u32 i = 0; i < ANCESTORS_MAX && ancestor && pid_level(ancestor) == level; i++) {
+		struct signal_struct *signal = READ(ancestor, signal);
+		if (BPF_CORE_READ_BITFIELD_PROBED(signal, is_child_subreaper)) {
+			struct task_struct *thread = living_thread(ancestor);
+			if (thread)
+				return thread;
+		}
+		ancestor = READ(ancestor, real_parent);
+	}
+	return init;
+}
+
+// Who inherits the children, as the kernel will decide; 0 if there are none.
 static __always_inline s64 reaper(struct task_struct *task)
 {
 	struct signal_struct *signal = READ(task, signal);
-	if (!has_children(task) || READ(signal, live.counter) > 0 ||
-	    BPF_CORE_READ_BITFIELD_PROBED(signal, has_child_subreaper))
+	if (!has_children(task))
 		return 0;
-	struct task_struct *init = init_of(task);
-	return READ(init, pid);
+	struct task_struct *thread = living_thread(task);
+	if (!thread)
+		thread = BPF_CORE_READ_BITFIELD_PROBED(signal, has_child_subreaper) ? subreaper(task) : init_of(task);
+	return READ(thread, pid);
 }
 
 SEC("tp_btf/sched_process_exit")

@@ -55,6 +55,11 @@ static __always_inline struct unix_address *unix_name(struct sock *sk)
 	return sk ? READ((struct unix_sock *)sk, addr) : 0;
 }
 
+static __always_inline struct sock *unix_peer(struct sock *sk)
+{
+	return sk && READ(sk, __sk_common.skc_family) == AF_UNIX ? READ((struct unix_sock *)sk, peer) : 0;
+}
+
 // The name is that of the end which was bound.
 static __always_inline u64 append_unix_flow(struct scratch *s, u64 at, struct sock *sk, struct address *to, bool in)
 {

@@ -210,8 +210,14 @@ struct rlimit {
 	unsigned long rlim_cur;
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct signal_struct {
 	struct { int counter; } live;
+	struct list_head thread_head;
+	u32 is_child_subreaper : 1;
 	u32 has_child_subreaper : 1;
 	struct pid *pids[4];
 	struct tty_struct *tty;
@@ -261,10 +267,6 @@ enum bpf_func_id {
 	BPF_FUNC_task_pt_regs = 175,
 };
 
-struct list_head {
-	struct list_head *next;
-};
-
 struct task_struct {
 	struct thread_info thread_info;
 	u32 flags;
@@ -272,7 +274,7 @@ struct task_struct {
 	int exit_code;
 	int pid, tgid;
 	struct task_struct *real_parent, *group_leader;
-	struct list_head children;
+	struct list_head children, thread_node;
 	struct pid *thread_pid;
 	u64 start_boottime;
 	unsigned long min_flt, maj_flt;

@@ -33,6 +33,8 @@ const ASKED: Spec = (
 const TICK: u64 = 10_000_000;
 /// Descriptors counted one by one at most; kernels since 6.2 tell their number.
 const MAX_COUNTED: usize = 65_536;
+/// Descriptors that are looked at for their types at most.
+const MAX_TYPED: usize = 1024;
 
 /// Processes of this machine, and how many look-ups there were.
 #[derive(Debug, Default)]
@@ -97,6 +99,10 @@ impl Living for ProcFs {
         self.count(descriptors(process))
     }
 
+    fn descriptor_types(&self, process: ProcessKey) -> Option<Vec<FdType>> {
+        self.count(descriptor_types(process))
+    }
+
     fn standard(&self, process: ProcessKey, number: i64) -> Option<Standard<'static>> {
         self.count(standard(process, number))
     }
@@ -131,9 +137,23 @@ fn descriptors(process: ProcessKey) -> Result<usize, Errno> {
     if told > 0 {
         return Ok(told);
     }
-    let list = openat(&folder, "fd", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let entries = Dir::new(list)?.take(MAX_COUNTED).flatten();
-    Ok(entries.filter(|entry| !entry.file_name().to_bytes().starts_with(b".")).count())
+    Ok(numbers(&folder)?.take(MAX_COUNTED).count())
+}
+
+/// The numbers of a process's open descriptors.
+fn numbers(folder: &OwnedFd) -> Result<impl Iterator<Item = i64> + use<>, Errno> {
+    let list = openat(folder, "fd", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    Ok(Dir::new(list)?.flatten().filter_map(|entry| entry.file_name().to_str().ok()?.parse().ok()))
+}
+
+/// What is closed meanwhile is left out.
+fn descriptor_types(process: ProcessKey) -> Result<Vec<FdType>, Errno> {
+    let folder = folder(process)?;
+    let kinds = numbers(&folder)?.take(MAX_TYPED).filter_map(|number| standard(process, number).ok());
+    let mut kinds: Vec<_> = kinds.map(|found| found.kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    Ok(kinds)
 }
 
 fn standard(process: ProcessKey, number: i64) -> Result<Standard<'static>, Errno> {

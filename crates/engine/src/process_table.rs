@@ -12,6 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use saker_events::{
     Event, Origin,
     container::Lookup,
+    descriptor::FdType,
     process::{Image, Living, Process, ProcessKey, Processes, Standard, Threads},
 };
 use saker_rules::schema::ProcessState;
@@ -248,6 +249,10 @@ impl Processes for ProcessTable {
 
     fn descriptors(&self, process: &Process) -> Option<usize> {
         self.living.as_ref()?.descriptors(process.key)
+    }
+
+    fn descriptor_types(&self, process: &Process) -> Option<Vec<FdType>> {
+        self.living.as_ref()?.descriptor_types(process.key)
     }
 
     fn standard(&self, process: &Process, number: i64) -> Option<Standard<'_>> {

@@ -24,7 +24,7 @@ use std::net::IpAddr;
 use rustc_hash::{FxHashMap, FxHashSet};
 use saker_events::{
     Event,
-    descriptor::{Descriptor, Used},
+    descriptor::{Descriptor, FdType, Used},
     process::{Process, ProcessKey, Processes, Threads as ThreadCounts},
     table::{EventRow, Source, code, event_flags},
     users::{NOBODY, Users},
@@ -371,6 +371,13 @@ impl Processes for ThreadTable {
 
     fn descriptors(&self, process: &Process) -> Option<usize> {
         Some(self.threads.get(process.pid).map_or(0, |main| main.fds.len()))
+    }
+
+    fn descriptor_types(&self, process: &Process) -> Option<Vec<FdType>> {
+        let mut types: Vec<_> = self.threads.get(process.pid)?.fds.values().map(|fd| fd.file.kind).collect();
+        types.sort_unstable();
+        types.dedup();
+        Some(types)
     }
 
     fn used_descriptor(&self) -> Option<Used> {

@@ -6,7 +6,8 @@ use std::{collections::VecDeque, sync::Arc};
 use saker_events::{
     OwnedEvent,
     container::Container,
-    process::{Process, Processes},
+    descriptor::FdType,
+    process::{Process, Processes, Standard, Threads},
     record::Header,
 };
 
@@ -144,6 +145,22 @@ impl Processes for Then<'_> {
     fn at(&self, pid: u32, time: u64) -> Option<&Process> {
         let kept = self.lineage.iter().find(|p| p.key.pid == pid && p.key.start <= time);
         kept.or_else(|| self.now.at(pid, time))
+    }
+
+    fn threads(&self, process: &Process) -> Option<Threads> {
+        self.now.threads(process)
+    }
+
+    fn descriptors(&self, process: &Process) -> Option<usize> {
+        self.now.descriptors(process)
+    }
+
+    fn descriptor_types(&self, process: &Process) -> Option<Vec<FdType>> {
+        self.now.descriptor_types(process)
+    }
+
+    fn standard(&self, process: &Process, number: i64) -> Option<Standard<'_>> {
+        self.now.standard(process, number)
     }
 }
 

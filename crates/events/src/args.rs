@@ -159,11 +159,11 @@ impl SyscallRecord<'_> {
 
     /// A parameter's value without what it stands for; of lists of descriptors with their types.
     fn plain(&self, param: &Param, bytes: &[u8]) -> Vec<u8> {
-        if param.ty != ParamType::Fdlist || bytes.is_empty() {
+        let Some(polled) = self.polled().filter(|_| param.ty == ParamType::Fdlist) else {
             return raw(param, bytes);
-        }
-        let kind = |fd| self.descriptor(fd).map_or("?", |d| d.kind.char());
-        let shown = param::fd_list(bytes).map(|(fd, events)| format!("{fd}:{}{events:x}", kind(fd)));
+        };
+        let shown =
+            polled.map(|(fd, flags)| format!("{}:{}{flags:x}", fd.num, fd.kind.map_or("?", FdType::char)));
         shown.collect::<Vec<_>>().join(" ").into_bytes()
     }
 }

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 /// What a descriptor stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum FdType {
     #[default]

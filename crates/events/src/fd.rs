@@ -72,8 +72,35 @@ impl<'a> Fd<'a> {
             | code::SYSCALL_OPENAT2_X
             | code::SYSCALL_CREAT_X => Self::opened(record),
             code::SOCKET_CONNECT_X => Self::connected(event, row),
-            _ => Self::told(event, row).or_else(|| Self::used(record)),
+            code::SYSCALL_PIPE_X | code::SYSCALL_PIPE2_X => Some(Self::paired(record, FdType::Pipe)),
+            code::SOCKET_SOCKETPAIR_X => Some(Self::paired(record, FdType::Unix)),
+            _ => Self::told(event, row).or_else(|| Self::used(record)).or_else(|| Self::missed(record)),
         }
+    }
+
+    /// What stands behind a number in a list that the event has, by a table of descriptors or by what the probe
+    /// looked up; else only the number.
+    pub fn listed(record: &SyscallRecord<'a>, num: i64, facts: Option<FdFacts<'a>>) -> Self {
+        match (record.descriptor(num), facts) {
+            (Some(known), _) => Self::behind(num, known),
+            (None, Some(facts)) => Self::looked_up(num, facts),
+            (None, None) => Self::numbered(num),
+        }
+    }
+
+    /// The second of two descriptors that a call made.
+    fn paired(record: &SyscallRecord<'a>, kind: FdType) -> Self {
+        let number = |name| number_of(&record.event, record.row, name);
+        match number("fd2").map(u64::cast_signed).filter(|_| record.result() == Some(0)) {
+            Some(num) => Self { kind: Some(kind), ino: number("ino").unwrap_or(0), ..Self::numbered(num) },
+            None => Self::derived(record, -1),
+        }
+    }
+
+    /// A call that was to make a descriptor and did not.
+    fn missed(record: &SyscallRecord<'a>) -> Option<Self> {
+        let makes = record.row.any(event_flags::CREATES_FD) && record.failed();
+        makes.then(|| Self::derived(record, -1))
     }
 
     fn numbered(num: i64) -> Self {
@@ -134,8 +161,11 @@ impl<'a> Fd<'a> {
             |index: usize| Some(param::number(row.params.get(index)?.ty, event.param(index)?)?.signed());
         let made = number(0).filter(|made| *made >= 0 && makes_fd(event, row));
         let used = || number(row.fd_param.filter(|_| row.any(event_flags::USES_FD)).map_or(0, usize::from));
-        let num = made.or_else(used)?;
-        Some(Self {
+        Some(Self::looked_up(made.or_else(used)?, facts))
+    }
+
+    fn looked_up(num: i64, facts: FdFacts<'a>) -> Self {
+        Self {
             num,
             kind: Some(facts.kind),
             name: Some(facts.name),
@@ -147,7 +177,7 @@ impl<'a> Fd<'a> {
             dev: facts.dev,
             ino: facts.ino,
             ..Self::numbered(num)
-        })
+        }
     }
 
     /// A descriptor of which the event tells only the number, or that it is a directory that a path starts from.

@@ -13,6 +13,8 @@ use crate::{
 
 /// The extension parameter.
 pub const PARAM: &str = "fdfacts";
+/// The extension parameter about a list of descriptors.
+pub const LIST: &str = "fdsfacts";
 /// Bytes before the path or tuple.
 const HEAD_BYTES: usize = 16;
 /// The upper bits of an inode's mode tell what it is.
@@ -88,6 +90,17 @@ impl<'a> FdFacts<'a> {
         let kind = file_kind(mode, alone);
         let name = Cow::Borrowed(file_name(kind, path));
         Some(Self { dev: device, ino, name, ..Self::new(kind) })
+    }
+
+    /// Reads the parameter about a list: the facts of each descriptor, which closed ones do not have.
+    pub fn list(bytes: &'a [u8]) -> impl Iterator<Item = Option<Self>> {
+        let mut rest = bytes;
+        std::iter::from_fn(move || {
+            let (length, after) = rest.split_first_chunk()?;
+            let (facts, others) = after.split_at_checked(u16::from_le_bytes(*length).into())?;
+            rest = others;
+            Some(Self::parse(facts))
+        })
     }
 
     fn new(kind: FdType) -> Self {
@@ -251,11 +264,21 @@ mod tests {
         check(&facts(0o140_777, 6, 0, 10, &unbound), FdType::Ipv6, "", None);
     }
 
+    #[test]
+    fn a_list_has_the_facts_of_each() {
+        let file = facts(0o100_644, 0, 0, 1, b"/x\0");
+        let length = u16::try_from(file.len()).unwrap().to_le_bytes();
+        let bytes = [&length[..], &file, &[0, 0], &length, &file, &[9, 0, 1]].concat();
+        let kinds: Vec<_> = FdFacts::list(&bytes).map(|facts| facts.map(|f| f.kind)).collect();
+        assert_eq!(kinds, [Some(FdType::File), None, Some(FdType::File)]);
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
             let facts = FdFacts::parse(&bytes);
             prop_assert_eq!(facts.is_some(), bytes.len() >= HEAD_BYTES);
+            prop_assert!(FdFacts::list(&bytes).count() <= bytes.len() / 2);
         }
     }
 }

@@ -261,7 +261,7 @@ pub trait Processes: fmt::Debug {
         None
     }
 
-    /// Standard input, output or error of the process.
+    /// What the process has open by this number, such as standard input.
     fn standard(&self, process: &Process, number: i64) -> Option<Standard<'_>> {
         let found = self.descriptor(process, number)?;
         Some(Standard { kind: found.kind, name: Cow::Borrowed(&found.name) })
@@ -269,6 +269,11 @@ pub trait Processes: fmt::Debug {
 
     /// How many descriptors the process has open, where they are counted.
     fn descriptors(&self, _process: &Process) -> Option<usize> {
+        None
+    }
+
+    /// What the process's descriptors are, each type once.
+    fn descriptor_types(&self, _process: &Process) -> Option<Vec<FdType>> {
         None
     }
 
@@ -283,7 +288,7 @@ pub trait Processes: fmt::Debug {
     }
 }
 
-/// What stands behind one of the first three descriptors.
+/// What stands behind a descriptor that no event is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standard<'a> {
     /// What it is.
@@ -360,7 +365,10 @@ pub trait Living: fmt::Debug + Send + Sync {
     /// How many descriptors it has open.
     fn descriptors(&self, process: ProcessKey) -> Option<usize>;
 
-    /// Its standard input, output or error.
+    /// What its descriptors are, each type once.
+    fn descriptor_types(&self, process: ProcessKey) -> Option<Vec<FdType>>;
+
+    /// What it has open by this number, such as standard input.
     fn standard(&self, process: ProcessKey, number: i64) -> Option<Standard<'static>>;
 }
 

@@ -56,7 +56,7 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("fd.dev.minor", Int32, SYSCALL, S(|r, _| int(minor(known(r)?.dev).into())), "Minor number of the device that holds the file"),
     row("fd.ino", Int64, SYSCALL, S(|r, _| int(known(r)?.ino.cast_signed())), "Inode of the file"),
     row("fd.nameraw", CharBuf, SYSCALL, S(|r, _| Some(Value::Text(r.fd()?.name_raw()))), "Path of a file as the caller gave it"),
-    row("fd.types", CharBuf, SYSCALL, NONE, "Types of all open file descriptors, or of one").list().takes(Index).flags(NO_RHS),
+    row("fd.types", CharBuf, SYSCALL, S(types), "Types of all open file descriptors, each once, or of one").list().takes(Index).flags(NO_RHS | COSTLY),
     row("fd.is_upper_layer", Bool, SYSCALL, S(|r, _| boolean(known(r)?.layer == Some(Layer::Upper))), "Whether the file is in the writable layer of an overlay"),
     row("fd.is_lower_layer", Bool, SYSCALL, S(|r, _| boolean(known(r)?.layer == Some(Layer::Lower))), "Whether the file is in a read-only layer of an overlay"),
 ];
@@ -83,6 +83,17 @@ fn host_name<'a>(r: &SyscallRecord, end: SocketAddr) -> Option<Value<'a>> {
 
 fn port<'a>(end: SocketAddr) -> Option<Value<'a>> {
     uint(end.port().into())
+}
+
+/// Only of events that are about a descriptor.
+fn types<'a>(r: &SyscallRecord, arg: Option<&FieldArg>) -> Option<Value<'a>> {
+    r.fd()?;
+    let mut list = spare::list();
+    match arg {
+        Some(one) => list.push(Value::text(r.descriptor_type(one.index?.into())?.name())),
+        None => list.extend(r.descriptor_types()?.into_iter().map(|kind| Value::text(kind.name()))),
+    }
+    Some(Value::List(list))
 }
 
 /// The number: names of services are the reader's business.

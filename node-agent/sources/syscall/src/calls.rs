@@ -3,10 +3,12 @@
 //! What is not here has a program of its own in the probe (processes, the open family, `connect`) or is reported as a
 //! generic event. Directories of relative paths and facts about descriptors follow from the event table.
 
+use self::QuotaPart::{BlockGrace, Command, File, Format, FormatTold, GraceFlags, Id, InodeGrace, Kind};
 use Make::{
     Accepted, Address, Arg, Bytes, Capabilities, Constant, Control, Device, Dynamic, Empty, In, Inode,
-    InodeOfResult, Kib, Memory, Message, MessagePeer, MessageRead, MessageSize, Name, OpenFlags, Option, Out,
-    PathOfResult, Peer, Queue, Result, Time, Vector, VectorRead, VectorSize,
+    InodeOfResult, Int, Kib, Made, Memory, Message, MessagePeer, MessageRead, MessageSize, Name, OpenFlags,
+    Option, OptionGot, OptionSet, Out, PathOfResult, Peer, Polled, Queue, Quota, QuotaLimit, Result, Sock,
+    SockPeer, SocketOption, Time, Vector, VectorRead, VectorSize,
 };
 
 /// How a parameter is made. Registers count from 0.
@@ -20,6 +22,10 @@ pub(crate) enum Make {
     Arg(u8),
     /// A number of so many bytes where a register points, behind so many.
     Memory(u8, u16, u16),
+    /// The low half of a register, with its sign.
+    Int(u8),
+    /// A descriptor that the call made, where a register points, behind so many bytes; none if the call failed.
+    Made(u8, u16),
     /// Always the same.
     Constant(u16),
     /// The machine's number of the call.
@@ -62,8 +68,26 @@ pub(crate) enum Make {
     Accepted,
     /// Of the listening socket in register 0: how full its queue is in percent, how long, how long at most.
     Queue(u16),
-    /// Inode of the descriptor that stands where a register points.
+    /// Inode of the descriptor that the call made, which stands where a register points.
     Inode(u8),
+    /// Where the kernel has that descriptor's socket.
+    Sock(u8),
+    /// Where it has the socket at the other end.
+    SockPeer(u8),
+    /// The option of a socket.
+    SocketOption,
+    /// The value of an option, whose size is in a register.
+    OptionSet(u8),
+    /// The same, with the size where a register points.
+    OptionGot(u8),
+    /// The descriptors that `poll` waits for, and what happened to each.
+    Polled,
+    /// What these stand for.
+    PolledFacts,
+    /// What `quotactl` is asked or says.
+    Quota(QuotaPart),
+    /// A limit of `quotactl`, by its place in the kernel's structure.
+    QuotaLimit(u16),
     /// Device of the file that was opened.
     Device,
     /// Inode of the file that was opened.
@@ -86,30 +110,22 @@ pub(crate) enum Make {
     WorkingDirectory(u8),
 }
 
+/// Parameters of `quotactl`: the probe's `enum quota`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum QuotaPart {
+    Command,
+    Kind,
+    Id,
+    Format,
+    FormatTold,
+    File,
+    BlockGrace,
+    InodeGrace,
+    GraceFlags,
+}
+
 /// In place of a register: the length is what the call returned, or nobody says it.
 const RETURNED: u16 = 6;
-
-/// The kernel's quota structures are not read.
-const QUOTACTL: &[Make] = &[
-    Result,
-    Arg(1),
-    Empty,
-    Empty,
-    Empty,
-    Empty,
-    Empty,
-    Empty,
-    Empty,
-    Empty,
-    Empty,
-    Empty,
-    Empty,
-    Empty,
-    Empty,
-    Empty,
-    Empty,
-    Empty,
-];
 
 /// Event, parameters in their order; what is no parameter stands before the tuple it is for.
 pub(crate) static CALLS: &[(&str, &[Make])] = &[
@@ -126,20 +142,17 @@ pub(crate) static CALLS: &[(&str, &[Make])] = &[
     ("shutdown", &[Result, Arg(0), Arg(1)]),
     ("getsockname", &[]),
     ("getpeername", &[]),
-    (
-        "socketpair",
-        &[Result, Memory(3, 0, 4), Memory(3, 4, 4), Constant(0), Constant(0), Arg(0), Arg(1), Arg(2)],
-    ),
-    ("setsockopt", &[Result, Arg(0), Arg(1), Arg(2), Empty, Arg(4)]),
-    ("getsockopt", &[Result, Arg(0), Arg(1), Arg(2), Empty, Memory(4, 0, 4)]),
+    ("socketpair", &[Result, Made(3, 0), Made(3, 4), Sock(3), SockPeer(3), Arg(0), Arg(1), Arg(2)]),
+    ("setsockopt", &[Result, Arg(0), Arg(1), SocketOption, OptionSet(4), Arg(4)]),
+    ("getsockopt", &[Result, Arg(0), Arg(1), SocketOption, OptionGot(4), Memory(4, 0, 4)]),
     ("sendmsg", &[Result, Message(1), Arg(0), MessageSize(1), MessagePeer(1), Out(0)]),
     ("sendmmsg", &[Result, Arg(0), MessageSize(1), Message(1), MessagePeer(1), Out(0)]),
     ("recvmsg", &[Result, MessageSize(1), MessageRead(1), MessagePeer(1), In(0), Control(1), Arg(0)]),
     ("recvmmsg", &[Result, Arg(0), MessageSize(1), Message(1), MessagePeer(1), In(0), Control(1)]),
     ("accept", &[Result, Accepted, Queue(0), Queue(1), Queue(2)]),
     ("accept4", &[Result, Accepted, Queue(0), Queue(1), Queue(2), Arg(3)]),
-    ("pipe", &[Result, Memory(0, 0, 4), Memory(0, 4, 4), Inode(0)]),
-    ("pipe2", &[Result, Memory(0, 0, 4), Memory(0, 4, 4), Inode(0), Arg(1)]),
+    ("pipe", &[Result, Made(0, 0), Made(0, 4), Inode(0)]),
+    ("pipe2", &[Result, Made(0, 0), Made(0, 4), Inode(0), Arg(1)]),
     ("eventfd", &[Result, Arg(0), Constant(0)]),
     ("eventfd2", &[Result, Arg(1), Arg(0)]),
     ("signalfd", &[Result, Arg(0), Memory(1, 0, 4), Constant(0)]),
@@ -150,8 +163,8 @@ pub(crate) static CALLS: &[(&str, &[Make])] = &[
     ("epoll_create", &[Result, Arg(0)]),
     ("epoll_create1", &[Result, Arg(0)]),
     ("epoll_wait", &[Result, Arg(2)]),
-    ("poll", &[Result, Empty, Arg(2)]),
-    ("ppoll", &[Result, Empty, Time(2), Memory(3, 0, 4)]),
+    ("poll", &[Result, Polled, Int(2)]),
+    ("ppoll", &[Result, Polled, Time(2), Memory(3, 0, 4)]),
     ("select", &[Result]),
     ("futex", &[Result, Arg(0), Arg(1), Arg(2)]),
     ("stat", &[Result, Arg(0)]),
@@ -233,7 +246,29 @@ pub(crate) static CALLS: &[(&str, &[Make])] = &[
     ("umount", &[Result, Arg(0)]),
     ("umount2", &[Result, Arg(0), Arg(1)]),
     ("fsconfig", &[Result, Arg(0), Arg(1), Arg(2), Empty, Arg(3), Arg(4)]),
-    ("quotactl", QUOTACTL),
+    (
+        "quotactl",
+        &[
+            Result,
+            Arg(1),
+            Quota(File),
+            QuotaLimit(0),
+            QuotaLimit(1),
+            QuotaLimit(2),
+            QuotaLimit(3),
+            QuotaLimit(4),
+            QuotaLimit(6),
+            QuotaLimit(7),
+            Quota(BlockGrace),
+            Quota(InodeGrace),
+            Quota(GraceFlags),
+            Quota(FormatTold),
+            Quota(Command),
+            Quota(Kind),
+            Quota(Id),
+            Quota(Format),
+        ],
+    ),
     ("chroot", &[Result, Arg(0)]),
     ("setns", &[Result, Arg(0), Arg(1)]),
     ("unshare", &[Result, Arg(0)]),

@@ -1,11 +1,12 @@
-//! How the probe makes an event of a table row (`probe/calls.h` is the other side): from the rows of `calls.rs` to the
+//! How the probe makes an event of a table row (`probe/recipe.h` is the other side): from the rows of `calls.rs` to the
 //! values of its maps.
 
 use aya::Pod;
 use saker_events::{
     param::layout,
     table::{
-        EventRow, Format, Link, Param, ParamType, SEMCTL_COMMANDS, Symbol, SyscallRow, code, symbol_value,
+        EventRow, Format, Link, Param, ParamType, QUOTACTL_CMDS, QUOTACTL_DQI_FLAGS, QUOTACTL_QUOTA_FMTS,
+        QUOTACTL_TYPES, SEMCTL_COMMANDS, Symbol, SyscallRow, code, symbol_value,
     },
 };
 
@@ -66,6 +67,9 @@ mod from {
     pub(super) const STRUCT: u8 = 7;
     pub(super) const CONSTANT: u8 = 8;
     pub(super) const NUMBER: u8 = 9;
+    pub(super) const MADE: u8 = 10;
+    pub(super) const SOCKET_OPTION: u8 = 11;
+    pub(super) const QUOTA: u8 = 12;
 }
 
 /// `enum put` of the probe.
@@ -96,10 +100,19 @@ mod put {
     pub(super) const PATH: u8 = 23;
     pub(super) const OPEN_FLAGS: u8 = 24;
     pub(super) const WORKING_DIRECTORY: u8 = 25;
+    pub(super) const OPTION: u8 = 26;
+    pub(super) const POLLED: u8 = 27;
+    pub(super) const POLLED_FACTS: u8 = 28;
+    pub(super) const SOCK: u8 = 29;
+    pub(super) const SOCK_PEER: u8 = 30;
 }
 
 /// Offsets in the kernel's `struct msghdr`: the first part of its data and how many there are.
 const MESSAGE_VECTOR: u16 = 16;
+
+/// Before the place of a limit (`probe/quota.h`).
+const QUOTA_LIMITS: u16 = 16;
+
 /// The recipe of a call: its event's row of [`CALLS`] and the extensions of the event table, or a generic event. With
 /// nothing known of the call the recipe has the code 0.
 pub(crate) fn recipe(call: &SyscallRow) -> RawRecipe {
@@ -131,6 +144,7 @@ fn extension(event: &EventRow, name: &str, table: &[Make]) -> Make {
             Some(Make::Arg(fd)) => Make::Facts(fd),
             _ => Make::FactsOfResult,
         },
+        "fdsfacts" => Make::PolledFacts,
         "dirpath" | "olddirpath" => directory(paths.next(), of),
         "newdirpath" => directory(paths.nth(1), of),
         _ => Make::Empty,
@@ -200,7 +214,18 @@ impl Make {
             Self::In(arg) => (from::INT, arg, 0, put::TUPLE_IN),
             Self::Accepted => (from::RESULT, 0, 0, put::TUPLE_IN),
             Self::Queue(which) => (from::INT, 0, which, put::QUEUE),
-            Self::Inode(arg) => (from::MEMORY, arg, 0, put::INODE),
+            Self::Int(arg) => (from::INT, arg, 0, put::NUMBER),
+            Self::Made(arg, at) => (from::MADE, arg, at, put::NUMBER),
+            Self::Inode(arg) => (from::MADE, arg, 0, put::INODE),
+            Self::Sock(arg) => (from::MADE, arg, 0, put::SOCK),
+            Self::SockPeer(arg) => (from::MADE, arg, 0, put::SOCK_PEER),
+            Self::SocketOption => (from::SOCKET_OPTION, 0, 0, put::NUMBER),
+            Self::OptionSet(size) => (from::ARG, size, 0, put::OPTION),
+            Self::OptionGot(size) => (from::MEMORY, size, 0, put::OPTION),
+            Self::Polled => (from::ARG, 0, 0, put::POLLED),
+            Self::PolledFacts => (from::ARG, 0, 0, put::POLLED_FACTS),
+            Self::Quota(which) => (from::QUOTA, 0, which as u16, put::NUMBER),
+            Self::QuotaLimit(member) => (from::QUOTA, 0, QUOTA_LIMITS | member, put::NUMBER),
             Self::Facts(arg) => (from::INT, arg, 0, put::FACTS),
             Self::FactsOfResult => (from::RESULT, 0, 0, put::FACTS),
             Self::Device => (from::RESULT, 0, 0, put::DEVICE),
@@ -218,7 +243,7 @@ impl Make {
     fn table(self) -> u16 {
         match self {
             Self::Memory(_, _, bytes) => bytes,
-            Self::Inode(_) => 4,
+            Self::OptionGot(_) => 4,
             Self::VectorRead(_) | Self::MessageRead(_) => 1,
             Self::Dynamic(index, _) => index,
             _ => 0,
@@ -233,8 +258,7 @@ fn stored(row: RawParam, param: Option<&Param>) -> RawParam {
     let same = |table: &'static [Symbol]| names(table).eq(names(param.symbols()));
     let translation = TRANSLATIONS.iter().zip(0_u16..).find(|((table, _), _)| same(table));
     let whole = matches!(param.ty, ParamType::Enumflags8 | ParamType::Enumflags16 | ParamType::Enumflags32)
-        // Its bits are commands, of which a call has one.
-        || same(SEMCTL_COMMANDS);
+        || ONE_OF.into_iter().any(same);
     match (param.ty, translation) {
         (ParamType::Charbuf | ParamType::Fspath | ParamType::Fsrelpath, _) => {
             RawParam { put: put::TEXT, ..row }
@@ -251,6 +275,10 @@ fn stored(row: RawParam, param: Option<&Param>) -> RawParam {
         _ => row,
     }
 }
+
+/// Flags of which a call has one: its command, and their like.
+const ONE_OF: [&[Symbol]; 5] =
+    [SEMCTL_COMMANDS, QUOTACTL_CMDS, QUOTACTL_TYPES, QUOTACTL_QUOTA_FMTS, QUOTACTL_DQI_FLAGS];
 
 /// Every translation as the probe has it.
 pub(crate) fn translations() -> Vec<RawTranslation> {

@@ -6,7 +6,7 @@ use crate::harness::{Seen, child, probe, watch};
 
 /// A number or a text of a parameter.
 #[derive(Debug, Clone, Copy)]
-enum Is<'a> {
+pub(crate) enum Is<'a> {
     Number(i64),
     Text(&'a str),
     Bytes(&'a [u8]),
@@ -14,7 +14,7 @@ enum Is<'a> {
 
 /// Runs `act` in a child and compares the parameters of its first event of that name.
 #[track_caller]
-fn check(event: &str, act: impl FnOnce() -> i32 + Send, expected: &[(&str, Is)]) -> Option<Seen> {
+pub(crate) fn check(event: &str, act: impl FnOnce() -> i32 + Send, expected: &[(&str, Is)]) -> Option<Seen> {
     let mut probe = probe(&[event])?;
     let seen = watch(&mut probe, || child(act));
     let named = |seen: &&Seen| EventRow::of(seen.code).is_some_and(|row| row.name == event);

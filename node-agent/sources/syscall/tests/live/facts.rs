@@ -48,6 +48,21 @@ fn files_directories_and_pipes_are_known_behind_their_numbers() {
     check("eventfd2", || call!(SYS_eventfd2, 0, 0), FdType::Event, "");
 }
 
+/// Without a path the call is about the descriptor itself.
+#[test]
+fn a_look_at_a_descriptor_tells_what_it_is() {
+    let mut told = [0_u8; 256];
+    let at = told.as_mut_ptr() as usize;
+    let look = |open: &'static std::ffi::CStr, path: &'static std::ffi::CStr| {
+        move || {
+            let fd = call!(SYS_openat, libc::AT_FDCWD, open.as_ptr(), 0);
+            call!(SYS_newfstatat, fd, path.as_ptr(), at, libc::AT_EMPTY_PATH)
+        }
+    };
+    check("newfstatat", look(c"/etc/hostname", c""), FdType::File, "/etc/hostname");
+    check("newfstatat", look(c"/etc", c"hostname"), FdType::Directory, "/etc");
+}
+
 #[test]
 fn a_connection_is_known_after_dup_whatever_was_closed_before() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");

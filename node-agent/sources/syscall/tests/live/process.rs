@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::harness::{CLONE, EXECVE, PROCEXIT, Seen, child, probe, watch};
+use crate::harness::{CLONE, EXECVE, PROCEXIT, Seen, child, fork, probe, watch, watch_all};
 
 const FORK_FAMILY: [u16; 4] = [CLONE, 225, 227, 335];
 
@@ -72,4 +72,47 @@ fn a_process_tells_its_life_in_order() {
     assert_eq!(codes.last(), Some(&PROCEXIT), "{codes:?}");
     assert!(codes.len() > 4 && codes[2..codes.len() - 1].iter().all(|code| *code == 307), "{codes:?}");
     assert!(seen.is_sorted_by_key(|event| event.ts));
+}
+
+/// Who gets the children of a process that ends, by the ends that name somebody.
+#[track_caller]
+fn check_reaper(act: impl FnOnce() -> i32 + Send, is_reaper: impl Fn(i64, i64) -> bool) {
+    let Some(mut probe) = probe(&[]) else { return };
+    let (seen, pid) = watch_all(&mut probe, || child(act));
+    let of_child = |event: &&Seen| event.code == PROCEXIT && is_reaper(event.number(4), pid);
+    assert!(seen.iter().any(|event| of_child(&event)), "{pid}: {seen:?}");
+}
+
+/// Forks a process that lives a little longer.
+fn outlived() {
+    if fork() == 0 {
+        let little = [0_i64, 300_000_000];
+        call!(SYS_nanosleep, little.as_ptr(), 0);
+        call!(SYS_exit_group, 0);
+    }
+}
+
+#[test]
+fn children_go_to_who_asked_for_them() {
+    let asks = || {
+        call!(SYS_prctl, libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+        let between = fork();
+        if between == 0 {
+            outlived();
+            call!(SYS_exit_group, 0);
+        }
+        call!(SYS_wait4, between, 0, 0, 0);
+        call!(SYS_wait4, -1, 0, 0, 0).min(0)
+    };
+    check_reaper(asks, |reaper, pid| reaper == pid);
+}
+
+#[test]
+fn children_of_a_thread_go_to_another() {
+    let ends_first = || {
+        let ended = std::thread::spawn(outlived).join().is_ok();
+        call!(SYS_wait4, -1, 0, 0, 0);
+        i32::from(!ended)
+    };
+    check_reaper(ends_first, |reaper, pid| reaper == pid);
 }
