@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
-    ast::{Op, Operand, TransformArg, Transformer},
+    ast::{Expr, FieldName, Op, Operand, TransformArg, Transformer},
     diagnostic::TextError,
     ops::Combine,
     schema::{ArgKind, ArgRule, FieldArg, FieldRef, FieldSpec, Quantifier, Schema, SourceId, field_flags},
@@ -76,6 +76,17 @@ pub(crate) fn find_field(
         return Err(TextError::new(format!("filter_check called with nonexistent field {name}"), 0));
     };
     Ok((id, argument(schema, name, rule, Some(rest))?))
+}
+
+/// Every field that a condition reads, each once, as they are written. It walks through all macros.
+pub(crate) fn fields_of(tree: &Expr, schema: &Schema, source: SourceId) -> Vec<FieldRef> {
+    let (mut seen, mut found) = (FxHashSet::default(), Vec::new());
+    tree.checks(&mut |check| {
+        let named = |field: FieldName| find_field(schema, source, field.name, field.arg).ok();
+        let fields = check.fields().into_iter().filter_map(named);
+        found.extend(fields.filter(|field| seen.insert(field.clone())));
+    });
+    found
 }
 
 fn argument(

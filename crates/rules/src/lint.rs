@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    ast::{Check, Expr, Op, Operand, Right, Span, TransformArg},
+    ast::{Check, Expr, FieldName, Op, Right, Span},
     diagnostic::{Code, TextWarning},
 };
 
@@ -28,34 +28,13 @@ fn walk(expr: &Expr, warnings: &mut Vec<TextWarning>) {
         Expr::Macro(_) => {}
         Expr::Body(body, span) => warnings.extend(body.warnings.iter().map(|w| w.at(span))),
         Expr::Check(check) => {
-            let mut read = Vec::new();
-            fields(&check.left, &mut read);
-            warnings.extend(unsafe_na(check, &read));
-            if let Right::Operand(operand) = &check.right {
-                fields(operand, &mut read);
-            }
-            warnings.extend(read.iter().filter_map(|(name, span)| deprecated(name, span)));
+            warnings.extend(unsafe_na(check));
+            warnings.extend(check.fields().into_iter().filter_map(deprecated));
         }
     }
 }
 
-/// The fields of an operand, those within transformers, too.
-fn fields<'e>(operand: &'e Operand, found: &mut Vec<(&'e str, &'e Span)>) {
-    match operand {
-        Operand::Field { name, span, .. } => found.push((name, span)),
-        Operand::Transform { args, .. } => args.iter().for_each(|arg| fields_of_arg(arg, found)),
-    }
-}
-
-fn fields_of_arg<'e>(arg: &'e TransformArg, found: &mut Vec<(&'e str, &'e Span)>) {
-    match arg {
-        TransformArg::Operand(operand) => fields(operand, found),
-        TransformArg::List(items) => items.iter().for_each(|item| fields_of_arg(item, found)),
-        TransformArg::Text(_) | TransformArg::Number(_) => {}
-    }
-}
-
-fn unsafe_na(check: &Check, read: &[(&str, &Span)]) -> Option<TextWarning> {
+fn unsafe_na(check: &Check) -> Option<TextWarning> {
     let op = matches!(check.op, Op::Eq | Op::EqEq | Op::Ne | Op::In | Op::Intersects | Op::PMatch);
     let na = match &check.right {
         Right::Literal(text) => text == b"<NA>",
@@ -63,12 +42,13 @@ fn unsafe_na(check: &Check, read: &[(&str, &Span)]) -> Option<TextWarning> {
         _ => false,
     };
     let plugin = |name: &str| name.starts_with("ka.") || name.starts_with("jevt.");
-    let (name, span) = read.iter().find(|(name, _)| op && na && plugin(name))?;
+    let mut fields = check.left.fields().into_iter();
+    let FieldName { name, span, .. } = fields.find(|field| op && na && plugin(field.name))?;
     let message = format!("comparing '{name}' with '<NA>' is unsafe: use 'exists'");
     Some(warning(Code::LoadUnsafeNaCheck, message, span, None))
 }
 
-fn deprecated(name: &str, span: &Span) -> Option<TextWarning> {
+fn deprecated(FieldName { name, span, .. }: FieldName) -> Option<TextWarning> {
     let field = DEPRECATED_FIELDS.into_iter().find(|field| *field == name)?;
     let message = format!("usage of deprecated field '{field}' has been detected in the rule condition");
     Some(warning(Code::LoadDeprecatedItem, message, span, Some(field)))

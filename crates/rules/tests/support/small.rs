@@ -67,7 +67,11 @@ fn fields() -> Vec<FieldSpec> {
             flags: field_flags::DOTTED_ARG,
             ..plain("evt.abspath", FieldType::CharBuf)
         },
-        FieldSpec { flags: field_flags::UNAVAILABLE, ..plain("proc.future", FieldType::CharBuf) },
+        FieldSpec {
+            arg: ArgRule::Optional(ArgKind::Index),
+            flags: field_flags::UNAVAILABLE,
+            ..plain("proc.future", FieldType::CharBuf)
+        },
         of_process("proc.name", FieldType::CharBuf),
         of_process("proc.pname", FieldType::CharBuf),
         of_process("proc.args", FieldType::CharBuf),
