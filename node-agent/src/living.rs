@@ -9,15 +9,15 @@ use std::{
 
 use prometheus::proto::MetricType;
 use rustix::{
-    fs::{AtFlags, Dir, FileType, Mode, OFlags, StatxFlags, open, openat, readlinkat, statat, statx},
+    fs::{AtFlags, Dir, Mode, OFlags, StatxFlags, open, openat, readlinkat, statat, statx},
     io::{Errno, read},
     process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open},
 };
 use saker_events::{
     descriptor::FdType,
-    fd_facts,
     param::{Address, Tuple},
     process::{Living, ProcessKey, Standard},
+    procfs::{self, Stat},
 };
 use serde::Serialize;
 
@@ -35,8 +35,6 @@ const TICK: u64 = 10_000_000;
 const MAX_COUNTED: usize = 65_536;
 /// Descriptors that are looked at for their types at most.
 const MAX_TYPED: usize = 1024;
-/// Before the name of a file in memory.
-const MEMFD: &[u8] = b"/memfd:";
 
 /// Processes of this machine, and how many look-ups there were.
 #[derive(Debug, Default)]
@@ -117,15 +115,14 @@ fn folder(process: ProcessKey) -> Result<OwnedFd, Errno> {
     let mut text = [0; 1024];
     let stat = openat(&folder, "stat", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let length = read(&stat, &mut text)?;
-    let same = start(text.get(..length).unwrap_or_default())
-        .is_some_and(|ticks| ticks.abs_diff(process.start / TICK) <= 1);
+    let stat = Stat::parse(text.get(..length).unwrap_or_default());
+    let same = stat.is_some_and(|stat| start(&stat).abs_diff(process.start / TICK) <= 1);
     if same { Ok(folder) } else { Err(Errno::SRCH) }
 }
 
-/// When a process started, in ticks since boot: field 22 of its `stat`. Its name may have blanks and parentheses.
-fn start(stat: &[u8]) -> Option<u64> {
-    let text = str::from_utf8(stat.get(stat.iter().rposition(|byte| *byte == b')')?..)?).ok()?;
-    text.split_whitespace().nth(20)?.parse().ok()
+/// When a process started, in ticks since boot.
+fn start(stat: &Stat) -> u64 {
+    stat.number(22).cast_unsigned()
 }
 
 /// The folder of its threads has two links more than folders in it.
@@ -164,39 +161,15 @@ fn standard(process: ProcessKey, number: i64) -> Result<Standard<'static>, Errno
     let held = pidfd_open(pid, PidfdFlags::empty());
     let folder = folder(process)?;
     let path = format!("fd/{number}");
-    let name = readlinkat(&folder, &*path, Vec::new())?.into_bytes();
-    if name.starts_with(b"socket:") {
+    let link = readlinkat(&folder, &*path, Vec::new())?.into_bytes();
+    if link.starts_with(b"socket:") {
         let number = i32::try_from(number).map_err(|_| Errno::BADF)?;
         return Ok(socket(pidfd_getfd(held?, number, PidfdGetfdFlags::empty())?));
     }
-    Ok(match alone(&name) {
-        Some((kind, name)) => Standard { kind, name: name.to_vec().into() },
-        None => Standard { kind: file_kind(&folder, &path)?, name: name.into() },
-    })
-}
-
-/// What is in no directory, and its name.
-fn alone(name: &[u8]) -> Option<(FdType, &[u8])> {
-    if let Some(own) = name.strip_prefix(MEMFD) {
-        return Some((FdType::Memfd, own.strip_suffix(b" (deleted)").unwrap_or(own)));
-    }
-    if name.starts_with(b"pipe:") {
-        return Some((FdType::Pipe, name));
-    }
-    if name.starts_with(b"pidfd:") {
-        return Some((FdType::Pidfd, b""));
-    }
-    Some((fd_facts::alone(name.strip_prefix(b"anon_inode:")?), b""))
-}
-
-/// Only what the kernel has in memory is asked for: a file system in user space could take its time.
-fn file_kind(folder: &OwnedFd, path: &str) -> Result<FdType, Errno> {
-    let mode = statx(folder, path, AtFlags::STATX_DONT_SYNC, StatxFlags::TYPE)?.stx_mode;
-    Ok(match FileType::from_raw_mode(mode.into()) {
-        FileType::Directory => FdType::Directory,
-        FileType::Fifo => FdType::Pipe,
-        _ => FdType::File,
-    })
+    // Only what the kernel has in memory is asked for: a file system in user space could take its time.
+    let mode = statx(&folder, &*path, AtFlags::STATX_DONT_SYNC, StatxFlags::TYPE)?.stx_mode;
+    let (kind, name) = procfs::descriptor(&link, mode.into());
+    Ok(Standard { kind, name: name.to_vec().into() })
 }
 
 /// The ends of a socket as its owner has them, its own first.
@@ -239,7 +212,7 @@ mod tests {
 
     fn key(pid: u32) -> ProcessKey {
         let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap();
-        ProcessKey { pid, start: start(&stat).unwrap() * TICK }
+        ProcessKey { pid, start: start(&Stat::parse(&stat).unwrap()) * TICK }
     }
 
     /// What a process has that gets this as its standard input.

@@ -16,6 +16,7 @@ use prometheus::{
     proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType},
 };
 use saker_alert::Priority;
+use saker_events::procfs::Stat;
 use saker_source_k8s_audit::{Counters, LEVELS, OUTCOMES, Reason, STAGES};
 
 use crate::{
@@ -332,11 +333,9 @@ const TICKS: f64 = 100.0;
 
 /// CPU time of this process in user and kernel mode: fields 14 and 15 of `/proc/self/stat`.
 fn cpu_seconds() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks: f64 =
-        after_name.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<f64>().ok()).sum();
-    ticks / TICKS
+    let stat = fs::read("/proc/self/stat").ok().and_then(|line| Stat::parse(&line));
+    let ticks = stat.map_or(0, |stat| stat.number(14).saturating_add(stat.number(15)));
+    float(ticks.cast_unsigned()) / TICKS
 }
 
 fn uptime(status: &Status) -> f64 {

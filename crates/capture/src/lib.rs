@@ -33,7 +33,7 @@ mod writer;
 
 pub use error::Error;
 pub use lists::{
-    fds::{FdKind, ListedFd, NamedKind},
+    fds::{FdKind, ListedFd},
     interfaces::Interface,
     machine::Machine,
     processes::ListedProcess,

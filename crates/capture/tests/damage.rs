@@ -6,8 +6,8 @@ use std::io::{Read as _, Write as _};
 
 use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
 use proptest::prelude::*;
-use saker_capture::{FdKind, ListedFd, ListedProcess, NamedKind, UserList, Writer};
-use saker_events::{Event, table::code, write};
+use saker_capture::{FdKind, ListedFd, ListedProcess, UserList, Writer};
+use saker_events::{Event, descriptor::FdType, table::code, write};
 
 /// A small capture, and where each of its blocks ends.
 fn capture() -> (Vec<u8>, Vec<usize>) {
@@ -20,7 +20,7 @@ fn capture() -> (Vec<u8>, Vec<usize>) {
     end(&writer);
     writer.processes(&[ListedProcess { tid: 7, comm: b"sh".to_vec(), ..ListedProcess::default() }]).unwrap();
     end(&writer);
-    let kind = FdKind::Named { kind: NamedKind::Fifo, name: b"pipe:[1]".to_vec() };
+    let kind = FdKind::Named { kind: FdType::Pipe, name: b"pipe:[1]".to_vec() };
     writer.fds(7, &[ListedFd { fd: 0, ino: 1, kind }]).unwrap();
     end(&writer);
     for ts in 0..5 {

@@ -18,10 +18,10 @@ pub const LIST: &str = "fdsfacts";
 /// Bytes before the path or tuple.
 const HEAD_BYTES: usize = 16;
 /// The upper bits of an inode's mode tell what it is.
-const S_IFMT: u16 = 0o170_000;
-const S_IFSOCK: u16 = 0o140_000;
-const S_IFDIR: u16 = 0o040_000;
-const S_IFIFO: u16 = 0o010_000;
+const S_IFMT: u32 = 0o170_000;
+const S_IFSOCK: u32 = 0o140_000;
+const S_IFDIR: u32 = 0o040_000;
+const S_IFIFO: u32 = 0o010_000;
 /// In no directory: its name is the kernel's.
 const ALONE: u8 = 0x40;
 const CONNECTED: u8 = 0x80;
@@ -29,19 +29,19 @@ const ROLE: u8 = 3;
 const AF_INET6: u32 = 10;
 const AF_NETLINK: u32 = 16;
 /// Before the name of a file in memory.
-const MEMFD: &[u8] = b"/memfd:";
+pub(crate) const MEMFD: &[u8] = b"memfd:";
 
-/// What the kernel calls the files that are in no directory.
+/// What the kernel calls the files that are in no directory: how the names begin.
 const NAMES: &[(&[u8], FdType)] = &[
-    (b"/[eventfd", FdType::Event),
-    (b"/[eventpoll]", FdType::Eventpoll),
-    (b"/[signalfd]", FdType::Signalfd),
-    (b"/[timerfd]", FdType::Timerfd),
-    (b"/[userfaultfd]", FdType::Userfaultfd),
-    (b"/[io_uring]", FdType::IoUring),
-    (b"/[pidfd]", FdType::Pidfd),
-    (b"/inotify", FdType::Inotify),
-    (b"/bpf", FdType::Bpf),
+    (b"[eventfd", FdType::Event),
+    (b"[eventpoll]", FdType::Eventpoll),
+    (b"[signalfd]", FdType::Signalfd),
+    (b"[timerfd]", FdType::Timerfd),
+    (b"[userfaultfd]", FdType::Userfaultfd),
+    (b"[io_uring]", FdType::IoUring),
+    (b"[pidfd]", FdType::Pidfd),
+    (b"inotify", FdType::Inotify),
+    (b"bpf", FdType::Bpf),
     (MEMFD, FdType::Memfd),
 ];
 
@@ -80,13 +80,14 @@ impl<'a> FdFacts<'a> {
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>()?;
         let [m0, m1, protocol, role, d0, d1, d2, d3, ino @ ..] = *head;
-        let (mode, device) = (u16::from_le_bytes([m0, m1]), u32::from_le_bytes([d0, d1, d2, d3]));
+        let (mode, device) = (u32::from(u16::from_le_bytes([m0, m1])), u32::from_le_bytes([d0, d1, d2, d3]));
         let ino = u64::from_le_bytes(ino);
         if mode & S_IFMT == S_IFSOCK {
             return Some(Self { ino, ..socket(device, protocol, role, rest) });
         }
         let path = param::text(rest);
-        let kind = file_kind(mode, role, path);
+        let alone = (role & ALONE != 0).then(|| below_root(path));
+        let kind = file_kind(mode, alone);
         let name = Cow::Borrowed(file_name(kind, path));
         Some(Self { dev: device, ino, name, ..Self::new(kind) })
     }
@@ -148,26 +149,29 @@ impl<'a> FdFacts<'a> {
     }
 }
 
-fn file_kind(mode: u16, role: u8, name: &[u8]) -> FdType {
-    match mode & S_IFMT {
-        S_IFIFO => FdType::Pipe,
-        _ if role & ALONE != 0 => alone(name.strip_prefix(b"/").unwrap_or(name)),
-        S_IFDIR => FdType::Directory,
-        _ => FdType::File,
+/// What is no socket, by its mode and, if it is in no directory, its name there.
+pub(crate) fn file_kind(mode: u32, alone: Option<&[u8]>) -> FdType {
+    match (mode & S_IFMT, alone) {
+        (S_IFIFO, _) => FdType::Pipe,
+        (_, Some(name)) => {
+            let known = NAMES.iter().find(|(start, _)| name.starts_with(start));
+            known.map_or(FdType::Unknown, |(_, kind)| *kind)
+        }
+        (S_IFDIR, None) => FdType::Directory,
+        (_, None) => FdType::File,
     }
 }
 
-/// What has this name and is in no directory, such as `[eventpoll]`.
-pub fn alone(name: &[u8]) -> FdType {
-    let is = |start: &[u8]| start.strip_prefix(b"/").is_some_and(|start| name.starts_with(start));
-    NAMES.iter().find(|(start, _)| is(start)).map_or(FdType::Unknown, |(_, kind)| *kind)
+/// The kernel writes the names of what is in no directory as paths.
+fn below_root(path: &[u8]) -> &[u8] {
+    path.strip_prefix(b"/").unwrap_or(path)
 }
 
 /// What stands in no directory has the name that it was given, if any.
 fn file_name(kind: FdType, path: &[u8]) -> &[u8] {
     match kind {
         FdType::File | FdType::Directory | FdType::Pipe | FdType::Unknown => path,
-        FdType::Memfd => path.strip_prefix(MEMFD).unwrap_or(path),
+        FdType::Memfd => below_root(path).strip_prefix(MEMFD).unwrap_or(path),
         _ => b"",
     }
 }

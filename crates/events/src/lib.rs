@@ -25,6 +25,7 @@ pub mod open_call;
 pub mod param;
 pub mod path;
 pub mod process;
+pub mod procfs;
 pub mod record;
 mod schema;
 pub mod table;

@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    cell::OnceCell,
     fmt,
     net::IpAddr,
     sync::{Arc, OnceLock},
@@ -294,6 +295,47 @@ pub struct Standard<'a> {
     pub kind: FdType,
     /// As `fd.name` has it.
     pub name: Cow<'a, [u8]>,
+}
+
+/// What was asked of the process of an event: once, however many fields show it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Asked<'a> {
+    threads: OnceCell<Option<Threads>>,
+    descriptors: OnceCell<Option<usize>>,
+    standard: [OnceCell<Option<Standard<'a>>>; 3],
+}
+
+impl<'a> Asked<'a> {
+    /// The same for another view of the event.
+    pub(crate) fn again<'b>(&self) -> Asked<'b>
+    where
+        'a: 'b,
+    {
+        let standard = self.standard.each_ref().map(|known| known.get().cloned());
+        Asked {
+            threads: self.threads.clone(),
+            descriptors: self.descriptors.clone(),
+            standard: standard.map(|known| known.map_or_else(OnceCell::new, OnceCell::from)),
+        }
+    }
+
+    pub(crate) fn threads(&self, process: &Process, processes: &dyn Processes) -> Option<Threads> {
+        *self.threads.get_or_init(|| processes.threads(process))
+    }
+
+    pub(crate) fn descriptors(&self, process: &Process, processes: &dyn Processes) -> Option<usize> {
+        *self.descriptors.get_or_init(|| processes.descriptors(process))
+    }
+
+    pub(crate) fn standard(
+        &self,
+        process: &Process,
+        processes: &'a dyn Processes,
+        number: u8,
+    ) -> Option<&Standard<'a>> {
+        let known = self.standard.get(usize::from(number))?;
+        known.get_or_init(|| processes.standard(process, number.into())).as_ref()
+    }
 }
 
 /// Numbers of the living threads of a process.

@@ -20,7 +20,7 @@ use crate::{
     fields::{self, Getter},
     host_names::HostNames,
     param, path,
-    process::{Process, Processes, Standard},
+    process::{Asked, Process, Processes, Standard, Threads},
     table::{self, Category, ERRNO, EventRow, ParamPlace, ParamType, Source, code, event_flags},
     users::Users,
 };
@@ -86,6 +86,7 @@ pub struct SyscallRecord<'a> {
     /// Found out when a rule asks.
     fd: OnceCell<Option<Fd<'a>>>,
     lacks_metadata: Cell<bool>,
+    asked: Asked<'a>,
     /// Paths are made absolute whatever their length.
     whole_paths: bool,
 }
@@ -100,8 +101,18 @@ impl<'a> SyscallRecord<'a> {
         users: &'a Users,
     ) -> Option<Self> {
         let row = EventRow::of(event.code)?;
-        let (fd, lacks_metadata) = (OnceCell::new(), Cell::new(false));
-        Some(Self { header, event, row, processes, users, process, fd, lacks_metadata, whole_paths: false })
+        Some(Self {
+            header,
+            event,
+            row,
+            processes,
+            users,
+            process,
+            fd: OnceCell::new(),
+            lacks_metadata: Cell::new(false),
+            asked: Asked::default(),
+            whole_paths: false,
+        })
     }
 
     /// The process that made the event, if anything is known of it.
@@ -146,6 +157,21 @@ impl<'a> SyscallRecord<'a> {
         self.processes.descriptor(self.process?, number)
     }
 
+    /// Standard input, output or error.
+    pub fn standard(&self, number: u8) -> Option<&Standard<'a>> {
+        self.asked.standard(self.process?, self.processes, number)
+    }
+
+    /// Living threads of the process.
+    pub fn threads(&self) -> Option<Threads> {
+        self.asked.threads(self.process?, self.processes)
+    }
+
+    /// How many descriptors the process has open.
+    pub fn descriptors(&self) -> Option<usize> {
+        self.asked.descriptors(self.process?, self.processes)
+    }
+
     /// The descriptors that the call waits for, each with the bits of what happened to it.
     pub fn polled(&self) -> Option<impl Iterator<Item = (Fd<'a>, u16)>> {
         let (index, _) = self.row.params.iter().enumerate().find(|(_, p)| p.ty == ParamType::Fdlist)?;
@@ -155,14 +181,14 @@ impl<'a> SyscallRecord<'a> {
         Some(list.zip(facts).map(|((fd, flags), facts)| (Fd::listed(self, fd, facts), flags)))
     }
 
+    /// What the process has open by this number.
+    pub fn descriptor_type(&self, number: i64) -> Option<FdType> {
+        self.processes.standard(self.process?, number).map(|held| held.kind)
+    }
+
     /// What the process's descriptors are, each type once.
     pub fn descriptor_types(&self) -> Option<Vec<FdType>> {
         self.processes.descriptor_types(self.process?)
-    }
-
-    /// What the process has open by this number, such as standard input.
-    pub fn standard(&self, number: i64) -> Option<Standard<'a>> {
-        self.processes.standard(self.process?, number)
     }
 
     /// The thread that holds what the threads of the process share.
@@ -186,9 +212,19 @@ impl<'a> SyscallRecord<'a> {
     where
         'a: 'b,
     {
-        let (fd, lacks_metadata) = (OnceCell::new(), Cell::new(false));
         let Self { header, row, processes, users, process, .. } = *self;
-        SyscallRecord { header, event, row, processes, users, process, fd, lacks_metadata, whole_paths: true }
+        SyscallRecord {
+            header,
+            event,
+            row,
+            processes,
+            users,
+            process,
+            fd: OnceCell::new(),
+            lacks_metadata: Cell::new(false),
+            asked: self.asked.again(),
+            whole_paths: true,
+        }
     }
 
     /// The same event with its path as the kernel resolved it, where that differs from the path's text: a

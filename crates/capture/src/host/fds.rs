@@ -9,27 +9,17 @@ use std::{
     path::Path,
 };
 
-use saker_events::table::{FILE_FLAGS, symbol_value};
+use saker_events::{
+    descriptor::FdType,
+    procfs,
+    table::{FILE_FLAGS, symbol_value},
+};
 
 use super::sockets::Sockets;
-use crate::{FdKind, ListedFd, NamedKind};
+use crate::{FdKind, ListedFd};
 
 /// Descriptors listed of one process; the others are told apart only when they are used.
 const MAX_FDS: usize = 65_536;
-
-/// Names of what is no file, and its kinds.
-const ANONYMOUS: [(&[u8], NamedKind); 10] = [
-    (b"anon_inode:[eventfd]", NamedKind::Event),
-    (b"anon_inode:[signalfd]", NamedKind::Signalfd),
-    (b"anon_inode:[eventpoll]", NamedKind::Epoll),
-    (b"anon_inode:inotify", NamedKind::Inotify),
-    (b"anon_inode:[timerfd]", NamedKind::Timerfd),
-    (b"anon_inode:bpf", NamedKind::Bpf),
-    (b"anon_inode:[userfaultfd]", NamedKind::Userfaultfd),
-    (b"anon_inode:[io_uring]", NamedKind::IoUring),
-    (b"anon_inode:[pidfd]", NamedKind::Pidfd),
-    (b"/memfd:", NamedKind::Memfd),
-];
 
 /// Kernel bits of open(2) and their symbols in the table `file_flags`; the way of access is apart.
 const OPEN_FLAGS: [(i32, &str); 10] = [
@@ -75,18 +65,13 @@ impl FdLister {
 }
 
 fn kind(name: Vec<u8>, file: &Metadata, info: &Path) -> FdKind {
-    let anonymous = ANONYMOUS.iter().find(|(prefix, _)| name.starts_with(prefix));
-    let kind = match anonymous {
-        Some((_, kind)) => *kind,
-        None if name.starts_with(b"anon_inode:") => NamedKind::Unsupported,
-        None if file.file_type().is_fifo() => NamedKind::Fifo,
-        None if file.is_dir() => NamedKind::Directory,
-        None => {
+    match procfs::descriptor(&name, file.mode()).0 {
+        FdType::File => {
             let dev = u32::try_from(file.dev() & u64::from(u32::MAX)).unwrap_or(0);
-            return FdKind::File { open_flags: open_flags(&super::text(info)), path: name, dev };
+            FdKind::File { open_flags: open_flags(&super::text(info)), path: name, dev }
         }
-    };
-    FdKind::Named { kind, name }
+        kind => FdKind::Named { kind, name },
+    }
 }
 
 /// The flags in a text of `/proc/PID/fdinfo/FD`, as events have them.
@@ -125,10 +110,10 @@ mod tests {
         assert_eq!((open_flags, path.as_slice()), (4096 | 8 | 2, &b"/dev/null"[..]));
         assert!(dev > 0);
         let root = fs::File::open("/").unwrap();
-        assert_eq!(own(&root), FdKind::Named { kind: NamedKind::Directory, name: b"/".to_vec() });
+        assert_eq!(own(&root), FdKind::Named { kind: FdType::Directory, name: b"/".to_vec() });
         let (reader, _writer) = std::io::pipe().unwrap();
         assert!(
-            matches!(own(&reader), FdKind::Named { kind: NamedKind::Fifo, name } if name.starts_with(b"pipe:["))
+            matches!(own(&reader), FdKind::Named { kind: FdType::Pipe, name } if name.starts_with(b"pipe:["))
         );
     }
 

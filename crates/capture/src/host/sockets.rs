@@ -6,9 +6,10 @@ use std::{
 };
 
 use rustc_hash::FxHashMap;
+use saker_events::descriptor::FdType;
 
 use super::text;
-use crate::{FdKind, NamedKind};
+use crate::FdKind;
 
 /// Files of IP sockets and their protocols' numbers in a capture.
 const IP_FILES: [(&str, u8); 6] = [("tcp", 2), ("tcp6", 2), ("udp", 3), ("udp6", 3), ("raw", 5), ("raw6", 5)];
@@ -30,7 +31,7 @@ impl Sockets {
             self.by_namespace.insert(namespace.clone(), read(pid));
         }
         let known = self.by_namespace.get(&namespace).and_then(|sockets| sockets.get(&ino));
-        known.cloned().unwrap_or(FdKind::Named { kind: NamedKind::Unsupported, name })
+        known.cloned().unwrap_or(FdKind::Named { kind: FdType::Unknown, name })
     }
 }
 
@@ -82,7 +83,7 @@ fn unix(line: &str) -> Option<(u64, FdKind)> {
 
 fn netlink(line: &str) -> Option<(u64, FdKind)> {
     let ino = line.split_whitespace().next_back()?.parse().ok()?;
-    Some((ino, FdKind::Named { kind: NamedKind::Netlink, name: format!("socket:[{ino}]").into_bytes() }))
+    Some((ino, FdKind::Named { kind: FdType::Netlink, name: format!("socket:[{ino}]").into_bytes() }))
 }
 
 #[cfg(test)]

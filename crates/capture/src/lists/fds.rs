@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use saker_events::descriptor::FdType;
+
 use crate::{cursor::Cursor, lists::entries, out::Out};
 
 /// One descriptor.
@@ -56,54 +58,31 @@ pub enum FdKind {
     },
     /// Anything that has but a name.
     Named {
-        /// What it is.
-        kind: NamedKind,
+        /// What it is; sockets over IP and Unix sockets have more than a name.
+        kind: FdType,
         /// Path, or the name `/proc/<pid>/fd` shows.
         name: Vec<u8>,
     },
 }
 
 /// Kinds of descriptors that have but a name, with their numbers in the format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are the kernel's")]
-#[repr(u8)]
-pub enum NamedKind {
-    File = 1,
-    Directory = 2,
-    Fifo = 7,
-    Event = 9,
-    Unsupported = 10,
-    Signalfd = 11,
-    Epoll = 12,
-    Inotify = 13,
-    Timerfd = 14,
-    Netlink = 15,
-    Bpf = 17,
-    Userfaultfd = 18,
-    IoUring = 19,
-    Memfd = 20,
-    Pidfd = 21,
-}
-
-impl NamedKind {
-    const ALL: [Self; 15] = [
-        Self::File,
-        Self::Directory,
-        Self::Fifo,
-        Self::Event,
-        Self::Unsupported,
-        Self::Signalfd,
-        Self::Epoll,
-        Self::Inotify,
-        Self::Timerfd,
-        Self::Netlink,
-        Self::Bpf,
-        Self::Userfaultfd,
-        Self::IoUring,
-        Self::Memfd,
-        Self::Pidfd,
-    ];
-}
+const NAMED: [(u8, FdType); 15] = [
+    (1, FdType::File),
+    (2, FdType::Directory),
+    (7, FdType::Pipe),
+    (9, FdType::Event),
+    (UNSUPPORTED, FdType::Unknown),
+    (11, FdType::Signalfd),
+    (12, FdType::Eventpoll),
+    (13, FdType::Inotify),
+    (14, FdType::Timerfd),
+    (15, FdType::Netlink),
+    (17, FdType::Bpf),
+    (18, FdType::Userfaultfd),
+    (19, FdType::IoUring),
+    (20, FdType::Memfd),
+    (21, FdType::Pidfd),
+];
 
 /// Longer names are refused by other readers.
 const MAX_TEXT: u16 = 1023;
@@ -115,6 +94,8 @@ const IPV4_SERVER: u8 = 5;
 const IPV6_SERVER: u8 = 6;
 const UNIX: u8 = 8;
 const FILE_V2: u8 = 16;
+/// What the writer could not tell.
+const UNSUPPORTED: u8 = 10;
 
 /// Reads either version of the list: a thread and its descriptors.
 pub(crate) fn read(mut body: Cursor, version: u8) -> Option<(i64, Vec<ListedFd>)> {
@@ -169,7 +150,9 @@ impl FdKind {
             }
             Self::Unix { .. } => UNIX,
             Self::File { .. } => FILE_V2,
-            Self::Named { kind, .. } => *kind as u8,
+            Self::Named { kind, .. } => {
+                NAMED.iter().find(|(_, named)| named == kind).map_or(UNSUPPORTED, |(number, _)| *number)
+            }
         }
     }
 
@@ -217,8 +200,8 @@ impl FdKind {
                 let dev = delimited.then(|| entry.u32()).flatten().unwrap_or(0);
                 Self::File { open_flags, path, dev }
             }
-            other => match NamedKind::ALL.into_iter().find(|k| *k as u8 == other) {
-                Some(kind) => Self::Named { kind, name: entry.text()? },
+            other => match NAMED.iter().find(|(number, _)| *number == other) {
+                Some((_, kind)) => Self::Named { kind: *kind, name: entry.text()? },
                 None => Self::newer(other),
             },
         })
@@ -227,7 +210,7 @@ impl FdKind {
     /// What only a newer writer knows.
     fn newer(fdtype: u8) -> Self {
         let name = format!("unknown-type:[{fdtype}]").into_bytes();
-        Self::Named { kind: NamedKind::Unsupported, name }
+        Self::Named { kind: FdType::Unknown, name }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use saker_capture::{FdKind, Interface, ListedFd, ListedProcess, Machine, NamedKind, UserList};
+use saker_capture::{FdKind, Interface, ListedFd, ListedProcess, Machine, UserList};
 use saker_events::{
     descriptor::{Descriptor, End, FdType, Protocol, Socket},
     fd::ip_type,
@@ -169,7 +169,7 @@ fn descriptor(kind: FdKind, ino: u64) -> Descriptor {
         FdKind::File { open_flags, path, dev } => {
             Descriptor { name: path.into(), flags: open_flags.into(), dev, ..Descriptor::new(FdType::File) }
         }
-        FdKind::Named { kind, name } => Descriptor { name: name.into(), ..Descriptor::new(named(kind)) },
+        FdKind::Named { kind, name } => Descriptor { name: name.into(), ..Descriptor::new(kind) },
     };
     Descriptor { ino, ..file }
 }
@@ -209,25 +209,5 @@ fn protocol(l4: u8) -> Protocol {
         4 => Protocol::Icmp,
         5 => Protocol::Raw,
         _ => Protocol::Unknown,
-    }
-}
-
-fn named(kind: NamedKind) -> FdType {
-    match kind {
-        NamedKind::File => FdType::File,
-        NamedKind::Directory => FdType::Directory,
-        NamedKind::Fifo => FdType::Pipe,
-        NamedKind::Event => FdType::Event,
-        NamedKind::Unsupported => FdType::Unknown,
-        NamedKind::Signalfd => FdType::Signalfd,
-        NamedKind::Epoll => FdType::Eventpoll,
-        NamedKind::Inotify => FdType::Inotify,
-        NamedKind::Timerfd => FdType::Timerfd,
-        NamedKind::Netlink => FdType::Netlink,
-        NamedKind::Bpf => FdType::Bpf,
-        NamedKind::Userfaultfd => FdType::Userfaultfd,
-        NamedKind::IoUring => FdType::IoUring,
-        NamedKind::Memfd => FdType::Memfd,
-        NamedKind::Pidfd => FdType::Pidfd,
     }
 }

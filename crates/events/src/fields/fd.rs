@@ -90,7 +90,7 @@ fn types<'a>(r: &SyscallRecord, arg: Option<&FieldArg>) -> Option<Value<'a>> {
     r.fd()?;
     let mut list = spare::list();
     match arg {
-        Some(one) => list.push(Value::text(r.standard(one.index?.into())?.kind.name())),
+        Some(one) => list.push(Value::text(r.descriptor_type(one.index?.into())?.name())),
         None => list.extend(r.descriptor_types()?.into_iter().map(|kind| Value::text(kind.name()))),
     }
     Some(Value::List(list))

@@ -66,14 +66,14 @@ pub(super) const ROWS: &[FieldRow] = &[
     row("proc.exe_ino.ctime_duration_proc_start", AbsTime, SYSCALL, S(|r, _| since_ctime(r, |p| p.started)), "Nanoseconds from the change of the executable's inode to the start of the process"),
     row("proc.exe_ino.ctime_duration_pidns_start", AbsTime, SYSCALL, S(|r, _| before_ctime(r, |p| p.pidns_start)), "Nanoseconds from the start of the pid namespace to the change of the executable's inode"),
     row("proc.pidns_init_start_ts", Uint64, SYSCALL, S(|r, _| nonzero(r.process().filter(|p| p.in_pid_namespace())?.pidns_start)), "When its pid namespace was started, if it is not the machine's own, nanoseconds since the Unix epoch"),
-    row("proc.fdopencount", Uint64, SYSCALL, S(|r, _| size(open_fds(r)?)), "Number of open file descriptors").flags(COSTLY),
+    row("proc.fdopencount", Uint64, SYSCALL, S(|r, _| size(r.descriptors()?)), "Number of open file descriptors").flags(COSTLY),
     row("proc.fdlimit", Int64, SYSCALL, S(|r, _| id(r.process()?.fdlimit)), "Number of file descriptors it may open"),
     row("proc.fdusage", Double, SYSCALL, S(fd_usage), "Open file descriptors in relation to the limit").flags(COSTLY),
     row("proc.vmsize", Uint64, SYSCALL, S(|r, _| uint(r.process()?.memory.size)), "Virtual memory in kilobytes, at its last fork or exec"),
     row("proc.vmrss", Uint64, SYSCALL, S(|r, _| uint(r.process()?.memory.rss)), "Resident memory in kilobytes, at its last fork or exec"),
     row("proc.vmswap", Uint64, SYSCALL, S(|r, _| uint(r.process()?.memory.swap)), "Swapped memory in kilobytes, at its last fork or exec"),
-    row("proc.nthreads", Uint64, SYSCALL, S(|r, _| size(r.processes.threads(r.process()?)?.all)), "Number of its threads").flags(COSTLY),
-    row("proc.nchilds", Uint64, SYSCALL, S(|r, _| size(r.processes.threads(r.process()?)?.others)), "Number of its threads without the first").flags(COSTLY),
+    row("proc.nthreads", Uint64, SYSCALL, S(|r, _| size(r.threads()?.all)), "Number of its threads").flags(COSTLY),
+    row("proc.nchilds", Uint64, SYSCALL, S(|r, _| size(r.threads()?.others)), "Number of its threads without the first").flags(COSTLY),
     row("proc.stdin.type", CharBuf, SYSCALL, S(|r, _| text(r.standard(0)?.kind.name())), "Type of file descriptor 0").flags(COSTLY),
     row("proc.stdout.type", CharBuf, SYSCALL, S(|r, _| text(r.standard(1)?.kind.name())), "Type of file descriptor 1").flags(COSTLY),
     row("proc.stderr.type", CharBuf, SYSCALL, S(|r, _| text(r.standard(2)?.kind.name())), "Type of file descriptor 2").flags(COSTLY),
@@ -204,7 +204,7 @@ fn age<'a>(r: &SyscallRecord, process: &Process) -> Option<Value<'a>> {
 /// open descriptors.
 fn parent_age<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
     let parent = r.parent()?;
-    age(r, parent).or_else(|| size(open_fds(r)?))
+    age(r, parent).or_else(|| size(r.descriptors()?))
 }
 
 fn exe_flag<'a>(r: &SyscallRecord, flag: u64) -> Option<Value<'a>> {
@@ -221,18 +221,14 @@ fn before_ctime<'a>(r: &SyscallRecord, start: fn(&Process) -> u64) -> Option<Val
     uint(process.image.ctime.checked_sub(start(process)).filter(|_| start(process) != 0)?)
 }
 
-fn open_fds(r: &SyscallRecord) -> Option<usize> {
-    r.processes.descriptors(r.process()?)
-}
-
 /// Percent of the limit.
 fn fd_usage<'a>(r: &SyscallRecord, _: Option<&FieldArg>) -> Option<Value<'a>> {
-    let open = u32::try_from(open_fds(r)?).ok()?;
+    let open = u32::try_from(r.descriptors()?).ok()?;
     let limit = u32::try_from(r.process()?.fdlimit).unwrap_or(0);
     Some(Value::Double(if limit == 0 { 0.0 } else { f64::from(open) * 100.0 / f64::from(limit) }))
 }
 
 /// Of standard input, output or error.
-fn standard_name<'a>(r: &'a SyscallRecord<'_>, number: i64) -> Option<Value<'a>> {
-    Some(Value::Text(r.standard(number)?.name))
+fn standard_name<'a>(r: &'a SyscallRecord<'_>, number: u8) -> Option<Value<'a>> {
+    text(&*r.standard(number)?.name)
 }

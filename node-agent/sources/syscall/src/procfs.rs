@@ -10,7 +10,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use saker_events::{Event, event::HEADER_BYTES};
+use saker_events::{
+    Event,
+    event::HEADER_BYTES,
+    procfs::{self, Stat},
+};
 
 use crate::{delivery::Delivery, object};
 
@@ -38,9 +42,7 @@ pub(crate) fn read_all(delivery: &mut Delivery, f: &mut dyn FnMut(&Event<'_>)) -
 struct Process {
     pid: i64,
     folder: PathBuf,
-    comm: Vec<u8>,
-    /// Fields of `stat` from the third on.
-    stat: Vec<i64>,
+    stat: Stat,
     status: String,
 }
 
@@ -48,18 +50,10 @@ impl Process {
     /// `None` for kernel threads and processes that are gone.
     fn read(pid: i64) -> Option<Self> {
         let folder = PathBuf::from(format!("/proc/{pid}"));
-        let stat = fs::read_to_string(folder.join("stat")).ok()?;
-        let status = fs::read_to_string(folder.join("status")).ok()?;
-        let (before, after) = stat.rsplit_once(')')?;
-        let comm = before.split_once('(')?.1.as_bytes().to_vec();
-        // The state, a letter, reads as 0.
-        let stat = after.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect();
-        status.contains("\nVmSize:").then_some(Self { pid, folder, comm, stat, status })
-    }
-
-    /// Field of `stat` by its number in proc(5).
-    fn stat(&self, field: usize) -> i64 {
-        field.checked_sub(3).and_then(|at| self.stat.get(at)).copied().unwrap_or(0)
+        let stat = Stat::parse(&fs::read(folder.join("stat")).ok()?)?;
+        // A process may give itself a name that is no text.
+        let status = String::from_utf8_lossy(&fs::read(folder.join("status")).ok()?).into_owned();
+        status.contains("\nVmSize:").then_some(Self { pid, folder, stat, status })
     }
 
     /// The words behind `key:` in `status`.
@@ -134,7 +128,7 @@ impl Process {
         params.number(0);
         params.bytes(exe);
         params.bytes(args);
-        for id in [self.pid, self.pid, self.stat(4)] {
+        for id in [self.pid, self.pid, self.stat.number(4)] {
             params.number(id);
         }
         params.path(self.link("cwd").as_deref());
@@ -143,16 +137,16 @@ impl Process {
 
     /// Parameters 8 to 18: page faults to loginuid.
     fn put_state(&self, params: &mut Params) {
-        params.number(self.stat(12));
-        params.number(self.stat(10));
-        let rss = u32::try_from(self.stat(24)).unwrap_or(0).saturating_mul(object::page_kib());
+        params.number(self.stat.number(12));
+        params.number(self.stat.number(10));
+        let rss = u32::try_from(self.stat.number(24)).unwrap_or(0).saturating_mul(object::page_kib());
         for kib in [self.status_number("VmSize", 0), rss, self.status_number("VmSwap", 0)] {
             params.bytes(&kib.to_le_bytes());
         }
-        params.text(&self.comm);
+        params.text(&self.stat.comm);
         params.bytes(&self.cgroups());
         params.bytes(&self.bytes("environ"));
-        params.bytes(&u32::try_from(self.stat(7)).unwrap_or(0).to_le_bytes());
+        params.bytes(&u32::try_from(self.stat.number(7)).unwrap_or(0).to_le_bytes());
         params.number(self.inner("NSpgid"));
         let login = String::from_utf8_lossy(&self.bytes("loginuid")).trim().parse().unwrap_or(u32::MAX);
         params.bytes(&login.to_le_bytes());
@@ -162,7 +156,7 @@ impl Process {
     fn put_identity(&self, params: &mut Params) {
         let exe = self.link("exe");
         let file = fs::metadata(self.folder.join("exe"));
-        let memfd = exe.as_ref().is_some_and(|exe| exe.as_os_str().as_bytes().starts_with(b"/memfd:"));
+        let memfd = exe.as_ref().is_some_and(|exe| procfs::is_in_memory(exe.as_os_str().as_bytes()));
         params.bytes(&if memfd { EXE_FROM_MEMFD } else { 0 }.to_le_bytes());
         for key in ["CapInh", "CapPrm", "CapEff"] {
             params.number(self.capability(key).cast_signed());
@@ -178,7 +172,7 @@ impl Process {
         }
         params.bytes(&self.status_number("Uid", 1).to_le_bytes());
         params.path(exe.as_deref());
-        params.number(self.stat(5));
+        params.number(self.stat.number(5));
         params.bytes(&self.status_number("Gid", 1).to_le_bytes());
         params.empty();
     }
@@ -213,7 +207,7 @@ impl Params {
     fn path(&mut self, path: Option<&Path>) {
         let path = path.map(Path::as_os_str).map(OsStr::as_bytes);
         match path {
-            Some(path) => self.text(path.strip_suffix(b" (deleted)").unwrap_or(path)),
+            Some(path) => self.text(procfs::path(path)),
             None => self.empty(),
         }
     }
@@ -235,7 +229,21 @@ impl Params {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
+
+    #[test]
+    fn a_process_with_a_name_that_is_no_text_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join(OsStr::from_bytes(b"\xff) S"));
+        fs::copy("/bin/sleep", &program).unwrap();
+        let mut child = Command::new(program).arg("60").spawn().unwrap();
+        let found = Process::read(child.id().into());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(found.unwrap().stat.comm, b"\xff) S");
+    }
 
     #[test]
     fn the_test_itself_is_found() {

@@ -7,6 +7,11 @@ use crate::{
     harness::Seen,
 };
 
+/// Flags as events number them.
+const IN: u16 = 1;
+const RDHUP: u16 = 8;
+const NVAL: u16 = 0x40;
+
 /// As `poll` takes it.
 fn polled(fd: i32, wanted: i16) -> libc::pollfd {
     libc::pollfd { fd, events: wanted, revents: 0 }
@@ -45,9 +50,6 @@ fn each_descriptor_has_what_happened_to_it() {
         call!(SYS_shutdown, other, libc::SHUT_WR);
         call!(SYS_poll, at, 4, -1)
     };
-    const IN: u16 = 1;
-    const RDHUP: u16 = 8;
-    const NVAL: u16 = 0x40;
     let list = told(&[(300, IN), (301, IN | RDHUP), (-1, 0), (77, NVAL)]);
     let expected = [("res", Is::Number(3)), ("fds", Is::Bytes(&list)), ("timeout", Is::Number(-1))];
     let Some(seen) = check("poll", act, &expected) else { return };
