@@ -228,7 +228,7 @@ fn the_filter_costs_no_alert() {
 
 /// What `/metrics` says of a hook or a call, once it says so.
 #[track_caller]
-fn metric(agent: &Running, row: &str) {
+pub(crate) fn metric(agent: &Running, row: &str) {
     let start = Instant::now();
     loop {
         let (_, text) = agent.get("/metrics");

@@ -96,6 +96,11 @@ pub(crate) fn load(settings: &Settings) -> Option<Probe> {
 /// The same with those hooks in place that are attached only after the start.
 pub(crate) fn ready(calls: &[&str]) -> Option<Probe> {
     let mut probe = probe(calls)?;
+    finish_loading(&mut probe);
+    Some(probe)
+}
+
+pub(crate) fn finish_loading(probe: &mut Probe) {
     let mut rounds = 0;
     while rounds == 0 || probe.is_loading() {
         assert!(rounds < 40, "the hooks that can wait are not in place after a minute");
@@ -104,7 +109,6 @@ pub(crate) fn ready(calls: &[&str]) -> Option<Probe> {
         let over = || started.elapsed() > Duration::from_millis(1500);
         probe.run(&stop, &mut |_| stop.store(over(), Ordering::Relaxed));
     }
-    Some(probe)
 }
 
 /// Runs `act`, which returns the pid of a child that has ended. Returns the child's events, up to its exit.
