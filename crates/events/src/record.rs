@@ -187,8 +187,8 @@ impl<'a> SyscallRecord<'a> {
     }
 
     /// What the process's descriptors are, each type once.
-    pub fn descriptor_types(&self) -> Option<Vec<FdType>> {
-        self.processes.descriptor_types(self.process?)
+    pub fn descriptor_types(&self) -> Option<&[FdType]> {
+        self.asked.types(self.process?, self.processes)
     }
 
     /// The thread that holds what the threads of the process share.
