@@ -2,6 +2,7 @@
 // Calls whose events are made by a table: for each parameter, which value it has and how that is stored. User
 // space fills the table (src/recipe.rs), so that a call costs a row and no program.
 #pragma once
+#include "closing.h"
 #include "polled.h"
 #include "quota.h"
 #include "socket_option.h"
@@ -270,6 +271,7 @@ static __always_inline void put_param(struct scratch *s, struct work *w)
 	case PUT_DIRECTORY:
 	case PUT_WORKING_DIRECTORY: put_path_of(s->program); return;
 	case PUT_FACTS: put_facts(s->program, w->value); return;
+	case PUT_CLOSED: put_closed(s->program); return;
 	case PUT_OPTION: put_socket_option(s->program); return;
 	case PUT_POLLED: put_polled(s->program); return;
 	case PUT_POLLED_FACTS: put_polled_facts(s->program); return;

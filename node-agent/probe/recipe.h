@@ -56,6 +56,7 @@ enum put {
 	PUT_POLLED_FACTS, // what these stand for
 	PUT_SOCK,         // where the kernel has the socket of a descriptor
 	PUT_SOCK_PEER,    // where it has the socket at its other end
+	PUT_CLOSED,       // what the descriptor stood for that the call closed
 };
 
 struct param {

@@ -312,6 +312,7 @@ fn start_syscalls(
     let mut probe = Probe::load(&settings).map_err(|error| anyhow!("{error}{WITHOUT_SYSCALLS}"))?;
     probe.set_filter(wanted.filter.as_ref(), filter)?;
     probe.set_families(wanted.families, filter)?;
+    probe.set_closing(wanted.closing)?;
     tell_hooks(&probe);
     let drops = config.syscall_event_drops.clone();
     syscalls::start(probe, wanted, filter, engine, capture, drops, Arc::clone(status))

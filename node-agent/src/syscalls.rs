@@ -255,6 +255,7 @@ impl Worker {
     fn report(&mut self, wanted: &Wanted) -> Result<(), ProbeError> {
         self.probe.set_syscalls(&wanted.syscalls)?;
         self.probe.set_families(wanted.families, self.filter)?;
+        self.probe.set_closing(wanted.closing)?;
         self.probe.set_filter(wanted.filter.as_ref(), self.filter)
     }
 

@@ -7,7 +7,7 @@ use saker_engine::{
     process_table::CHANGES,
 };
 use saker_events::{
-    SYSCALL_SOURCE,
+    SYSCALL_SOURCE, fields,
     table::{EVENTS, EventRow, event_flags, event_types},
 };
 use saker_rules::{
@@ -25,6 +25,8 @@ pub struct Wanted {
     pub filter: Option<PathFilter>,
     /// The address families of sockets to report, see [`prefilter::families`].
     pub families: u64,
+    /// Whether a rule asks what was closed.
+    pub closing: bool,
 }
 
 impl Wanted {
@@ -32,7 +34,7 @@ impl Wanted {
     pub fn new(loaded: &Loaded, rules: &RuleSet) -> Self {
         let filter = PathTable::new(loaded.conditions(SYSCALL_SOURCE)).map(path_filter);
         let families = prefilter::families(loaded.conditions(SYSCALL_SOURCE));
-        Self { syscalls: syscalls(rules), filter, families }
+        Self { syscalls: syscalls(rules), filter, families, closing: asks_what_was_closed(rules) }
     }
 
     /// Whether all calls are reported by which processes change themselves.
@@ -43,7 +45,7 @@ impl Wanted {
 
     /// All that the probe can report.
     pub fn everything() -> Self {
-        Self { syscalls: SyscallSet::all(), filter: None, families: u64::MAX }
+        Self { syscalls: SyscallSet::all(), filter: None, families: u64::MAX, closing: true }
     }
 }
 
@@ -62,6 +64,12 @@ fn syscalls(rules: &RuleSet) -> SyscallSet {
         names.extend(changes());
     }
     SyscallSet::from_names(names).unwrap_or_default()
+}
+
+/// At the exit of `close` the descriptor is gone: to know it costs a hook of its own.
+fn asks_what_was_closed(rules: &RuleSet) -> bool {
+    let asking = rules.asks_for(SYSCALL_SOURCE, fields::tells_descriptor);
+    asking.iter().filter_map(|id| event_types().get(usize::from(id.0))).any(|ty| ty.name == "close")
 }
 
 /// They tell anew all that there is to know of their process.
@@ -94,12 +102,16 @@ mod tests {
 
     use super::*;
 
+    fn compiled(condition: &str, output: &str) -> std::sync::Arc<RuleSet> {
+        let text = format!(
+            "- rule: r\n  desc: d\n  condition: {condition}\n  output: \"{output}\"\n  priority: INFO\n"
+        );
+        load(&[SourceFile::new("r.yaml", text)], &load_options()).rules.unwrap()
+    }
+
     /// Whether a rule of this condition makes the probe report the call.
     fn wants(condition: &str, call: &str) -> bool {
-        let text = format!("- rule: r\n  desc: d\n  condition: {condition}\n  output: o\n  priority: INFO\n");
-        let loaded = load(&[SourceFile::new("r.yaml", text)], &load_options());
-        let rules = loaded.rules.as_ref().unwrap();
-        syscalls(rules).names().any(|name| name == call)
+        syscalls(&compiled(condition, "o")).names().any(|name| name == call)
     }
 
     #[test]
@@ -111,6 +123,20 @@ mod tests {
             ("evt.type in (execve, execveat)", "setresuid", false),
         ] {
             assert_eq!(wants(condition, call), expected, "{condition}: {call}");
+        }
+    }
+
+    #[test]
+    fn what_was_closed_is_told_to_rules_that_ask_for_it() {
+        for (condition, output, expected) in [
+            ("evt.type=close and fd.name=/x", "o", true),
+            ("evt.type=close", "%fd.type", true),
+            ("fd.name=/x", "o", true),
+            ("evt.type=close and fd.num=3", "%proc.name", false),
+            ("evt.type=open and fd.name=/x", "%fd.name", false),
+        ] {
+            let rules = compiled(condition, output);
+            assert_eq!(asks_what_was_closed(&rules), expected, "{condition}: {output}");
         }
     }
 

@@ -6,7 +6,7 @@ use saker_rules::{schema::FieldArg, spare, value::Value};
 
 use crate::{
     descriptor::{FdType, Protocol},
-    fd::AT_FDCWD,
+    fd::{AT_FDCWD, Fd},
     param::{self, Number},
     record::{SyscallRecord, errno_name},
     table::{self, Link, Param, ParamType, SIGNAL, Symbol},
@@ -126,7 +126,10 @@ impl SyscallRecord<'_> {
         if let Some(known) = self.descriptor(number) {
             return Some(shown_fd(known.kind, known.shown_protocol(), &known.name));
         }
-        if let Some(fd) = self.fd().filter(|fd| fd.num == number || self.fd_used() == Some(number)) {
+        // The first of a pair is what the second is.
+        let first = self.number("fd1").map(u64::cast_signed);
+        let is_it = |fd: &&Fd| fd.num == number || [self.fd_used(), first].contains(&Some(number));
+        if let Some(fd) = self.fd().filter(is_it) {
             return Some(shown_fd(fd.kind?, fd.protocol, fd.name.as_deref().unwrap_or_default()));
         }
         Some(shown_fd(FdType::Directory, Protocol::Unknown, self.told_behind(number)?))

@@ -179,10 +179,15 @@ impl Descriptor {
         Self { kind, ..Self::default() }
     }
 
-    /// The protocol as shown: only of sockets of which the end is known, or raw ones.
+    /// The protocol as shown.
     pub fn shown_protocol(&self) -> Protocol {
-        if self.end.is_none() && self.protocol != Protocol::Raw { Protocol::Unknown } else { self.protocol }
+        shown_protocol(self.protocol, self.end)
     }
+}
+
+/// The protocol as shown: only of sockets of which the end is known, or raw ones.
+pub fn shown_protocol(protocol: Protocol, end: Option<End>) -> Protocol {
+    if end.is_none() && protocol != Protocol::Raw { Protocol::Unknown } else { protocol }
 }
 
 /// What an event did with its descriptor.

@@ -4,7 +4,7 @@ use std::{borrow::Cow, net::SocketAddr};
 
 use crate::{
     Event,
-    descriptor::{Descriptor, End, FdType, Layer, Protocol, Socket, Used},
+    descriptor::{Descriptor, End, FdType, Layer, Protocol, Socket, Used, shown_protocol},
     fd_facts::FdFacts,
     open_call::OpenCall,
     param,
@@ -137,7 +137,7 @@ impl<'a> Fd<'a> {
             raw: &descriptor.raw,
             socket: descriptor.socket.as_deref().copied(),
             end: descriptor.end,
-            protocol: descriptor.shown_protocol(),
+            protocol: shown_protocol(descriptor.protocol, descriptor.end),
             connected: descriptor.connected,
             name_changed: false,
             dev: descriptor.dev,
@@ -171,7 +171,7 @@ impl<'a> Fd<'a> {
             name: Some(facts.name),
             socket: facts.socket,
             end: facts.end,
-            protocol: facts.protocol,
+            protocol: shown_protocol(facts.protocol, facts.end),
             connected: facts.connected,
             name_changed: facts.name_changed,
             dev: facts.dev,

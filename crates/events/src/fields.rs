@@ -86,6 +86,19 @@ pub fn may_tell_path(id: FieldId) -> bool {
         .is_some_and(|row| matches!(row.get, Getter::Syscall(_)) && !WITHOUT_PATHS.contains(&row.spec.name))
 }
 
+/// Fields beside `fd.*` that show what a descriptor stands for.
+const SHOW_DESCRIPTORS: [&str; 4] = ["evt.arg", "evt.args", "evt.category", "evt.info"];
+/// Fields of these that tell its number alone.
+const SHOW_NUMBERS: [&str; 3] = ["fd.num", "fd.uid", "fd.types"];
+
+/// Whether the field's value depends on what the event's descriptor stands for.
+pub fn tells_descriptor(id: FieldId) -> bool {
+    by_id(id).is_some_and(|FieldRow { spec, .. }| {
+        (spec.name.starts_with("fd.") && !SHOW_NUMBERS.contains(&spec.name))
+            || SHOW_DESCRIPTORS.contains(&spec.name)
+    })
+}
+
 /// Bit of the source `syscall` in a row's sources.
 pub const SYSCALL: SourceMask = 1;
 /// Bit of the source `k8s_audit`.

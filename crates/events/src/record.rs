@@ -187,8 +187,8 @@ impl<'a> SyscallRecord<'a> {
     }
 
     /// What the process's descriptors are, each type once.
-    pub fn descriptor_types(&self) -> Option<Vec<FdType>> {
-        self.processes.descriptor_types(self.process?)
+    pub fn descriptor_types(&self) -> Option<&[FdType]> {
+        self.asked.types(self.process?, self.processes)
     }
 
     /// The thread that holds what the threads of the process share.
@@ -359,15 +359,22 @@ impl<'a> SyscallRecord<'a> {
         u64::try_from(self.result().filter(|_| io && known)?).ok()
     }
 
-    /// `evt.abspath`: of calls with two paths `src` or `dst`.
+    /// `evt.abspath`: of calls with two paths the first, or the second for `dst`.
     pub fn abspath(&self, arg: Option<&FieldArg>) -> Option<Value<'_>> {
-        let names: &[(&str, &str)] = match arg.map(|a| a.text.as_str()) {
-            None | Some("") => &[("dirfd", "name"), ("dirfd", "path"), ("linkdirfd", "linkpath")],
-            Some("src") => &[("olddirfd", "oldpath"), ("olddir", "oldpath")],
-            Some("dst") => &[("newdirfd", "newpath"), ("newdir", "newpath")],
-            Some(_) => return None,
+        const ONE: [(&str, &str); 5] = [
+            ("dirfd", "name"),
+            ("dirfd", "path"),
+            ("dirfd", "filename"),
+            ("dirfd", "pathname"),
+            ("linkdirfd", "linkpath"),
+        ];
+        let two = if arg.is_some_and(|arg| arg.text == "dst") {
+            [("newdirfd", "newpath"), ("newdir", "newpath")]
+        } else {
+            [("olddirfd", "oldpath"), ("olddir", "oldpath")]
         };
-        let (dirfd, name) = names.iter().find(|(d, n)| self.row.param(d).and(self.row.param(n)).is_some())?;
+        let has = |(dirfd, name): &&(&str, &str)| self.row.param(dirfd).and(self.row.param(name)).is_some();
+        let (dirfd, name) = ONE.iter().chain(&two).find(has)?;
         let path = text_of(&self.event, self.row, name);
         let base = match self.told_base(name) {
             Some(told) => told,

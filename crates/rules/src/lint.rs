@@ -1,5 +1,7 @@
 //! Warnings that a condition's tree alone gives (specification §1.6): no field has to exist for them.
 
+use std::collections::BTreeSet;
+
 use crate::{
     ast::{Check, Expr, FieldName, Op, Right, Span},
     diagnostic::{Code, TextWarning},
@@ -13,6 +15,9 @@ pub(crate) const DEPRECATED_FIELDS: [&str; 6] =
 pub fn warnings(tree: &Expr) -> Vec<TextWarning> {
     let mut warnings = Vec::new();
     walk(tree, &mut warnings);
+    // Each is told once for a condition, as in Falco.
+    let mut told = BTreeSet::new();
+    warnings.retain(|warning: &TextWarning| told.insert(warning.message.clone()));
     warnings
 }
 
@@ -33,7 +38,7 @@ fn unsafe_na(check: &Check) -> Option<TextWarning> {
     let op = matches!(check.op, Op::Eq | Op::EqEq | Op::Ne | Op::In | Op::Intersects | Op::PMatch);
     let na = match &check.right {
         Right::Literal(text) => text == b"<NA>",
-        Right::List(texts) => texts.iter().any(|text| text == b"<NA>"),
+        Right::List(texts) | Right::Modified(_, texts) => texts.iter().any(|text| text == b"<NA>"),
         _ => false,
     };
     let plugin = |name: &str| name.starts_with("ka.") || name.starts_with("jevt.");
@@ -63,13 +68,15 @@ mod tests {
         for (condition, codes) in [
             ("ka.a = <NA>", &[Code::LoadUnsafeNaCheck][..]),
             ("not jevt.value[/a] in (x, <NA>)", &[Code::LoadUnsafeNaCheck]),
+            ("ka.a = anyof (x, <NA>)", &[Code::LoadUnsafeNaCheck]),
             ("proc.name = <NA> or ka.a startswith <NA> or ka.a = NA", &[]),
             ("evt.dir = < and evt.latency.ns > 1", &[Code::LoadDeprecatedItem; 2]),
+            ("evt.dir = < or evt.dir = > and evt.dir exists", &[Code::LoadDeprecatedItem]),
             ("some_macro or evt.num = 1", &[]),
             ("tolower(ka.a) = <NA>", &[Code::LoadUnsafeNaCheck]),
             ("join(\",\", (a.b, concat(jevt.a, a.b))) in (<NA>)", &[Code::LoadUnsafeNaCheck]),
             ("tolower(a.b) = <NA> or a.b = tolower(ka.a)", &[]),
-            ("toupper(evt.dir) = a or a.b = concat(a.b, evt.dir)", &[Code::LoadDeprecatedItem; 2]),
+            ("toupper(evt.dir) = a or a.b = concat(a.b, evt.latency)", &[Code::LoadDeprecatedItem; 2]),
         ] {
             let found = warnings(&parse(condition, MAX_DEPTH).unwrap());
             assert_eq!(found.iter().map(|w| w.code).collect::<Vec<_>>(), codes, "{condition}");

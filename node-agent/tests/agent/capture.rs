@@ -1,6 +1,15 @@
 //! What the agent captures gives the same alerts again.
 
-use std::{fs, fs::File, path::Path, process::Command};
+use std::{
+    fs,
+    fs::File,
+    net::{TcpListener, TcpStream},
+    os::unix::net::UnixStream,
+    path::Path,
+    process::Command,
+    thread,
+    time::Duration,
+};
 
 use saker_alert::{Format, Renderer};
 use saker_capture::Reader;
@@ -11,7 +20,10 @@ use saker_rules::{
     load::{LoadOptions, SourceFile, load},
 };
 
-use crate::running::{Running, can_run_live, start};
+use crate::{
+    live::metric,
+    running::{Running, can_run_live, start},
+};
 
 /// Rules whose alerts tell much of who did it, on a file and on everything that runs below the shell.
 fn rules(marker: &Path) -> String {
@@ -74,6 +86,63 @@ fn a_capture_gives_the_same_alerts_as_the_agent() {
     assert_eq!(live, again);
 }
 
+/// Makes calls with parameters of many kinds: the standard library polls where it connects in time, and where it reads
+/// both outputs of a program. The last one closes this file.
+fn make_calls(last: &Path) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = TcpStream::connect_timeout(&listener.local_addr().unwrap(), Duration::from_mins(1)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(2500))).unwrap();
+    stream.set_nodelay(true).unwrap();
+    assert!(stream.take_error().unwrap().is_none());
+    drop((UnixStream::pair().unwrap(), stream));
+    Command::new("true").output().unwrap();
+    drop(File::open(last).unwrap());
+    // Only the kernel knows its port.
+    std::mem::forget(listener);
+}
+
+/// This thread, as the kernel counts.
+fn tid() -> String {
+    let own = fs::read_link("/proc/thread-self").unwrap();
+    own.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+#[test]
+fn parameters_read_back_from_a_capture_are_the_same() {
+    if !can_run_live("parameters_read_back_from_a_capture_are_the_same") {
+        return;
+    }
+    let dir = tempfile::TempDir::new().unwrap();
+    let (marker, file) = (dir.path().join("marker"), dir.path().join("mine.yaml"));
+    fs::write(&marker, "x").unwrap();
+    // Sockets of a pair have no name in a capture; the kernel names one that is closed by where it has both.
+    let rules = format!(
+        "- rule: Calls\n  desc: d\n  condition: thread.tid = {} and evt.type in (poll, ppoll, setsockopt, getsockopt, \
+         socketpair, pipe2, close) and not (evt.type = close and fd.type = unix)\n  output: MINE %evt.type %evt.res %fd.num %fd.type %fd.name nums=%fdlist.nums \
+         names=%fdlist.names ports=%fdlist.cports->%fdlist.sports %evt.args\n  priority: WARNING\n",
+        tid()
+    );
+    fs::write(&file, &rules).unwrap();
+    let agent = start(&["--capture-to", "@/live.scap", "--rules", file.to_str().unwrap()]);
+    agent.log("capturing to ");
+    // The rule is about this thread.
+    thread::scope(|scope| scope.spawn(|| metric(&agent, "saker_probe_hook{hook=\"sys_enter\"} 1")).join())
+        .unwrap();
+    make_calls(&marker);
+    agent.alert(&format!(" file {} nums=", marker.display()));
+    let (capture, live) = (agent.path("live.scap"), mine(&agent));
+    agent.signal("INT");
+    agent.log("capture ");
+    let has = |words: &str| assert!(live.iter().any(|line| line.contains(words)), "no {words}: {live:#?}");
+    has("level=1(SOL_SOCKET) optname=20(SO_RCVTIMEO) val=2500000000(2.5s) optlen=16");
+    has("level=2(SOL_TCP) optname=0(UNKNOWN)");
+    has("optname=4(SO_ERROR) val=0");
+    has("poll ");
+    has("names=<NA>,<NA> ");
+    has("names=127.0.0.1:");
+    assert_eq!(live, replay(&capture, rules));
+}
+
 #[test]
 fn a_capture_ends_at_its_time_and_detection_goes_on() {
     if !can_run_live("a_capture_ends_at_its_time_and_detection_goes_on") {
@@ -81,7 +150,7 @@ fn a_capture_ends_at_its_time_and_detection_goes_on() {
     }
     let agent = start(&["--capture-to", "@/live.scap", "--capture-seconds", "1"]);
     agent.log("capturing to ");
-    std::thread::sleep(std::time::Duration::from_millis(1200));
+    std::thread::sleep(Duration::from_millis(1200));
     Command::new("cat").arg("/etc/shadow").output().unwrap();
     agent.log("its time is over; detection goes on");
     agent.alert("/etc/shadow");

@@ -104,6 +104,8 @@ pub(crate) enum Make {
     Facts(u8),
     /// What the descriptor that was returned stands for.
     FactsOfResult,
+    /// What the descriptor stood for that the call closed.
+    Closed,
     /// Path of the directory in a register, if the name in another is relative.
     Directory(u8, u8),
     /// The working directory, if the name in a register is relative.

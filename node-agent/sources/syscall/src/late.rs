@@ -13,6 +13,8 @@ use crate::{
 pub(crate) struct Late {
     hooks: &'static [&'static str],
     calls: &'static [&'static str],
+    /// Whether anybody asks for what they tell of these calls.
+    asked: bool,
     wanted: bool,
     links: Vec<HookLink>,
     state: Loaded,
@@ -68,12 +70,24 @@ const NAMES: Late = Late::new(
     ],
 );
 
+/// What a descriptor stood for that was closed (`closing.h`). Every call of the machine pays for it, so it is in use only
+/// where that is asked for.
+const CLOSING: Late = {
+    let mut late = Late::new(&["sys_enter"], &["close"]);
+    late.ask(false);
+    late
+};
+
+/// How many of them there are.
+pub(crate) const COUNT: usize = 3;
 /// All of them.
-pub(crate) const ALL: [Late; 2] = [URING, NAMES];
+pub(crate) const ALL: [Late; COUNT] = [URING, NAMES, CLOSING];
+/// Where the hook on closes is among them.
+pub(crate) const CLOSING_AT: usize = 2;
 
 impl Late {
     const fn new(hooks: &'static [&'static str], calls: &'static [&'static str]) -> Self {
-        Self { hooks, calls, wanted: false, links: Vec::new(), state: Loaded::NotYet }
+        Self { hooks, calls, asked: true, wanted: false, links: Vec::new(), state: Loaded::NotYet }
     }
 
     /// The kernel's names of the hooks.
@@ -91,9 +105,18 @@ impl Late {
         self.wanted = syscalls.names().any(|name| self.calls.contains(&name));
     }
 
+    /// Says whether anybody asks for what they tell.
+    pub(crate) const fn ask(&mut self, asked: bool) {
+        self.asked = asked;
+    }
+
+    fn needed(&self) -> bool {
+        self.asked && self.wanted
+    }
+
     /// Its hooks if they are to be loaded, which is then taken as begun.
     pub(crate) fn begin(&mut self) -> &'static [&'static str] {
-        if !self.wanted || self.state != Loaded::NotYet {
+        if !self.needed() || self.state != Loaded::NotYet {
             return &[];
         }
         self.state = Loaded::Begun;
@@ -112,7 +135,7 @@ impl Late {
     /// Attaches the hooks if they are wanted and loaded, detaches them if not wanted. Returns their state if it changes.
     pub(crate) fn follow(&mut self, programs: &mut Programs) -> Result<Option<HookState>, ProbeError> {
         let attached = !self.links.is_empty();
-        if !self.wanted {
+        if !self.needed() {
             self.links.clear();
             return Ok(attached.then(unwanted));
         }

@@ -145,7 +145,7 @@ pub struct Probe {
     hooks: Vec<Hook>,
     always: Vec<HookLink>,
     sys_exit: Option<HookLink>,
-    late: [Late; 2],
+    late: [Late; late::COUNT],
     iterates: bool,
     wanted: Array<aya::maps::MapData, Wanted>,
     /// What was put there.
@@ -249,6 +249,12 @@ impl Probe {
     /// from 63 on.
     pub fn set_families(&mut self, families: u64, mode: FilterMode) -> Result<(), ProbeError> {
         self.put_wanted(WORDS, &[families, u64::from(mode == FilterMode::Mark)])
+    }
+
+    /// Changes whether `close` tells what was closed.
+    pub fn set_closing(&mut self, told: bool) -> Result<(), ProbeError> {
+        self.late[late::CLOSING_AT].ask(told);
+        self.follow_late()
     }
 
     fn put_wanted(&mut self, from: usize, words: &[u64]) -> Result<(), ProbeError> {

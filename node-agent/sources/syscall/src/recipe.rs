@@ -105,6 +105,7 @@ mod put {
     pub(super) const POLLED_FACTS: u8 = 28;
     pub(super) const SOCK: u8 = 29;
     pub(super) const SOCK_PEER: u8 = 30;
+    pub(super) const CLOSED: u8 = 31;
 }
 
 /// Offsets in the kernel's `struct msghdr`: the first part of its data and how many there are.
@@ -140,6 +141,7 @@ fn extension(event: &EventRow, name: &str, table: &[Make]) -> Make {
     let of = |index: usize| table.get(index).copied();
     let mut paths = event.params.iter().enumerate().filter(|(_, p)| p.may_be_relative());
     match name {
+        "fdfacts" if event.code == code::SYSCALL_CLOSE_X => Make::Closed,
         "fdfacts" => match event.fd_param.and_then(|index| of(index.into())) {
             Some(Make::Arg(fd)) => Make::Facts(fd),
             _ => Make::FactsOfResult,
@@ -226,6 +228,7 @@ impl Make {
             Self::PolledFacts => (from::ARG, 0, 0, put::POLLED_FACTS),
             Self::Quota(which) => (from::QUOTA, 0, which as u16, put::NUMBER),
             Self::QuotaLimit(member) => (from::QUOTA, 0, QUOTA_LIMITS | member, put::NUMBER),
+            Self::Closed => (from::CONSTANT, 0, 0, put::CLOSED),
             Self::Facts(arg) => (from::INT, arg, 0, put::FACTS),
             Self::FactsOfResult => (from::RESULT, 0, 0, put::FACTS),
             Self::Device => (from::RESULT, 0, 0, put::DEVICE),

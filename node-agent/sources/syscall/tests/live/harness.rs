@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     path::Path,
+    process::Command,
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering},
@@ -25,7 +26,9 @@ macro_rules! call {
 pub(crate) const CLONE: u16 = 223;
 pub(crate) const EXECVE: u16 = 293;
 pub(crate) const PROCEXIT: u16 = 186;
-const PATIENCE: Duration = Duration::from_mins(1);
+/// A descriptor that nobody has, however many tests run at a time.
+pub(crate) const FAR: i32 = 1000;
+pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// An event with its parameters copied.
@@ -93,6 +96,11 @@ pub(crate) fn load(settings: &Settings) -> Option<Probe> {
 /// The same with those hooks in place that are attached only after the start.
 pub(crate) fn ready(calls: &[&str]) -> Option<Probe> {
     let mut probe = probe(calls)?;
+    finish_loading(&mut probe);
+    Some(probe)
+}
+
+pub(crate) fn finish_loading(probe: &mut Probe) {
     let mut rounds = 0;
     while rounds == 0 || probe.is_loading() {
         assert!(rounds < 40, "the hooks that can wait are not in place after a minute");
@@ -101,7 +109,6 @@ pub(crate) fn ready(calls: &[&str]) -> Option<Probe> {
         let over = || started.elapsed() > Duration::from_millis(1500);
         probe.run(&stop, &mut |_| stop.store(over(), Ordering::Relaxed));
     }
-    Some(probe)
 }
 
 /// Runs `act`, which returns the pid of a child that has ended. Returns the child's events, up to its exit.
@@ -162,6 +169,15 @@ pub(crate) fn child_status(act: impl FnOnce() -> i32, code: &AtomicU8) -> i32 {
     assert_eq!(call!(SYS_wait4, pid, &raw mut status, 0, 0), pid);
     code.store(libc::WEXITSTATUS(status).to_le_bytes()[0], Ordering::SeqCst);
     pid
+}
+
+/// Copies a program by another process: a child that a test forks meanwhile would have the copy open for writing, and the
+/// kernel runs no such file.
+pub(crate) fn copy_program(program: &str, to: &Path) {
+    assert!(
+        Command::new("cp").arg(program).arg(to).status().is_ok_and(|status| status.success()),
+        "{program}"
+    );
 }
 
 pub(crate) fn fork() -> i32 {

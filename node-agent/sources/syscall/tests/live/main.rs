@@ -6,6 +6,7 @@
 #[macro_use]
 mod harness;
 mod calls;
+mod closing;
 mod connect;
 mod exec;
 mod facts;
