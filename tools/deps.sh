@@ -47,8 +47,7 @@ if part e2e; then
   need procps has sysctl
 fi
 # rustup's toolchain has the standard library of its own machine; its `cargo` does with Debian's `rustc` (tools/cross.sh).
-has_std() { [ -d "$("$1" --print target-libdir --target aarch64-unknown-linux-gnu 2>/dev/null)" ]; }
-arm64_std() { has_std rustc || has_std /usr/bin/rustc; }
+arm64_std() { "$(dirname "$0")/cross.sh" aarch64-unknown-linux-gnu true; }
 if part arm64 && [ "$(uname -m)" != aarch64 ]; then
   need gcc-aarch64-linux-gnu has aarch64-linux-gnu-gcc
   need libc6-dev-arm64-cross test -f /usr/aarch64-linux-gnu/lib/libc.a

@@ -3,6 +3,7 @@
 //! One file per command in [`cmd`]. Exit codes: 0 done, 1 bad rules, bad input or a failed check, 2 wrong usage.
 
 pub mod cmd;
+mod http;
 mod input;
 mod junit;
 mod ready;

@@ -18,13 +18,16 @@ const RULES: &str = "
 fn a_recorded_command_is_replayed() {
     let files = Files::new([("marker", "x"), ("rules.yaml", RULES)]);
     let (capture, script) = (files.arg("c.scap"), format!("cat {}; true", files.arg("marker")));
-    let ran = saker(["record", &capture, "--seconds", "20", "--", "sh", "-c", &script]);
+    let record = || saker(["record", &capture, "--seconds", "20", "--", "sh", "-c", &script]);
+    // A busy machine may fill the ring; then it is recorded again.
+    let mut tries = (0..10).map(|_| record());
+    let ran = tries.find(|ran| !ran.err().contains("lost")).expect("a recording that lost nothing");
     if ran.code() != 0 {
         assert!(ran.err().contains("root") || ran.err().contains("BTF"), "{}", ran.err());
         eprintln!("skipped: the probe cannot run here: {}", ran.err());
         return;
     }
-    assert!(ran.err().contains(" events and ") && !ran.err().contains("lost"), "{}", ran.err());
+    assert!(ran.err().contains(" events and "), "{}", ran.err());
     let replayed = saker(["replay", "--capture", &capture, "--rules", &files.arg("rules.yaml")]).success();
     let expected = format!("cat {0} read {0} below sh", files.arg("marker"));
     assert!(replayed.contains(&expected), "{replayed}");

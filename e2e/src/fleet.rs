@@ -117,9 +117,10 @@ pub fn start_operator(folder: &Path, kubeconfig: &Path, more: &[&str]) -> anyhow
     Process::start("saker-operator", folder, kubeconfig, args)
 }
 
-/// An address that nobody listens on, for a listener that must be announced before it is there.
+/// An address that nobody listens on, for a listener that must be announced before it is there. No other program takes its
+/// port meanwhile.
 fn free_address() -> anyhow::Result<String> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+    Ok(std::net::TcpListener::bind("127.0.0.2:0")?.local_addr()?.to_string())
 }
 
 /// The pod by which the operator finds the agent.

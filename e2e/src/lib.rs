@@ -30,7 +30,7 @@ pub use sink::Sink;
 pub use swarm::Swarm;
 
 /// Long enough for a machine under load; the time it took is printed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Looks until there is something to see, and prints how long that took.
 ///

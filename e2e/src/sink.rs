@@ -15,7 +15,7 @@ use crate::{
 /// Name of the node.
 const NODE: &str = "node-1";
 /// Seconds that an API server may take to become ready.
-const PATIENCE: &str = "20";
+const PATIENCE: &str = "45";
 
 /// The programs, and the folders that kubelet would mount.
 pub struct Sink {

@@ -9,7 +9,7 @@ const RULE: &str = "ConfigMap with a private credential";
 /// Waits for a condition.
 fn expect(sink: &Sink, node: &Node, condition: &str, wanted: &str) {
     let why = || format!("{condition}: {:?}\n{}\n{}", sink.condition(condition), sink.logs(), node.log());
-    let limit = Duration::from_secs(90);
+    let limit = Duration::from_mins(3);
     let seen = within(limit, || sink.condition(condition).filter(|now| now == wanted));
     assert!(seen.is_some(), "not {wanted} within {limit:?}: {}", why());
     saker_e2e::say(&format!("AuditSink {condition}={wanted}"));
@@ -154,7 +154,7 @@ fn undo_as_helm_does(cluster: &Cluster, sink: &Sink) {
         sink.mount();
         undo.ended()
     };
-    let well = within(Duration::from_secs(90), ended);
+    let well = within(Duration::from_mins(3), ended);
     assert_eq!(well, Some(true), "{}\n{}", undo.log(), sink.logs());
     assert_eq!(cluster.get(&["auditsink", "cluster"]), None);
     cluster.kubectl(&["delete", "clusterrole,clusterrolebinding", "saker-audit-undo"]).expect("kubectl");

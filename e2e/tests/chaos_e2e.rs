@@ -20,13 +20,13 @@ const CHAOS: Duration = Duration::from_secs(15);
 /// Between two changes, and between two cuts of the watches.
 const PAUSE: Duration = Duration::from_millis(300);
 /// Longer than a Lease lasts, with requests that fail.
-const TAKEOVER: Duration = Duration::from_mins(1);
+const TAKEOVER: Duration = Duration::from_mins(2);
 /// Longer than the longest back-off, twice.
 const PATIENCE: Duration = Duration::from_mins(2);
 /// Longer than the pause before the AuditSink is looked at again, which may have been refused until now.
 const QUIET: Duration = Duration::from_secs(12);
 /// Within which such a time must come in which nobody writes.
-const SETTLED: Duration = Duration::from_secs(40);
+const SETTLED: Duration = Duration::from_mins(2);
 
 /// One operator and what stands before it.
 struct Replica {

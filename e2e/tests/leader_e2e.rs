@@ -3,7 +3,7 @@
 use saker_e2e::{Cluster, Fleet, eventually, within};
 
 /// Longer than a Lease lasts and is looked at.
-const TAKEOVER: std::time::Duration = std::time::Duration::from_secs(30);
+const TAKEOVER: std::time::Duration = std::time::Duration::from_mins(2);
 /// Longer than the first takes to look at the Lease again.
 const UNDISTURBED: std::time::Duration = std::time::Duration::from_secs(5);
 

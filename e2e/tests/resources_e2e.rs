@@ -30,7 +30,7 @@ fn condition<'a>(status: &'a Value, type_: &str) -> &'a Value {
 fn wait_loaded(cluster: &Cluster, fleet: &Fleet, id: &str) {
     let (namespace, name) = id.split_once('/').expect("a namespace");
     let object = format!("falcorule/{name}");
-    let waited = ["-n", namespace, "wait", "--for=condition=Loaded", &object, "--timeout=30s"];
+    let waited = ["-n", namespace, "wait", "--for=condition=Loaded", &object, "--timeout=90s"];
     let done = cluster.kubectl(&waited);
     assert!(done.is_ok(), "{done:?}\n{:#}\n{}", status(cluster, id), fleet.logs());
 }
@@ -177,7 +177,7 @@ fn a_node_has_one_object_that_tells_what_it_runs() {
     });
     // Its bundle may have become current since it was made; then that is the one write.
     assert!(early.is_none(), "{early:#?}");
-    let silent = within(Duration::from_secs(80), || {
+    let silent = within(Duration::from_mins(3), || {
         let node = cluster.get(&["sakernode", NODE])?;
         (condition(&node["status"], "Answering")["status"] == "False").then_some(node)
     });
@@ -316,7 +316,7 @@ fn the_command_line_shows_the_fleet() {
         let ran = command.args(["status", "--kubeconfig"]).arg(cluster.kubeconfig()).output().expect("saker");
         (ran.status.success(), String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned())
     };
-    let shown = within(Duration::from_secs(80), || {
+    let shown = within(Duration::from_mins(3), || {
         let (well, text) = status();
         (well && text.contains("1 of 1 nodes run the current bundle")).then_some(text)
     });

@@ -195,20 +195,21 @@ fn an_exception_silences_its_rule_until_it_ends() {
     wait_loaded(&cluster, &fleet, "control");
     fires(&fleet, "Marker tuned", &tuned);
 
-    let end = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(8);
-    let exception = include_str!("objects/exception.yaml");
-    let exception =
-        exception.replace("MARKER", &tuned.display().to_string()).replace("END", &end.to_string());
+    let exception = include_str!("objects/exception.yaml").replace("MARKER", &tuned.display().to_string());
+    let until = |seconds| jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+    let ending = |end: jiff::Timestamp| exception.replace("END", &end.to_string());
     cluster
-        .dry_run(&exception.replace("reason: ", "reason: \"\" #"))
+        .dry_run(&ending(until(3600)).replace("reason: ", "reason: \"\" #"))
         .expect_err("an exception needs a reason");
-    cluster.apply(&exception).expect("an object that is taken");
+    cluster.apply(&ending(until(3600))).expect("an object that is taken");
     wait_loaded_of(&cluster, &fleet, "falcoruleexception", "tuned");
     let before = fleet.agent.alerts("Marker tuned").len();
     fs::write(&tuned, "x").expect("a writable marker");
     fires(&fleet, "Marker control", &control);
     assert_eq!(fleet.agent.alerts("Marker tuned").len(), before, "the exception holds");
 
+    let end = until(3);
+    cluster.apply(&ending(end)).expect("an object that is taken");
     eventually(
         "the end of an exception to the alert",
         || format!("{:#}\n{}", status_of(&cluster, "falcoruleexception", "tuned"), fleet.logs()),

@@ -212,7 +212,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const PATIENCE: Duration = Duration::from_mins(1);
 
     /// Look-ups of which those of `slow…` never end; each tells its name first.
     fn lookups() -> (Arc<Lookups>, Receiver<String>) {

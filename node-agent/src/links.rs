@@ -278,7 +278,7 @@ mod tests {
         for _ in 0..20 {
             assert_eq!(follow(&links, pid, &at(&root, "/dir/some/file"), true), None);
         }
-        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_mins(1), "{:?}", start.elapsed());
         assert_eq!(follow(&links, pid, b"/etc/gone", false).as_deref(), Some(&b"/etc/gone"[..]));
         // Until no place is left.
         until(|| {

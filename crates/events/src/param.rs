@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use saker_rules::value::Value;
+use saker_rules::value::{FieldType, Value};
 
 use crate::table::{Format, Link, Param, ParamType, SIGNAL, Symbol};
 
@@ -140,6 +140,28 @@ pub fn value<'a>(param: &Param, bytes: &'a [u8]) -> Option<Value<'a>> {
         }
         ParamType::Ipv6addr => Some(Value::Ip(Ipv6Addr::from(*bytes.first_chunk()?).into())),
         _ => None,
+    }
+}
+
+/// What a parameter is to conditions (specification §3.2).
+pub const fn field_type(ty: ParamType) -> FieldType {
+    use ParamType as T;
+    match ty {
+        T::Int16 => FieldType::Int16,
+        T::Int32 | T::Fd32 | T::Pid32 => FieldType::Int32,
+        T::Int64 | T::Errno | T::Fd | T::Pid => FieldType::Int64,
+        T::Uint8 | T::Flags8 | T::Enumflags8 | T::Sigtype => FieldType::Uint8,
+        T::Uint16 | T::Flags16 | T::Enumflags16 | T::Syscallid => FieldType::Uint16,
+        T::Uint32 | T::Flags32 | T::Enumflags32 | T::Mode => FieldType::Uint32,
+        T::Uint64 => FieldType::Uint64,
+        T::Port => FieldType::Port,
+        T::Reltime => FieldType::RelTime,
+        T::Abstime => FieldType::AbsTime,
+        T::Ipv4addr | T::Ipv6addr => FieldType::IpAddr,
+        T::Charbuf => FieldType::CharBuf,
+        T::Fspath | T::Fsrelpath => FieldType::FsPath,
+        T::Bytebuf => FieldType::ByteBuf,
+        _ => FieldType::Opaque,
     }
 }
 

@@ -348,15 +348,22 @@ impl<'a> SyscallRecord<'a> {
         u64::try_from(self.result().filter(|_| io && known)?).ok()
     }
 
-    /// `evt.abspath`: of calls with two paths `src` or `dst`.
+    /// `evt.abspath`: of calls with two paths the first, or the second for `dst`.
     pub fn abspath(&self, arg: Option<&FieldArg>) -> Option<Value<'_>> {
-        let names: &[(&str, &str)] = match arg.map(|a| a.text.as_str()) {
-            None | Some("") => &[("dirfd", "name"), ("dirfd", "path"), ("linkdirfd", "linkpath")],
-            Some("src") => &[("olddirfd", "oldpath"), ("olddir", "oldpath")],
-            Some("dst") => &[("newdirfd", "newpath"), ("newdir", "newpath")],
-            Some(_) => return None,
+        const ONE: [(&str, &str); 5] = [
+            ("dirfd", "name"),
+            ("dirfd", "path"),
+            ("dirfd", "filename"),
+            ("dirfd", "pathname"),
+            ("linkdirfd", "linkpath"),
+        ];
+        let two = if arg.is_some_and(|arg| arg.text == "dst") {
+            [("newdirfd", "newpath"), ("newdir", "newpath")]
+        } else {
+            [("olddirfd", "oldpath"), ("olddir", "oldpath")]
         };
-        let (dirfd, name) = names.iter().find(|(d, n)| self.row.param(d).and(self.row.param(n)).is_some())?;
+        let has = |(dirfd, name): &&(&str, &str)| self.row.param(dirfd).and(self.row.param(name)).is_some();
+        let (dirfd, name) = ONE.iter().chain(&two).find(has)?;
         let path = text_of(&self.event, self.row, name);
         let base = match self.told_base(name) {
             Some(told) => told,

@@ -34,7 +34,7 @@ fn build() -> Schema {
     let sources =
         vec![SourceSpec { name: "syscall", typed: true }, SourceSpec { name: "k8s_audit", typed: false }];
     let fields = fields::rows().iter().map(|r| r.spec).collect();
-    Schema::new(fields, sources, table::event_types().to_vec())
+    Schema::new(fields, sources, table::event_types().to_vec()).with_parameter_types(table::parameter_types())
 }
 
 #[cfg(test)]

@@ -6,9 +6,12 @@
 use std::sync::OnceLock;
 
 use rustc_hash::FxHashMap;
-use saker_rules::schema::{EventTypeId, EventTypeSpec};
+use saker_rules::{
+    schema::{EventTypeId, EventTypeSpec},
+    value::FieldType,
+};
 
-use crate::Event;
+use crate::{Event, param};
 
 /// One event of the table.
 #[derive(Debug)]
@@ -404,6 +407,13 @@ impl EventTypes {
 /// Every value of `evt.type`: names of events, then of the calls that share the generic ones.
 pub fn event_types() -> &'static [EventTypeSpec] {
     &EventTypes::get().specs
+}
+
+/// The parameters of all events with their types, first those of the scap table in its order.
+pub fn parameter_types() -> impl Iterator<Item = (&'static str, FieldType)> {
+    let params =
+        |extension| EVENTS.iter().flat_map(|row| row.params).filter(move |p| p.extension == extension);
+    params(false).chain(params(true)).map(|p| (p.name, param::field_type(p.ty)))
 }
 
 /// The type of an event: its row's, or its system call's if it is generic.

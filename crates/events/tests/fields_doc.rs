@@ -22,7 +22,8 @@ fn form(spec: &FieldSpec) -> String {
     let kind = |kind| match kind {
         ArgKind::Index => "[N]",
         ArgKind::Key => "[name]",
-        ArgKind::IndexOrKey | ArgKind::Parameter => "[N or name]",
+        ArgKind::IndexOrKey | ArgKind::Parameter | ArgKind::EventType => "[N or name]",
+        ArgKind::Word(_) => "(.src or .dst)",
     };
     match spec.arg {
         ArgRule::None => format!("`{}`", spec.name),

@@ -2,6 +2,8 @@
 
 use std::{ops::Range, sync::Arc};
 
+use rustc_hash::FxHashSet;
+
 use crate::diagnostic::TextWarning;
 
 /// Byte range in the parsed text.
@@ -37,6 +39,23 @@ pub struct Body {
     pub depth: usize,
     /// What is unsafe or deprecated in it.
     pub warnings: Vec<TextWarning>,
+}
+
+impl Expr {
+    /// Calls `visit` for each comparison in the order in which they are written; those of a macro are visited once.
+    pub fn checks<'e>(&'e self, visit: &mut impl FnMut(&'e Check)) {
+        self.walk(&mut FxHashSet::default(), visit);
+    }
+
+    fn walk<'e>(&'e self, known: &mut FxHashSet<*const Body>, visit: &mut impl FnMut(&'e Check)) {
+        match self {
+            Self::And(members) | Self::Or(members) => members.iter().for_each(|m| m.walk(known, visit)),
+            Self::Not(inner) => inner.walk(known, visit),
+            Self::Body(body, _) if known.insert(Arc::as_ptr(body)) => body.tree.walk(known, visit),
+            Self::Check(check) => visit(check),
+            Self::Body(..) | Self::Macro(_) => {}
+        }
+    }
 }
 
 /// An identifier with its place.
@@ -86,6 +105,54 @@ pub enum Operand {
         /// Where it stands.
         span: Span,
     },
+}
+
+/// A field as a condition names it.
+#[derive(Debug, Clone, Copy)]
+pub struct FieldName<'e> {
+    /// `class.name`, dots included.
+    pub name: &'e str,
+    /// The text in brackets.
+    pub arg: Option<&'e str>,
+    /// Where it stands.
+    pub span: &'e Span,
+}
+
+impl Check {
+    /// The fields on both sides, those within transformers, too.
+    pub fn fields(&self) -> Vec<FieldName<'_>> {
+        let mut fields = self.left.fields();
+        if let Right::Operand(operand) = &self.right {
+            operand.add_fields(&mut fields);
+        }
+        fields
+    }
+}
+
+impl Operand {
+    /// Its fields, those within transformers, too.
+    pub fn fields(&self) -> Vec<FieldName<'_>> {
+        let mut fields = Vec::new();
+        self.add_fields(&mut fields);
+        fields
+    }
+
+    fn add_fields<'e>(&'e self, fields: &mut Vec<FieldName<'e>>) {
+        match self {
+            Self::Field { name, arg, span } => fields.push(FieldName { name, arg: arg.as_deref(), span }),
+            Self::Transform { args, .. } => args.iter().for_each(|arg| arg.add_fields(fields)),
+        }
+    }
+}
+
+impl TransformArg {
+    fn add_fields<'e>(&'e self, fields: &mut Vec<FieldName<'e>>) {
+        match self {
+            Self::Operand(operand) => operand.add_fields(fields),
+            Self::List(args) => args.iter().for_each(|arg| arg.add_fields(fields)),
+            Self::Text(_) | Self::Number(_) => {}
+        }
+    }
 }
 
 /// The transformers (specification §3.4).

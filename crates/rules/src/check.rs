@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
-    ast::{Op, Operand, TransformArg, Transformer},
+    ast::{Expr, FieldName, Op, Operand, TransformArg, Transformer},
     diagnostic::TextError,
     ops::Combine,
     schema::{ArgKind, ArgRule, FieldArg, FieldRef, FieldSpec, Quantifier, Schema, SourceId, field_flags},
@@ -41,6 +41,7 @@ pub(crate) fn allowed(op: Op, ty: FieldType, list: bool) -> bool {
         _ if op == Op::Exists => true,
         _ if list => lists,
         FieldType::Dynamic => true,
+        FieldType::Opaque => false,
         FieldType::Bool | FieldType::IpAddr | FieldType::IpNet => equality || lists,
         FieldType::CharBuf | FieldType::FsPath => !matches!(op, Op::BContains | Op::BStartsWith),
         FieldType::ByteBuf => {
@@ -59,8 +60,10 @@ pub(crate) fn find_field(
     arg: Option<&str>,
 ) -> Result<FieldRef, TextError> {
     if let Some(id) = schema.find_field(source, name) {
-        let rule = schema.field(id).map_or(ArgRule::None, |f| f.arg);
-        // The short form of a field whose dotted form has an argument, `evt.abspath`.
+        let rule = match schema.field(id).map_or(ArgRule::None, |f| f.arg) {
+            ArgRule::Optional(ArgKind::Word(_)) => ArgRule::None,
+            rule => rule,
+        };
         return Ok((id, argument(schema, name, rule, arg)?));
     }
     let dots = name.match_indices('.').map(|(at, _)| at).rev();
@@ -73,6 +76,17 @@ pub(crate) fn find_field(
         return Err(TextError::new(format!("filter_check called with nonexistent field {name}"), 0));
     };
     Ok((id, argument(schema, name, rule, Some(rest))?))
+}
+
+/// Every field that a condition reads, each once, as they are written. It walks through all macros.
+pub(crate) fn fields_of(tree: &Expr, schema: &Schema, source: SourceId) -> Vec<FieldRef> {
+    let (mut seen, mut found) = (FxHashSet::default(), Vec::new());
+    tree.checks(&mut |check| {
+        let named = |field: FieldName| find_field(schema, source, field.name, field.arg).ok();
+        let fields = check.fields().into_iter().filter_map(named);
+        found.extend(fields.filter(|field| seen.insert(field.clone())));
+    });
+    found
 }
 
 fn argument(
@@ -92,16 +106,36 @@ fn argument(
     };
     let text = arg.unwrap_or_default().to_owned();
     let index = text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
-    if kind == ArgKind::Index && index.is_none() {
-        return Err(error(format!("field '{name}' takes a number as argument, not '{text}'")));
-    }
-    let known = schema.parameters();
-    let named = kind == ArgKind::Parameter && index.is_none() && !known.is_empty();
-    if named && known.binary_search(&text.as_str()).is_err() {
-        let help = suggest::did_you_mean(&text, known.iter().copied());
-        return Err(error(format!("unknown event argument {text}: no event has it")).help(help));
+    if index.is_none() || matches!(kind, ArgKind::Word(_)) {
+        known_word(schema, name, kind, &text)?;
     }
     Ok(Some(FieldArg { text, index }))
+}
+
+/// Refuses a text where only a number is possible, and a name that nothing has.
+fn known_word(schema: &Schema, name: &str, kind: ArgKind, text: &str) -> Result<(), TextError> {
+    let parameters = schema.parameters();
+    let known = match kind {
+        ArgKind::Key | ArgKind::IndexOrKey => true,
+        ArgKind::Index => false,
+        ArgKind::Parameter => parameters.is_empty() || parameters.binary_search(&text).is_ok(),
+        ArgKind::EventType => schema.find_event_type(text).is_some(),
+        ArgKind::Word(words) => words.contains(&text),
+    };
+    if known {
+        return Ok(());
+    }
+    let near = |names: &[&str]| suggest::did_you_mean(text, names.iter().copied());
+    let (message, help) = match kind {
+        ArgKind::Parameter => (format!("unknown event argument {text}: no event has it"), near(parameters)),
+        ArgKind::EventType => {
+            let names: Vec<_> = schema.event_types().iter().map(|event| event.name).collect();
+            (format!("unknown event type {text}"), near(&names))
+        }
+        ArgKind::Word(words) => (format!("filter_check called with nonexistent field {name}"), near(words)),
+        _ => (format!("field '{name}' takes a number as argument, not '{text}'"), String::new()),
+    };
+    Err(TextError::new(message, 0).help(help))
 }
 
 impl<'s> Resolver<'s> {
@@ -150,8 +184,15 @@ impl<'s> Resolver<'s> {
             Quantifier::One | Quantifier::Any => Combine::Any,
         };
         let comparable = !spec.has(field_flags::NO_RHS);
+        let ty = self.ty(&spec, field.1.as_ref());
         let read = Read::Field(self.slot(field));
-        Ok((Side { read, ty: spec.ty, list: spec.list, combine, comparable }, spec))
+        Ok((Side { read, ty, list: spec.list, combine, comparable }, spec))
+    }
+
+    /// A parameter by name has the type of the first event that has it (specification §3.3).
+    fn ty(&self, spec: &FieldSpec, arg: Option<&FieldArg>) -> FieldType {
+        let named = arg.filter(|arg| spec.ty == FieldType::Dynamic && arg.index.is_none());
+        named.and_then(|arg| self.schema.parameter_type(&arg.text)).unwrap_or(spec.ty)
     }
 
     /// The place of a field among those that are read.
@@ -237,10 +278,11 @@ impl<'s> Resolver<'s> {
         match arg {
             TransformArg::Operand(inner) => self.inner(inner, name),
             TransformArg::Text(text) => Ok(constant(text, FieldType::CharBuf)),
-            TransformArg::Number(number) => Ok(constant(number.as_bytes(), FieldType::Int64)),
+            TransformArg::Number(number) => Ok(constant(number.as_bytes(), FieldType::CharBuf)),
             TransformArg::List(_) => {
-                let message = format!("filter error: transformer '{}' takes no list here", name.name());
-                Err(TextError::new(message, span.start))
+                let members = self.members(arg, name, span)?;
+                let read = Read::List(members.into_iter().map(|member| member.read).collect());
+                Ok(Side { list: true, combine: Combine::List, ..scalar(read, FieldType::CharBuf) })
             }
         }
     }

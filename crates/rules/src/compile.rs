@@ -30,10 +30,10 @@ pub struct Condition {
     pub(crate) root: Node,
     /// What it reads itself, beside its macros.
     pub(crate) own_fields: Vec<FieldRef>,
-    /// Those of all its fields to which it is blind.
-    blind: Vec<FieldRef>,
-    /// What it asks for, whatever the arguments, with its macros.
-    asked: BTreeSet<FieldId>,
+    /// What it reads with its macros, whatever the arguments: so it is small in each of many rules that share a macro.
+    fields: BTreeSet<FieldId>,
+    /// Those of its fields to which it is blind.
+    blind: BTreeSet<FieldId>,
     operators: BTreeSet<&'static str>,
     outcomes: Outcomes,
     warnings: Vec<TextWarning>,
@@ -94,8 +94,8 @@ impl Parts {
             fields: Resolver::new(schema, source),
             typed: is_typed(schema, source),
             known: self,
-            blind: Vec::new(),
-            asked: BTreeSet::new(),
+            blind: BTreeSet::new(),
+            read: BTreeSet::new(),
             operators: BTreeSet::new(),
             warnings: Vec::new(),
             nodes: 0,
@@ -139,18 +139,13 @@ impl Condition {
         &self.outcomes.holds
     }
 
-    /// Every field that the condition reads, each once.
-    pub fn fields(&self) -> Vec<&FieldRef> {
-        let (mut seen, mut found) = (FxHashSet::default(), Vec::new());
-        self.atoms(&mut |atom, of| {
-            let fields = atom.slots.iter().filter_map(|slot| of.own_fields.get(*slot));
-            found.extend(fields.filter(|field| seen.insert(*field)));
-        });
-        found
+    /// The fields that it reads, whatever their arguments; [`check::fields_of`] tells these, too.
+    pub(crate) fn fields(&self) -> &BTreeSet<FieldId> {
+        &self.fields
     }
 
     /// Those of its fields to which it is blind: no source fills them, or not for what they are compared with.
-    pub(crate) fn blind(&self) -> &[FieldRef] {
+    pub(crate) fn blind(&self) -> &BTreeSet<FieldId> {
         &self.blind
     }
 
@@ -171,11 +166,6 @@ impl Condition {
     /// names. Those of a macro are visited once.
     fn atoms<'c>(&'c self, visit: &mut impl FnMut(&'c Atom, &'c Self)) {
         self.root.atoms(self, &mut FxHashSet::default(), visit);
-    }
-
-    /// The fields that it reads, whatever their arguments.
-    pub(crate) fn asked(&self) -> impl Iterator<Item = FieldId> + '_ {
-        self.asked.iter().copied()
     }
 
     /// The operators that the condition uses, sorted by name.
@@ -238,11 +228,11 @@ struct Compiler<'s, 'p> {
     fields: Resolver<'s>,
     /// The source has event types.
     typed: bool,
-    /// What macros ask for.
-    asked: BTreeSet<FieldId>,
+    /// What macros read.
+    read: BTreeSet<FieldId>,
     operators: BTreeSet<&'static str>,
     known: &'p mut Parts,
-    blind: Vec<FieldRef>,
+    blind: BTreeSet<FieldId>,
     warnings: Vec<TextWarning>,
     nodes: usize,
 }
@@ -283,8 +273,8 @@ impl Compiler<'_, '_> {
     fn part(&mut self, body: &Arc<Body>, name: &Span) -> Result<Node, TextError> {
         let (schema, source) = (self.fields.schema, self.fields.source);
         let part = self.known.part(body, schema, source).map_err(|error| error.at(name, &body.name))?;
-        add_new(&mut self.blind, part.blind.iter().cloned());
-        self.asked.extend(&part.asked);
+        self.blind.extend(&part.blind);
+        self.read.extend(&part.fields);
         self.operators.extend(&part.operators);
         self.warnings.extend(part.warnings.iter().map(|warning| warning.at(name)));
         Ok(Node::Part(part))
@@ -292,10 +282,9 @@ impl Compiler<'_, '_> {
 
     fn finish(self, root: Node, expr: &Expr) -> Condition {
         let outcomes = self.outcomes(expr);
-        let Self { fields, blind, mut asked, operators, warnings, .. } = self;
-        let own_fields = fields.fields;
-        asked.extend(own_fields.iter().map(|(id, _)| *id));
-        Condition { root, own_fields, blind, asked, operators, outcomes, warnings }
+        let Self { fields: Resolver { fields: own_fields, .. }, read, blind, operators, warnings, .. } = self;
+        let fields = own_fields.iter().map(|(id, _)| *id).chain(read).collect();
+        Condition { root, own_fields, fields, blind, operators, outcomes, warnings }
     }
 
     fn outcomes(&self, expr: &Expr) -> Outcomes {
@@ -337,8 +326,7 @@ impl Compiler<'_, '_> {
             field.has(field_flags::UNAVAILABLE) || field.has(field_flags::ONLY_COMPARED) && !texts()
         };
         let fields = atom.slots.iter().filter_map(|slot| self.fields.fields.get(*slot));
-        let new = fields.filter(|(id, _)| schema.field(*id).is_some_and(blind)).cloned();
-        add_new(&mut self.blind, new);
+        self.blind.extend(fields.map(|(id, _)| *id).filter(|id| schema.field(*id).is_some_and(blind)));
     }
 
     fn not_allowed(check: &Check, left: &Side) -> TextError {
@@ -471,14 +459,6 @@ fn is_transformer(text: &str) -> bool {
 fn visible<'t>(texts: &'t [Vec<u8>], left: &Side) -> &'t [Vec<u8>] {
     let first_only = left.combine == Combine::Endpoints && left.ty == FieldType::IpNet;
     if first_only { texts.get(..1).unwrap_or(texts) } else { texts }
-}
-
-fn add_new(fields: &mut Vec<FieldRef>, more: impl Iterator<Item = FieldRef>) {
-    for field in more {
-        if !fields.contains(&field) {
-            fields.push(field);
-        }
-    }
 }
 
 /// The constants on the right side.

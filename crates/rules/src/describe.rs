@@ -60,8 +60,9 @@ fn plugin_json(requirement: &PluginRequirement) -> Value {
 }
 
 fn list_json(list: &CompiledList, names: &Names<'_>) -> Value {
-    let (lists, items): (Vec<_>, Vec<_>) =
-        list.raw.iter().partition(|item| names.lists.contains(item.as_str()));
+    // The name of a list that comes later is a value like any other.
+    let replaced = |item: &&String| names.lists.contains(item.as_str()) && !list.items.contains(item);
+    let (lists, items): (Vec<_>, Vec<_>) = list.raw.iter().partition(replaced);
     json!({
         "info": { "name": list.name, "items": items },
         "details": { "lists": lists, "items_compiled": list.items },

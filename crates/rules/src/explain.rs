@@ -8,7 +8,7 @@ mod pretty;
 use serde::Serialize;
 
 use crate::{
-    compile::Condition,
+    check,
     load::{CompiledRule, Loaded},
     schema::{FieldRef, FieldSpec, Schema, field_flags},
 };
@@ -93,7 +93,7 @@ fn chosen(loaded: &Loaded, wanted: impl Fn(&CompiledRule) -> bool) -> Vec<Explan
 }
 
 fn one(at: usize, compiled: &CompiledRule, sketches: &[overlap::Sketch<'_>], schema: &Schema) -> Explanation {
-    let CompiledRule { rule, tree, condition, .. } = compiled;
+    let CompiledRule { rule, tree, .. } = compiled;
     let mut overlaps = overlap::overlaps(at, sketches);
     let more_overlaps = overlaps.len().saturating_sub(overlap::MAX_SHOWN);
     overlaps.truncate(overlap::MAX_SHOWN);
@@ -106,7 +106,7 @@ fn one(at: usize, compiled: &CompiledRule, sketches: &[overlap::Sketch<'_>], sch
         enabled: rule.enabled,
         condition: pretty::print(tree),
         events: events(compiled, schema),
-        fields: field_uses(condition, schema),
+        fields: field_uses(compiled, schema),
         costs: cost::costs(compiled, schema),
         overlaps,
         more_overlaps,
@@ -122,9 +122,10 @@ fn events(compiled: &CompiledRule, schema: &Schema) -> Events {
     Events::Only(names.map(|event| event.name).collect())
 }
 
-fn field_uses(condition: &Condition, schema: &Schema) -> Vec<FieldUse> {
-    let fields = condition.fields().into_iter();
-    fields.filter_map(|field| field_use(field, condition.blind().contains(field), schema)).collect()
+fn field_uses(rule: &CompiledRule, schema: &Schema) -> Vec<FieldUse> {
+    let fields = check::fields_of(&rule.tree, schema, rule.source);
+    let blind = rule.condition.blind();
+    fields.iter().filter_map(|field| field_use(field, blind.contains(&field.0), schema)).collect()
 }
 
 fn field_use((id, arg): &FieldRef, blind: bool, schema: &Schema) -> Option<FieldUse> {

@@ -1,7 +1,9 @@
 //! Warnings that a condition's tree alone gives (specification §1.6): no field has to exist for them.
 
+use std::collections::BTreeSet;
+
 use crate::{
-    ast::{Check, Expr, Op, Operand, Right, Span, TransformArg},
+    ast::{Check, Expr, FieldName, Op, Right, Span},
     diagnostic::{Code, TextWarning},
 };
 
@@ -13,6 +15,9 @@ pub(crate) const DEPRECATED_FIELDS: [&str; 6] =
 pub fn warnings(tree: &Expr) -> Vec<TextWarning> {
     let mut warnings = Vec::new();
     walk(tree, &mut warnings);
+    // Each is told once for a condition, as in Falco.
+    let mut told = BTreeSet::new();
+    warnings.retain(|warning: &TextWarning| told.insert(warning.message.clone()));
     warnings
 }
 
@@ -23,47 +28,27 @@ fn walk(expr: &Expr, warnings: &mut Vec<TextWarning>) {
         Expr::Macro(_) => {}
         Expr::Body(body, span) => warnings.extend(body.warnings.iter().map(|w| w.at(span))),
         Expr::Check(check) => {
-            let mut read = Vec::new();
-            fields(&check.left, &mut read);
-            warnings.extend(unsafe_na(check, &read));
-            if let Right::Operand(operand) = &check.right {
-                fields(operand, &mut read);
-            }
-            warnings.extend(read.iter().filter_map(|(name, span)| deprecated(name, span)));
+            warnings.extend(unsafe_na(check));
+            warnings.extend(check.fields().into_iter().filter_map(deprecated));
         }
     }
 }
 
-/// The fields of an operand, those within transformers, too.
-fn fields<'e>(operand: &'e Operand, found: &mut Vec<(&'e str, &'e Span)>) {
-    match operand {
-        Operand::Field { name, span, .. } => found.push((name, span)),
-        Operand::Transform { args, .. } => args.iter().for_each(|arg| fields_of_arg(arg, found)),
-    }
-}
-
-fn fields_of_arg<'e>(arg: &'e TransformArg, found: &mut Vec<(&'e str, &'e Span)>) {
-    match arg {
-        TransformArg::Operand(operand) => fields(operand, found),
-        TransformArg::List(items) => items.iter().for_each(|item| fields_of_arg(item, found)),
-        TransformArg::Text(_) | TransformArg::Number(_) => {}
-    }
-}
-
-fn unsafe_na(check: &Check, read: &[(&str, &Span)]) -> Option<TextWarning> {
+fn unsafe_na(check: &Check) -> Option<TextWarning> {
     let op = matches!(check.op, Op::Eq | Op::EqEq | Op::Ne | Op::In | Op::Intersects | Op::PMatch);
     let na = match &check.right {
         Right::Literal(text) => text == b"<NA>",
-        Right::List(texts) => texts.iter().any(|text| text == b"<NA>"),
+        Right::List(texts) | Right::Modified(_, texts) => texts.iter().any(|text| text == b"<NA>"),
         _ => false,
     };
     let plugin = |name: &str| name.starts_with("ka.") || name.starts_with("jevt.");
-    let (name, span) = read.iter().find(|(name, _)| op && na && plugin(name))?;
+    let mut fields = check.left.fields().into_iter();
+    let FieldName { name, span, .. } = fields.find(|field| op && na && plugin(field.name))?;
     let message = format!("comparing '{name}' with '<NA>' is unsafe: use 'exists'");
     Some(warning(Code::LoadUnsafeNaCheck, message, span, None))
 }
 
-fn deprecated(name: &str, span: &Span) -> Option<TextWarning> {
+fn deprecated(FieldName { name, span, .. }: FieldName) -> Option<TextWarning> {
     let field = DEPRECATED_FIELDS.into_iter().find(|field| *field == name)?;
     let message = format!("usage of deprecated field '{field}' has been detected in the rule condition");
     Some(warning(Code::LoadDeprecatedItem, message, span, Some(field)))
@@ -83,13 +68,15 @@ mod tests {
         for (condition, codes) in [
             ("ka.a = <NA>", &[Code::LoadUnsafeNaCheck][..]),
             ("not jevt.value[/a] in (x, <NA>)", &[Code::LoadUnsafeNaCheck]),
+            ("ka.a = anyof (x, <NA>)", &[Code::LoadUnsafeNaCheck]),
             ("proc.name = <NA> or ka.a startswith <NA> or ka.a = NA", &[]),
             ("evt.dir = < and evt.latency.ns > 1", &[Code::LoadDeprecatedItem; 2]),
+            ("evt.dir = < or evt.dir = > and evt.dir exists", &[Code::LoadDeprecatedItem]),
             ("some_macro or evt.num = 1", &[]),
             ("tolower(ka.a) = <NA>", &[Code::LoadUnsafeNaCheck]),
             ("join(\",\", (a.b, concat(jevt.a, a.b))) in (<NA>)", &[Code::LoadUnsafeNaCheck]),
             ("tolower(a.b) = <NA> or a.b = tolower(ka.a)", &[]),
-            ("toupper(evt.dir) = a or a.b = concat(a.b, evt.dir)", &[Code::LoadDeprecatedItem; 2]),
+            ("toupper(evt.dir) = a or a.b = concat(a.b, evt.latency)", &[Code::LoadDeprecatedItem; 2]),
         ] {
             let found = warnings(&parse(condition, MAX_DEPTH).unwrap());
             assert_eq!(found.iter().map(|w| w.code).collect::<Vec<_>>(), codes, "{condition}");

@@ -119,7 +119,7 @@ struct Source {
 
 /// Each field that the parts of a rule ask for, once.
 fn fields(condition: &Condition, output: &Template, extra: &[(String, ExtraField)]) -> Box<[FieldId]> {
-    let mut fields: Vec<_> = condition.asked().collect();
+    let mut fields: Vec<_> = condition.fields().iter().copied().collect();
     fields.extend(output.fields().map(|field| field.id));
     for (_, field) in extra {
         match field {

@@ -38,6 +38,10 @@ pub enum ArgKind {
     IndexOrKey,
     /// The number or the name of an event's parameter (`evt.arg[0]`, `evt.arg.flags`).
     Parameter,
+    /// The number or the name of an event type (`evt.type.is.open`).
+    EventType,
+    /// One of these words, behind a dot and not in brackets (`evt.abspath.src`).
+    Word(&'static [&'static str]),
 }
 
 /// How a field of several values is compared when written without an index (specification §3.3).
@@ -149,6 +153,7 @@ pub struct Schema {
     event_by_name: FxHashMap<&'static str, EventTypeId>,
     /// Sorted; empty if any name will do.
     parameters: Vec<&'static str>,
+    parameter_types: FxHashMap<&'static str, FieldType>,
 }
 
 impl Schema {
@@ -163,7 +168,25 @@ impl Schema {
         let mut parameters: Vec<_> = event_types.iter().flat_map(|e| e.parameters.iter().copied()).collect();
         parameters.sort_unstable();
         parameters.dedup();
-        Self { fields, by_name, sources, event_types, event_by_name, parameters }
+        let parameter_types = FxHashMap::default();
+        Self { fields, by_name, sources, event_types, event_by_name, parameters, parameter_types }
+    }
+
+    /// Tells what parameters hold, in the order of the events that have them: of two with one name the first counts.
+    #[must_use]
+    pub fn with_parameter_types(
+        mut self,
+        types: impl IntoIterator<Item = (&'static str, FieldType)>,
+    ) -> Self {
+        for (name, ty) in types {
+            self.parameter_types.entry(name).or_insert(ty);
+        }
+        self
+    }
+
+    /// What a parameter of this name holds, if that was told.
+    pub fn parameter_type(&self, name: &str) -> Option<FieldType> {
+        self.parameter_types.get(name).copied()
     }
 
     /// The names of parameters, sorted.

@@ -15,6 +15,8 @@ pub(crate) enum Read {
     /// Index into the fields that the condition or rule set reads.
     Field(usize),
     Const(Vec<u8>),
+    /// The texts of all.
+    List(Vec<Read>),
     /// One text to one text; on lists for each element.
     Map(Map, Box<Read>),
     Len(Box<Read>),
@@ -42,6 +44,7 @@ impl Read {
         let value = match self {
             Self::Field(slot) => return cache.get(*slot).map(Cow::Borrowed),
             Self::Const(text) => Value::text(text),
+            Self::List(items) => Value::List(texts(items, cache)?.into_iter().map(Value::owned).collect()),
             Self::Map(map, inner) => map.apply_to(inner.get(cache)?.as_ref())?,
             Self::Len(inner) => length(inner.get(cache)?.as_ref())?,
             Self::Join(separator, items) => {
@@ -66,7 +69,7 @@ impl Read {
                 separator.for_each_slot(visit);
                 for_each_slot(items, visit);
             }
-            Self::Concat(items) => for_each_slot(items, visit),
+            Self::Concat(items) | Self::List(items) => for_each_slot(items, visit),
             Self::GetOpt { args, options, .. } => {
                 options.for_each_slot(visit);
                 for_each_slot(args, visit);

@@ -26,8 +26,10 @@ pub enum FieldType {
     CharBuf,
     FsPath,
     ByteBuf,
-    /// `evt.rawarg`: the type of the parameter that the argument names.
+    /// `evt.rawarg[N]`: the type of the parameter that stands there.
     Dynamic,
+    /// What nothing is compared with, an address and port for instance: only `exists` is possible.
+    Opaque,
 }
 
 /// A field's value on one event. Text is bytes, as the kernel gives it; it may not be UTF-8.

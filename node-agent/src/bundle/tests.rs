@@ -86,7 +86,7 @@ fn bundle() -> Bundle {
 }
 
 async fn next(updates: &mut mpsc::Receiver<Update>) -> Update {
-    tokio::time::timeout(Duration::from_secs(10), updates.recv())
+    tokio::time::timeout(Duration::from_mins(1), updates.recv())
         .await
         .expect("an update in time")
         .expect("a sender")

@@ -14,13 +14,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::running::{Running, start};
+use crate::running::{PATIENCE, Running, start};
 
 /// How much of it.
 struct Scale {
     posts: usize,
     seconds: u64,
-    /// What an honest post may take at p99, and a bomb. A debug build on a busy machine gets more.
+    /// What an honest post may take at p99, and a bomb. A debug build on a busy machine gets as long as it is
+    /// waited for: less than the attackers hold their connections.
     patience: Duration,
 }
 
@@ -28,7 +29,7 @@ fn scale() -> Scale {
     if env::var("SAKER_ABUSE").is_ok_and(|value| value == "long") {
         Scale { posts: 1_000_000, seconds: 60, patience: Duration::from_millis(100) }
     } else {
-        Scale { posts: 8000, seconds: 2, patience: Duration::from_secs(2) }
+        Scale { posts: 8000, seconds: 2, patience: PATIENCE }
     }
 }
 
@@ -52,7 +53,7 @@ struct Connection {
 impl Connection {
     fn open(address: &str) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
         Ok(Self { address: address.to_owned(), stream })
     }
@@ -185,19 +186,22 @@ fn held_up_connections_delay_no_honest_post() {
     let (begin, mut took) = (Instant::now(), Vec::new());
     while begin.elapsed() < Duration::from_secs(seconds) {
         let start = Instant::now();
-        let answer = Connection::open(&address).and_then(|mut c| c.post("", good("honest").as_bytes()));
+        let post = || Connection::open(&address)?.post("", good("honest").as_bytes());
         // Who was closed to make room while it sent comes again at once, as API servers do.
-        let answer = answer.or_else(|_| Connection::open(&address)?.post("", good("honest").as_bytes()));
-        assert_eq!(answer.unwrap(), 200);
+        while !post().is_ok_and(|status| status == 200) {
+            assert!(start.elapsed() < PATIENCE, "an honest post is refused again and again");
+        }
         took.push(start.elapsed());
         thread::sleep(Duration::from_millis(20));
     }
+    let files = agent.files();
     stop.store(true, Relaxed);
     join(attackers);
     took.sort();
     let p99 = took[took.len() * 99 / 100];
     assert!(p99 < patience, "p99 of {} posts was {p99:?}", took.len());
-    assert!(agent.files() < 300, "{} files are open", agent.files());
+    // Of the 1200 attackers; some that had to make room are just being closed.
+    assert!(files < 600, "{files} files are open");
 }
 
 #[test]

@@ -242,17 +242,18 @@ fn a_capture_tells_of_containers() {
         return;
     }
     let containerd = Containerd::start();
-    let agent = agent(&containerd.socket(), &["--capture-to", "@/live.scap"]);
+    let keep = TempDir::new().unwrap();
+    let capture = keep.path().join("live.scap");
+    let agent = agent(&containerd.socket(), &["--capture-to", capture.to_str().unwrap()]);
     agent.log("capturing to ");
     let arguments =
         ["run", "-d", "--snapshotter", "native", "--net-host", IMAGE, "saker-web", "/act", "/marker"];
     run(&mut containerd.ctr(&arguments));
     agent.alert("marker read");
-    let (lines, dir) = (agent.stdout.clone(), agent.path("."));
-    agent.signal("INT");
-    agent.log("capture ");
+    let lines = agent.stdout.clone();
+    agent.interrupt();
     let live: Vec<_> = lines.all().into_iter().filter(|line| line.contains("marker read")).collect();
-    let again = replay(&dir.join("live.scap"), RULE.to_owned());
+    let again = replay(&capture, RULE.to_owned());
     check(&again[0], &["name=saker-web image=saker.test/act:1 tag=1 digest=sha256:"]);
     assert_eq!(live, again);
 }

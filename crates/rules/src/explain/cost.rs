@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    ast::{Check, Expr, Op, Operand, Right, TransformArg},
+    ast::{Check, FieldName, Op, Operand, Right},
     check,
     compile::too_many_event_types,
     load::CompiledRule,
@@ -117,9 +117,7 @@ static ROWS: [Row; 10] = [
 /// What a rule costs, the dearest first.
 pub(super) fn costs(compiled: &CompiledRule, schema: &Schema) -> Vec<Cost> {
     let mut checks = Vec::new();
-    collect(&compiled.tree, &mut checks);
-    let checks: Vec<_> =
-        checks.into_iter().map(|check| (check, specs(check, compiled.source, schema))).collect();
+    compiled.tree.checks(&mut |check| checks.push((check, specs(check, compiled.source, schema))));
     let mut costs: Vec<_> = breadth(compiled, schema).into_iter().collect();
     costs.extend(ROWS.iter().filter_map(|row| row.cost(&checks)));
     costs.sort_by_key(|cost| std::cmp::Reverse(cost.level));
@@ -149,16 +147,6 @@ fn breadth(compiled: &CompiledRule, schema: &Schema) -> Option<Cost> {
     })
 }
 
-fn collect<'a>(expr: &'a Expr, checks: &mut Vec<&'a Check>) {
-    match expr {
-        Expr::And(members) | Expr::Or(members) => members.iter().for_each(|m| collect(m, checks)),
-        Expr::Not(inner) => collect(inner, checks),
-        Expr::Body(body, _) => collect(&body.tree, checks),
-        Expr::Check(check) => checks.push(check),
-        Expr::Macro(_) => {}
-    }
-}
-
 fn is_transformed(check: &Check) -> bool {
     let transform = |operand: &Operand| matches!(operand, Operand::Transform { .. });
     transform(&check.left) || matches!(&check.right, Right::Operand(operand) if transform(operand))
@@ -166,35 +154,11 @@ fn is_transformed(check: &Check) -> bool {
 
 /// The fields that a comparison reads. One that was written with an index has one value only.
 fn specs(check: &Check, source: SourceId, schema: &Schema) -> Vec<FieldSpec> {
-    let mut found = Vec::new();
-    let mut read = |name: &str, arg: Option<&str>| {
-        let field = check::find_field(schema, source, name, arg).ok();
-        let spec = field.and_then(|(id, _)| schema.field(id).copied());
-        found.extend(spec.map(|spec| match arg {
-            Some(_) if !spec.has(field_flags::DOTTED_ARG) => {
-                FieldSpec { quantifier: Quantifier::One, ..spec }
-            }
-            _ => spec,
-        }));
+    let spec = |FieldName { name, arg, .. }: FieldName| {
+        let (id, _) = check::find_field(schema, source, name, arg).ok()?;
+        let spec = *schema.field(id)?;
+        let one = arg.is_some() && !spec.has(field_flags::DOTTED_ARG);
+        Some(if one { FieldSpec { quantifier: Quantifier::One, ..spec } } else { spec })
     };
-    fields(&check.left, &mut read);
-    if let Right::Operand(operand) = &check.right {
-        fields(operand, &mut read);
-    }
-    found
-}
-
-fn fields(operand: &Operand, found: &mut dyn FnMut(&str, Option<&str>)) {
-    match operand {
-        Operand::Field { name, arg, .. } => found(name, arg.as_deref()),
-        Operand::Transform { args, .. } => args.iter().for_each(|arg| argument(arg, found)),
-    }
-}
-
-fn argument(arg: &TransformArg, found: &mut dyn FnMut(&str, Option<&str>)) {
-    match arg {
-        TransformArg::Operand(operand) => fields(operand, found),
-        TransformArg::List(args) => args.iter().for_each(|arg| argument(arg, found)),
-        TransformArg::Text(_) | TransformArg::Number(_) => {}
-    }
+    check.fields().into_iter().filter_map(spec).collect()
 }

@@ -1,6 +1,6 @@
 //! What compiled, for the rule set and for `describe`.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     ast::{Body, Expr},
@@ -104,7 +104,7 @@ impl Catalog {
     pub(super) fn blind(&self, schema: &Schema) -> Vec<Blind> {
         let mut blind = Vec::new();
         for rule in &self.rules {
-            let fields = rule.condition.blind().iter().filter_map(|(id, _)| schema.field(*id));
+            let fields = rule.condition.blind().iter().filter_map(|id| schema.field(*id));
             blind.extend(fields.map(|field| Blind {
                 rule: rule.rule.name.clone(),
                 field: field.name,
@@ -118,10 +118,9 @@ impl Catalog {
     pub(super) fn readers(&self, schema: &Schema, kind: impl Fn(FieldId) -> bool) -> Vec<(String, String)> {
         let mut readers = Vec::new();
         for rule in &self.rules {
-            let fields = rule.condition.fields().into_iter().filter(|(id, _)| kind(*id));
-            let fields: BTreeSet<_> =
-                fields.filter_map(|(id, _)| schema.field(*id)).map(|field| field.name).collect();
-            readers.extend(fields.into_iter().map(|field| (rule.rule.name.clone(), field.to_owned())));
+            let fields = rule.condition.fields().iter().filter(|id| kind(**id));
+            let names = fields.filter_map(|id| schema.field(*id)).map(|field| field.name.to_owned());
+            readers.extend(names.map(|name| (rule.rule.name.clone(), name)));
         }
         readers
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{CompiledRule, Loaded};
 use crate::{
     ast::Expr,
+    check,
     ruleset::ExtraField,
     schema::{FieldRef, Schema},
     template::TemplateField,
@@ -43,7 +44,8 @@ fn running<'a>(compiled: &'a CompiledRule, schema: &Schema) -> RunningRule<'a> {
         }
     }
     let shows = shown.iter().filter_map(|field| written(&(field.id, field.arg.clone()), schema)).collect();
-    let reads = compiled.condition.fields().iter().filter_map(|field| written(field, schema)).collect();
+    let fields = check::fields_of(&compiled.tree, schema, compiled.source);
+    let reads = fields.iter().filter_map(|field| written(field, schema)).collect();
     RunningRule { name: &compiled.rule.name, condition: &compiled.tree, reads, shows }
 }
 

@@ -84,7 +84,7 @@ fn field(row: &[&'static str]) -> FieldSpec {
 fn arg_rule(name: &str, text: &str) -> ArgRule {
     let kind = if text.contains("[N]") { ArgKind::Index } else { ArgKind::IndexOrKey };
     match text.split(':').next() {
-        _ if name == "evt.abspath" => ArgRule::Optional(ArgKind::Key),
+        _ if name == "evt.abspath" => ArgRule::Optional(ArgKind::Word(&["src", "dst"])),
         Some("required") => ArgRule::Required(kind),
         Some("optional") => ArgRule::Optional(kind),
         _ => ArgRule::None,

@@ -12,9 +12,10 @@ const K8S_AUDIT: u8 = 2;
 pub(crate) fn schema() -> Schema {
     let sources =
         vec![SourceSpec { name: "syscall", typed: true }, SourceSpec { name: "k8s_audit", typed: false }];
-    let types = [("open", vec!["name", "flags"]), ("openat", vec!["name"]), ("close", vec![])]
+    let types = [("open", vec!["name", "flags"]), ("openat", vec!["name", "addr"]), ("close", vec![])]
         .map(|(name, parameters)| EventTypeSpec { name, codes: 60, parameters });
-    Schema::new(fields(), sources, types.into())
+    let parameters = [("name", FieldType::FsPath), ("flags", FieldType::Uint32), ("addr", FieldType::Opaque)];
+    Schema::new(fields(), sources, types.into()).with_parameter_types(parameters)
 }
 
 fn plain(name: &'static str, ty: FieldType) -> FieldSpec {
@@ -56,7 +57,21 @@ fn fields() -> Vec<FieldSpec> {
             flags: field_flags::DOTTED_ARG | field_flags::NO_TRANSFORMER,
             ..plain("evt.rawarg", FieldType::Dynamic)
         },
-        FieldSpec { flags: field_flags::UNAVAILABLE, ..plain("proc.future", FieldType::CharBuf) },
+        FieldSpec {
+            arg: ArgRule::Required(ArgKind::EventType),
+            flags: field_flags::DOTTED_ARG,
+            ..plain("evt.type.is", FieldType::Uint32)
+        },
+        FieldSpec {
+            arg: ArgRule::Optional(ArgKind::Word(&["src", "dst"])),
+            flags: field_flags::DOTTED_ARG,
+            ..plain("evt.abspath", FieldType::CharBuf)
+        },
+        FieldSpec {
+            arg: ArgRule::Optional(ArgKind::Index),
+            flags: field_flags::UNAVAILABLE,
+            ..plain("proc.future", FieldType::CharBuf)
+        },
         of_process("proc.name", FieldType::CharBuf),
         of_process("proc.pname", FieldType::CharBuf),
         of_process("proc.args", FieldType::CharBuf),

@@ -15,7 +15,7 @@ use std::{
 use saker_source_k8s_audit::{Counters, Intake, Json, LogFile, Reason, Start, follow};
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A directory with `audit.log`, and what was read of it by all followers.
 struct Log {

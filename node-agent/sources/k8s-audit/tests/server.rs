@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use flate2::{Compression, write::GzEncoder};
@@ -62,9 +62,9 @@ fn default() -> Endpoint {
     start(Config::default(), Bounds::default())
 }
 
-fn quick() -> Config {
-    Config { body_bytes: 1000, body_timeout: Duration::from_millis(200), ..Config::default() }
-}
+/// How long the tests wait for anything; who holds up a connection may do so for longer.
+const PATIENCE: Duration = Duration::from_mins(1);
+const LONGER: Duration = Duration::from_mins(10);
 
 impl Endpoint {
     /// Sends bytes and gives back all that is answered until the connection is closed.
@@ -72,7 +72,7 @@ impl Endpoint {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(request).await.unwrap();
         let mut answer = Vec::new();
-        timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await.expect("no answer").ok();
+        timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("no answer").ok();
         String::from_utf8(answer).unwrap()
     }
 
@@ -203,7 +203,7 @@ async fn gzip_is_unpacked() {
 
 #[tokio::test]
 async fn bodies_over_the_limit_are_refused_announced_or_not() {
-    let endpoint = start(quick(), Bounds::default());
+    let endpoint = start(Config { body_bytes: 1000, ..Config::default() }, Bounds::default());
     let announced =
         endpoint.send(b"POST /k8s-audit HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n").await;
     assert_eq!(status(&announced), 413);
@@ -246,22 +246,21 @@ async fn bodies_beyond_the_waiting_room_are_put_off() {
 
 #[tokio::test]
 async fn half_open_connections_do_not_block_a_good_post() {
-    let endpoint = start(Config::default(), Bounds { max: 4, ..Bounds::default() });
+    let endpoint = start(Config::default(), Bounds { max: 4, head_timeout: LONGER, ..Bounds::default() });
     let mut idle = Vec::new();
     for _ in 0..20 {
         let mut stream = TcpStream::connect(endpoint.address).await.unwrap();
         stream.write_all(b"POST /k8s-audit HTTP/1.1\r\nHost: ").await.unwrap();
         idle.push(stream);
     }
-    let started = Instant::now();
     assert_eq!(status(&endpoint.post("/k8s-audit", "", &event("a")).await), 200);
-    assert!(started.elapsed() < Duration::from_secs(2), "waited for {:?}", started.elapsed());
     assert!(endpoint.counters.evicted.load(Relaxed) >= 16);
 }
 
 #[tokio::test]
 async fn dribbling_senders_do_not_block_a_good_post() {
-    let endpoint = start(Config::default(), Bounds { max: 4, ..Bounds::default() });
+    let config = Config { body_timeout: LONGER, ..Config::default() };
+    let endpoint = start(config, Bounds { max: 4, ..Bounds::default() });
     let mut dribbling = Vec::new();
     for _ in 0..20 {
         let mut stream = TcpStream::connect(endpoint.address).await.unwrap();
@@ -269,9 +268,7 @@ async fn dribbling_senders_do_not_block_a_good_post() {
         stream.write_all(head).await.unwrap();
         dribbling.push(stream);
     }
-    let started = Instant::now();
     assert_eq!(status(&endpoint.post("/k8s-audit", "", &event("a")).await), 200);
-    assert!(started.elapsed() < Duration::from_secs(2), "waited for {:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -311,15 +308,14 @@ async fn ask(stream: &mut TcpStream) -> usize {
 
 #[tokio::test]
 async fn slow_bodies_and_heads_are_cut_off() {
-    let bounds = Bounds { head_timeout: Duration::from_millis(200), ..Bounds::default() };
-    let endpoint = start(quick(), bounds);
+    let soon = Duration::from_millis(200);
+    let config = Config { body_timeout: soon, ..Config::default() };
+    let endpoint = start(config, Bounds { head_timeout: soon, ..Bounds::default() });
     let head = "POST /k8s-audit HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 100\r\n\r\n{";
     assert_eq!(status(&endpoint.send(head.as_bytes()).await), 408);
     assert_eq!(endpoint.requests("timed_out"), 1);
-    let started = Instant::now();
     let answer = endpoint.send(b"POST /k8s-audit HTTP/1.1\r\nHost: ").await;
     assert!(answer.is_empty() || status(&answer) == 408, "{answer}");
-    assert!(started.elapsed() < Duration::from_secs(2));
 }
 
 #[tokio::test]
@@ -353,11 +349,10 @@ async fn one_connection_brings_many_batches() {
 
 #[tokio::test]
 async fn shutting_down_ends_idle_connections_and_the_server() {
-    let endpoint = default();
+    let endpoint = start(Config::default(), Bounds { grace: LONGER, ..Bounds::default() });
     let mut idle = TcpStream::connect(endpoint.address).await.unwrap();
     endpoint.post("/k8s-audit", "", &event("a")).await;
     endpoint.stop.send(()).unwrap();
-    timeout(Duration::from_secs(2), endpoint.server).await.expect("still serving").unwrap();
+    timeout(PATIENCE, endpoint.server).await.expect("still serving").unwrap();
     assert_eq!(idle.read(&mut [0; 10]).await.unwrap(), 0);
-    assert!(TcpStream::connect(endpoint.address).await.is_err());
 }

@@ -22,6 +22,8 @@ use saker_source_k8s_audit::{
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+/// How long the tests wait for anything.
+const PATIENCE: Duration = Duration::from_mins(1);
 const EVENT: &str = r#"{"kind":"Event","auditID":"a","stageTimestamp":"2026-01-01T00:00:00Z"}"#;
 const TOKEN: &str = "0123456789abcdef";
 
@@ -95,7 +97,7 @@ impl Endpoint {
         };
         let session = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
         let socket = TcpStream::connect(self.address)?;
-        socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+        socket.set_read_timeout(Some(PATIENCE))?;
         let mut stream = StreamOwned::new(session, socket);
         stream.flush()?;
         Ok(stream)
@@ -141,7 +143,7 @@ fn a_client_certificate_or_a_token_must_be_shown() {
     let refused = endpoint.connect(Some(&forged)).and_then(|mut stream| post(&mut stream, &bearer));
     assert!(refused.is_err(), "{refused:?}");
     let (start, failed) = (Instant::now(), &endpoint.counters.handshakes_failed);
-    while failed.load(Relaxed) == 0 && start.elapsed() < Duration::from_secs(5) {
+    while failed.load(Relaxed) == 0 && start.elapsed() < PATIENCE {
         std::thread::yield_now();
     }
     assert_eq!(failed.load(Relaxed), 1);
@@ -182,9 +184,9 @@ fn shown(stream: &Stream) -> CertificateDer<'static> {
 fn handshakes_that_hang_keep_nobody_out() {
     let endpoint = Endpoint::start(false, false);
     let hanging: Vec<_> = (0..300).map(|_| TcpStream::connect(endpoint.address).unwrap()).collect();
-    let started = Instant::now();
     assert_eq!(post(&mut endpoint.connect(None).unwrap(), "").unwrap(), 200);
-    assert!(started.elapsed() < Duration::from_secs(2), "waited for {:?}", started.elapsed());
+    let evicted = endpoint.counters.evicted.load(Relaxed);
+    assert!(evicted > 300 - 256, "only {evicted} made room");
     drop(hanging);
 }
 

@@ -237,7 +237,8 @@ mod tests {
     fn a_process_with_a_name_that_is_no_text_is_found() {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join(OsStr::from_bytes(b"\xff) S"));
-        fs::copy("/bin/sleep", &program).unwrap();
+        // By another process: a child that another test starts meanwhile would have it open for writing.
+        assert!(Command::new("cp").arg("/bin/sleep").arg(&program).status().unwrap().success());
         let mut child = Command::new(program).arg("60").spawn().unwrap();
         let found = Process::read(child.id().into());
         child.kill().unwrap();

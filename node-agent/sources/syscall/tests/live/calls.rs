@@ -2,7 +2,7 @@
 
 use saker_events::table::{EventRow, code};
 
-use crate::harness::{Seen, child, probe, watch};
+use crate::harness::{FAR, Seen, child, probe, watch};
 
 /// A number or a text of a parameter.
 #[derive(Debug, Clone, Copy)]
@@ -102,8 +102,13 @@ fn flags_have_the_numbers_of_the_event() {
     );
     check(
         "fcntl",
-        || call!(SYS_fcntl, 1, libc::F_DUPFD_CLOEXEC, 100),
-        &[("res", Is::Number(100)), ("fd", Is::Number(1)), ("cmd", Is::Number(26)), ("arg", Is::Number(100))],
+        || call!(SYS_fcntl, 1, libc::F_DUPFD_CLOEXEC, FAR),
+        &[
+            ("res", Is::Number(FAR.into())),
+            ("fd", Is::Number(1)),
+            ("cmd", Is::Number(26)),
+            ("arg", Is::Number(FAR.into())),
+        ],
     );
 }
 

@@ -2,7 +2,7 @@
 
 use std::{ffi::CString, fs, hint::black_box, os::unix::process::CommandExt, process::Command, ptr};
 
-use crate::harness::{EXECVE, Seen, child, only, probe, watch, watch_all};
+use crate::harness::{EXECVE, Seen, child, copy_program, only, probe, watch, watch_all};
 
 const EXECVEAT: u16 = 331;
 
@@ -89,8 +89,10 @@ fn cgroups_are_those_of_the_process() {
 fn a_script_runs_its_interpreter() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let script = folder.path().join("script");
-    fs::write(&script, "#!/bin/sh\nexit 0\n").expect("a script");
-    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its mode");
+    let text = folder.path().join("text");
+    fs::write(&text, "#!/bin/sh\nexit 0\n").expect("a text");
+    fs::set_permissions(&text, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its mode");
+    copy_program(text.to_str().expect("UTF-8"), &script);
     let Some(event) = only(&[], EXECVE, || run(&mut Command::new(&script))) else { return };
     assert_eq!(event.text(13), "script");
     assert_eq!(event.text(27), fs::canonicalize("/bin/sh").unwrap().to_str().unwrap());

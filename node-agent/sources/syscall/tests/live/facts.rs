@@ -11,7 +11,7 @@ use saker_events::{
     table::EventRow,
 };
 
-use crate::harness::{Seen, child, probe, watch};
+use crate::harness::{FAR, Seen, child, probe, watch};
 
 /// The facts of the child's last event of that name.
 fn facts_of(seen: &[Seen], event: &str) -> Seen {
@@ -41,7 +41,7 @@ fn files_directories_and_pipes_are_known_behind_their_numbers() {
     let mut fds = [0_i32; 2];
     let mut dup_pipe = || {
         call!(SYS_pipe2, fds.as_mut_ptr(), 0);
-        call!(SYS_dup3, fds[0], 77, 0)
+        call!(SYS_dup3, fds[0], FAR, 0)
     };
     check("dup3", &mut dup_pipe, FdType::Pipe, "");
     check("memfd_create", || call!(SYS_memfd_create, c"x".as_ptr(), 0), FdType::Memfd, "x");
@@ -95,7 +95,7 @@ fn an_accepted_connection_is_the_servers_end() {
         child(|| {
             let _client = TcpStream::connect(address).expect("a connection");
             let (accepted, _) = listener.accept().expect("the other end of it");
-            call!(SYS_dup3, accepted.as_raw_fd(), 77, 0)
+            call!(SYS_dup3, accepted.as_raw_fd(), FAR, 0)
         })
     });
     let seen = facts_of(&seen, "dup3");
@@ -112,7 +112,7 @@ fn a_socket_that_waits_for_messages_has_its_address() {
         child(|| {
             let fd = call!(SYS_socket, libc::AF_INET, libc::SOCK_DGRAM, 0);
             call!(SYS_bind, fd, address.as_ptr(), 16);
-            call!(SYS_dup3, fd, 77, 0)
+            call!(SYS_dup3, fd, FAR, 0)
         })
     });
     let seen = facts_of(&seen, "dup3");
@@ -142,7 +142,7 @@ fn an_abstract_name_ends_where_it_ends() {
             (0..200_u8).map(|at| bind(&[b"\0longer-than-", &[at; 8][..]].concat())).for_each(|fd| {
                 call!(SYS_close, fd);
             });
-            call!(SYS_dup3, bind(b"\0short-name"), 77, 0)
+            call!(SYS_dup3, bind(b"\0short-name"), FAR, 0)
         })
     });
     let seen = facts_of(&seen, "dup3");

@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     path::Path,
+    process::Command,
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering},
@@ -25,7 +26,9 @@ macro_rules! call {
 pub(crate) const CLONE: u16 = 223;
 pub(crate) const EXECVE: u16 = 293;
 pub(crate) const PROCEXIT: u16 = 186;
-const PATIENCE: Duration = Duration::from_mins(1);
+/// A descriptor that nobody has, however many tests run at a time.
+pub(crate) const FAR: i32 = 1000;
+pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// An event with its parameters copied.
@@ -166,6 +169,15 @@ pub(crate) fn child_status(act: impl FnOnce() -> i32, code: &AtomicU8) -> i32 {
     assert_eq!(call!(SYS_wait4, pid, &raw mut status, 0, 0), pid);
     code.store(libc::WEXITSTATUS(status).to_le_bytes()[0], Ordering::SeqCst);
     pid
+}
+
+/// Copies a program by another process: a child that a test forks meanwhile would have the copy open for writing, and the
+/// kernel runs no such file.
+pub(crate) fn copy_program(program: &str, to: &Path) {
+    assert!(
+        Command::new("cp").arg(program).arg(to).status().is_ok_and(|status| status.success()),
+        "{program}"
+    );
 }
 
 pub(crate) fn fork() -> i32 {

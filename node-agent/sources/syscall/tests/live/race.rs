@@ -14,7 +14,7 @@ use std::{
 use saker_events::table::EventRow;
 use saker_source_syscall::Probe;
 
-use crate::harness::{EXECVE, Seen, child, child_status, fork, ready, watch, watch_all};
+use crate::harness::{EXECVE, Seen, child, child_status, copy_program, fork, ready, watch, watch_all};
 
 /// A byte in the memory of an argument, which another thread keeps changing from `a` to `b` and back.
 struct Raced {
@@ -268,7 +268,7 @@ fn programs() -> (tempfile::TempDir, Raced) {
     let folder = tempfile::tempdir().expect("a directory");
     let path = folder.path().canonicalize().expect("its path");
     for (name, program) in [("a", "/bin/true"), ("b", "/bin/false")] {
-        fs::copy(program, path.join(name)).expect("a copy");
+        copy_program(program, &path.join(name));
     }
     (folder, Raced::path(&path))
 }
