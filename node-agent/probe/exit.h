@@ -28,32 +28,35 @@ static __always_inline struct task_struct *living_thread(struct task_struct *tas
 	return 0;
 }
 
-// A thread of the nearest ancestor in the same pid namespace that asked to get the children of its descendants.
+// The nearest ancestor in the same pid namespace that asked to get the children of its descendants.
 static __always_inline struct task_struct *subreaper(struct task_struct *task)
 {
 	u32 level = pid_level(task);
-	struct task_struct *init = init_of(task), *ancestor = READ(task, real_parent);
+	struct task_struct *ancestor = READ(task, real_parent);
 	for (u32 i = 0; i < ANCESTORS_MAX && ancestor && pid_level(ancestor) == level; i++) {
 		struct signal_struct *signal = READ(ancestor, signal);
-		if (BPF_CORE_READ_BITFIELD_PROBED(signal, is_child_subreaper)) {
-			struct task_struct *thread = living_thread(ancestor);
-			if (thread)
-				return thread;
-		}
+		if (BPF_CORE_READ_BITFIELD_PROBED(signal, is_child_subreaper))
+			return ancestor;
 		ancestor = READ(ancestor, real_parent);
 	}
-	return init;
+	return 0;
 }
 
-// Who inherits the children, as the kernel will decide; 0 if there are none.
+// Who inherits the children, as the kernel will decide; 0 if there are none. A subreaper that ends itself counts for
+// nothing, whoever stands behind it.
 static __always_inline s64 reaper(struct task_struct *task)
 {
 	struct signal_struct *signal = READ(task, signal);
+	struct task_struct *thread = 0, *process = task;
 	if (!has_children(task))
 		return 0;
-	struct task_struct *thread = living_thread(task);
+	bool reaped = BPF_CORE_READ_BITFIELD_PROBED(signal, has_child_subreaper);
+	for (u32 i = 0; i < 2 && process && !thread; i++) {
+		thread = living_thread(process);
+		process = reaped ? subreaper(task) : 0;
+	}
 	if (!thread)
-		thread = BPF_CORE_READ_BITFIELD_PROBED(signal, has_child_subreaper) ? subreaper(task) : init_of(task);
+		thread = init_of(task);
 	return READ(thread, pid);
 }
 

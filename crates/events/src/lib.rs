@@ -25,6 +25,7 @@ pub mod list;
 pub mod open_call;
 pub mod param;
 pub mod path;
+mod polled;
 pub mod process;
 pub mod procfs;
 pub mod record;

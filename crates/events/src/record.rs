@@ -3,7 +3,6 @@
 use std::{
     borrow::Cow,
     cell::{Cell, OnceCell},
-    iter,
 };
 
 use saker_rules::{
@@ -16,7 +15,6 @@ use crate::{
     container::Metadata,
     descriptor::{Descriptor, FdType, Socket},
     fd::{AT_FDCWD, Fd, O_RDONLY, O_WRONLY, UNKNOWN, number_of, resolved_path},
-    fd_facts::{self, FdFacts},
     fields::{self, Getter},
     host_names::HostNames,
     param, path,
@@ -170,15 +168,6 @@ impl<'a> SyscallRecord<'a> {
     /// How many descriptors the process has open.
     pub fn descriptors(&self) -> Option<usize> {
         self.asked.descriptors(self.process?, self.processes)
-    }
-
-    /// The descriptors that the call waits for, each with the bits of what happened to it.
-    pub fn polled(&self) -> Option<impl Iterator<Item = (Fd<'a>, u16)>> {
-        let (index, _) = self.row.params.iter().enumerate().find(|(_, p)| p.ty == ParamType::Fdlist)?;
-        let list = param::fd_list(self.event.param(index)?);
-        let told = POLLED.of(self.row).and_then(|(at, _)| self.event.param(at)).unwrap_or_default();
-        let facts = FdFacts::list(told).chain(iter::repeat_with(|| None));
-        Some(list.zip(facts).map(|((fd, flags), facts)| (Fd::listed(self, fd, facts), flags)))
     }
 
     /// What the process has open by this number.
@@ -398,8 +387,6 @@ impl<'a> SyscallRecord<'a> {
 static DIRECTORY: ParamPlace = ParamPlace::new("dirpath");
 static FIRST_DIRECTORY: ParamPlace = ParamPlace::new("olddirpath");
 static SECOND_DIRECTORY: ParamPlace = ParamPlace::new("newdirpath");
-/// What the descriptors stand for that a call waits for.
-static POLLED: ParamPlace = ParamPlace::new(fd_facts::LIST);
 
 /// Where calls that open a file have their flags: nearly every rule about files asks.
 fn flags_position(event_code: u16) -> Option<usize> {
