@@ -90,8 +90,7 @@ fn a_capture_gives_the_same_alerts_as_the_agent() {
 /// both outputs of a program. The last one closes this file.
 fn make_calls(last: &Path) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let stream =
-        TcpStream::connect_timeout(&listener.local_addr().unwrap(), Duration::from_mins(1)).unwrap();
+    let stream = TcpStream::connect_timeout(&listener.local_addr().unwrap(), Duration::from_mins(1)).unwrap();
     stream.set_read_timeout(Some(Duration::from_millis(2500))).unwrap();
     stream.set_nodelay(true).unwrap();
     assert!(stream.take_error().unwrap().is_none());

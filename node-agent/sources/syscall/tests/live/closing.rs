@@ -2,10 +2,13 @@
 
 use saker_events::{descriptor::FdType, fd_facts::FdFacts, table::code};
 
-use crate::harness::{Seen, child, finish_loading, probe, watch};
+use crate::harness::{FAR, Seen, child, finish_loading, probe, watch};
 
-/// The closes of a child that closes what it made, with the type and name of each.
-fn closes(told: bool, act: impl FnOnce() -> i32 + Send) -> Option<Vec<(i64, Option<(FdType, String)>)>> {
+/// The result of a close, with the type and name of what was closed.
+type Close = (i64, Option<(FdType, String)>);
+
+/// The closes of a child that closes what it made.
+fn closes(told: bool, act: impl FnOnce() -> i32 + Send) -> Option<Vec<Close>> {
     let mut probe = probe(&["close"])?;
     probe.set_closing(told).expect("a hook");
     finish_loading(&mut probe);
@@ -23,10 +26,10 @@ fn close_each() -> i32 {
     let file = call!(SYS_openat, libc::AT_FDCWD, c"/etc/hostname".as_ptr(), 0);
     let socket = call!(SYS_socket, libc::AF_INET, libc::SOCK_STREAM, 0);
     let directory = call!(SYS_openat, libc::AT_FDCWD, c"/etc".as_ptr(), 0);
-    call!(SYS_dup3, directory, 300, 0);
-    [file, socket, directory, 301].into_iter().for_each(|fd| {
+    call!(SYS_dup3, directory, FAR, 0);
+    for fd in [file, socket, directory, FAR + 1] {
         call!(SYS_close, fd);
-    });
+    }
     0
 }
 
