@@ -2,6 +2,7 @@
 //! input, output and error are. `/proc` is asked when a rule reads it, and no file system that could keep it waiting.
 
 use std::{
+    cell::OnceCell,
     net::{SocketAddr, TcpStream},
     os::{fd::OwnedFd, unix::net::UnixStream},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -25,7 +26,7 @@ use crate::metrics::family::{Extra, Spec};
 
 const ASKED: Spec = (
     "saker_process_lookups_total",
-    "Look-ups of threads and descriptors of a process, by whether it still lived and whether it was allowed",
+    "Look-ups of threads and descriptors of a process, by whether it still lived, whether it was allowed and whether only some descriptors were looked at",
     MetricType::COUNTER,
 );
 
@@ -42,6 +43,7 @@ pub struct ProcFs {
     told: AtomicU64,
     ended: AtomicU64,
     refused: AtomicU64,
+    cut: AtomicU64,
 }
 
 /// The part of `/status` about look-ups of processes.
@@ -50,22 +52,23 @@ pub struct Report {
     told: u64,
     ended: u64,
     refused: u64,
+    cut: u64,
 }
 
 impl ProcFs {
     /// For `/status`.
     pub fn report(&self) -> Report {
-        let [told, ended, refused] =
-            [&self.told, &self.ended, &self.refused].map(|count| count.load(Relaxed));
-        Report { told, ended, refused }
+        let [told, ended, refused, cut] =
+            [&self.told, &self.ended, &self.refused, &self.cut].map(|count| count.load(Relaxed));
+        Report { told, ended, refused, cut }
     }
 
     /// For `/metrics`.
     pub fn metrics(&self) -> Extra {
-        let Report { told, ended, refused } = self.report();
+        let Report { told, ended, refused, cut } = self.report();
         let row =
             |(result, count): (&str, u64)| (ASKED, vec![("result".to_owned(), result.to_owned())], count);
-        [("told", told), ("ended", ended), ("refused", refused)].map(row).into()
+        [("told", told), ("ended", ended), ("refused", refused), ("cut", cut)].map(row).into()
     }
 
     /// Counts what a look-up came to.
@@ -100,11 +103,13 @@ impl Living for ProcFs {
     }
 
     fn descriptor_types(&self, process: ProcessKey) -> Option<Vec<FdType>> {
-        self.count(descriptor_types(process))
+        let (types, whole) = self.count(descriptor_types(process, MAX_TYPED))?;
+        self.cut.fetch_add(u64::from(!whole), Relaxed);
+        Some(types)
     }
 
     fn standard(&self, process: ProcessKey, number: i64) -> Option<Standard<'static>> {
-        self.count(standard(process, number))
+        self.count(Held::new(process).and_then(|held| held.descriptor(number)))
     }
 }
 
@@ -146,30 +151,53 @@ fn numbers(folder: &OwnedFd) -> Result<impl Iterator<Item = i64> + use<>, Errno>
     Ok(Dir::new(list)?.flatten().filter_map(|entry| entry.file_name().to_str().ok()?.parse().ok()))
 }
 
-/// What is closed meanwhile is left out.
-fn descriptor_types(process: ProcessKey) -> Result<Vec<FdType>, Errno> {
-    let folder = folder(process)?;
-    let kinds = numbers(&folder)?.take(MAX_TYPED).filter_map(|number| standard(process, number).ok());
-    let mut kinds: Vec<_> = kinds.map(|found| found.kind).collect();
-    kinds.sort_unstable();
-    kinds.dedup();
-    Ok(kinds)
+/// Each type once, and whether all descriptors were looked at; what is closed meanwhile is left out.
+fn descriptor_types(process: ProcessKey, most: usize) -> Result<(Vec<FdType>, bool), Errno> {
+    let held = Held::new(process)?;
+    let mut numbers = numbers(&held.folder)?;
+    let looked_at = numbers.by_ref().take(most);
+    let mut types: Vec<_> = looked_at.filter_map(|number| Some(held.descriptor(number).ok()?.kind)).collect();
+    types.sort_unstable();
+    types.dedup();
+    Ok((types, numbers.next().is_none()))
 }
 
-fn standard(process: ProcessKey, number: i64) -> Result<Standard<'static>, Errno> {
-    let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
-    let held = pidfd_open(pid, PidfdFlags::empty());
-    let folder = folder(process)?;
-    let path = format!("fd/{number}");
-    let link = readlinkat(&folder, &*path, Vec::new())?.into_bytes();
-    if link.starts_with(b"socket:") {
-        let number = i32::try_from(number).map_err(|_| Errno::BADF)?;
-        return Ok(socket(pidfd_getfd(held?, number, PidfdGetfdFlags::empty())?));
+/// A process whose descriptors are looked at.
+struct Held {
+    pid: Pid,
+    folder: OwnedFd,
+    /// The process itself, once a socket was asked for its ends.
+    process: OnceCell<OwnedFd>,
+}
+
+impl Held {
+    fn new(process: ProcessKey) -> Result<Self, Errno> {
+        let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+        Ok(Self { pid, folder: folder(process)?, process: OnceCell::new() })
     }
-    // Only what the kernel has in memory is asked for: a file system in user space could take its time.
-    let mode = statx(&folder, &*path, AtFlags::STATX_DONT_SYNC, StatxFlags::TYPE)?.stx_mode;
-    let (kind, name) = procfs::descriptor(&link, mode.into());
-    Ok(Standard { kind, name: name.to_vec().into() })
+
+    fn descriptor(&self, number: i64) -> Result<Standard<'static>, Errno> {
+        let path = format!("fd/{number}");
+        let link = readlinkat(&self.folder, &*path, Vec::new())?.into_bytes();
+        if link.starts_with(b"socket:") {
+            let number = i32::try_from(number).map_err(|_| Errno::BADF)?;
+            return Ok(socket(pidfd_getfd(self.process()?, number, PidfdGetfdFlags::empty())?));
+        }
+        // Only what the kernel has in memory is asked for: a file system in user space could take its time.
+        let mode = statx(&self.folder, &*path, AtFlags::STATX_DONT_SYNC, StatxFlags::TYPE)?.stx_mode;
+        let (kind, name) = procfs::descriptor(&link, mode.into());
+        Ok(Standard { kind, name: name.to_vec().into() })
+    }
+
+    /// While the folder answers, nobody else has the id.
+    fn process(&self) -> Result<&OwnedFd, Errno> {
+        if let Some(known) = self.process.get() {
+            return Ok(known);
+        }
+        let opened = pidfd_open(self.pid, PidfdFlags::empty())?;
+        statat(&self.folder, "stat", AtFlags::empty())?;
+        Ok(self.process.get_or_init(|| opened))
+    }
 }
 
 /// The ends of a socket as its owner has them, its own first.
@@ -256,6 +284,20 @@ mod tests {
         check(OwnedFd::from(unix), FdType::Unix, path.to_str().unwrap());
     }
 
+    /// Nobody looks at all of a process that has very many.
+    #[test]
+    fn types_are_told_once_and_whether_they_are_all() {
+        let (own, asked) = (key(std::process::id()), ProcFs::default());
+        let _file = File::open("/dev/null").unwrap();
+        let _listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let types = asked.descriptor_types(own).unwrap();
+        let once = types.iter().filter(|kind| **kind == FdType::File).count();
+        assert!(once == 1 && types.contains(&FdType::Ipv4), "{types:?}");
+        assert_eq!(asked.report().cut, 0);
+        let (types, whole) = descriptor_types(own, 1).unwrap();
+        assert!(types.len() <= 1 && !whole, "{types:?}");
+    }
+
     #[test]
     fn threads_and_descriptors_are_counted() {
         let (own, asked) = (key(std::process::id()), ProcFs::default());
@@ -279,6 +321,6 @@ mod tests {
         let (mut own, asked) = (key(std::process::id()), ProcFs::default());
         own.start += 3 * TICK;
         assert_eq!((asked.threads(own), asked.descriptors(own), asked.standard(own, 0)), (None, None, None));
-        assert_eq!(asked.metrics().iter().map(|row| row.2).collect::<Vec<_>>(), [0, 3, 0]);
+        assert_eq!(asked.metrics().iter().map(|row| row.2).collect::<Vec<_>>(), [0, 3, 0, 0]);
     }
 }

@@ -365,8 +365,7 @@ impl Processes for ThreadTable {
     }
 
     fn descriptor(&self, process: &Process, number: i64) -> Option<&Descriptor> {
-        let main = if process.pid < 0 { process.tid } else { process.pid };
-        self.threads.get(main)?.fds.get(number).map(|fd| &*fd.file)
+        self.fds_of(process)?.get(number).map(|fd| &*fd.file)
     }
 
     fn descriptors(&self, process: &Process) -> Option<usize> {
@@ -374,7 +373,7 @@ impl Processes for ThreadTable {
     }
 
     fn descriptor_types(&self, process: &Process) -> Option<Vec<FdType>> {
-        let mut types: Vec<_> = self.threads.get(process.pid)?.fds.values().map(|fd| fd.file.kind).collect();
+        let mut types: Vec<_> = self.fds_of(process)?.values().map(|fd| fd.file.kind).collect();
         types.sort_unstable();
         types.dedup();
         Some(types)

@@ -19,6 +19,7 @@ pub mod event;
 pub mod fd;
 pub mod fd_facts;
 pub mod fields;
+mod fs_path;
 pub mod host_names;
 pub mod list;
 pub mod open_call;

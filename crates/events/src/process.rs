@@ -302,6 +302,7 @@ pub struct Standard<'a> {
 pub(crate) struct Asked<'a> {
     threads: OnceCell<Option<Threads>>,
     descriptors: OnceCell<Option<usize>>,
+    types: OnceCell<Option<Vec<FdType>>>,
     standard: [OnceCell<Option<Standard<'a>>>; 3],
 }
 
@@ -315,6 +316,7 @@ impl<'a> Asked<'a> {
         Asked {
             threads: self.threads.clone(),
             descriptors: self.descriptors.clone(),
+            types: self.types.clone(),
             standard: standard.map(|known| known.map_or_else(OnceCell::new, OnceCell::from)),
         }
     }
@@ -325,6 +327,10 @@ impl<'a> Asked<'a> {
 
     pub(crate) fn descriptors(&self, process: &Process, processes: &dyn Processes) -> Option<usize> {
         *self.descriptors.get_or_init(|| processes.descriptors(process))
+    }
+
+    pub(crate) fn types(&self, process: &Process, processes: &dyn Processes) -> Option<&[FdType]> {
+        self.types.get_or_init(|| processes.descriptor_types(process)).as_deref()
     }
 
     pub(crate) fn standard(

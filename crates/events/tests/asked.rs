@@ -38,6 +38,11 @@ impl Processes for Asked {
         None
     }
 
+    fn descriptor_types(&self, _: &Process) -> Option<Vec<FdType>> {
+        self.note("types");
+        Some(vec![FdType::File])
+    }
+
     fn standard(&self, _: &Process, number: i64) -> Option<Standard<'_>> {
         self.note(number.to_string());
         (number != 2).then(|| Standard { kind: FdType::File, name: b"/dev/null"[..].into() })
@@ -48,7 +53,7 @@ impl Processes for Asked {
 #[track_caller]
 fn check(fields: &[&str], asked: &[&str], values: usize) {
     let row = write::row("close").unwrap();
-    let bytes = write::event(0, 7, row.code, &vec![Vec::new(); row.own_params()]);
+    let bytes = write::event(0, 7, row.code, &[Vec::new(), 3_i64.to_le_bytes().to_vec()]);
     let event = Event::parse(&bytes).unwrap();
     let process = Process::unknown(ProcessKey { pid: 7, start: 0 });
     let (header, users, processes) = (Header::default(), Users::default(), Asked::default());
@@ -69,5 +74,6 @@ fn each_thing_is_asked_once() {
     check(&["proc.stdin.type", "proc.stdin.name", "proc.stdin.name"], &["0"], 3);
     check(&["proc.stderr.type", "proc.stderr.name", "proc.stdout.name"], &["2", "1"], 1);
     check(&["proc.nthreads", "proc.nchilds"], &["threads"], 2);
+    check(&["fd.types", "fd.types"], &["types"], 2);
     check(&["proc.fdopencount", "proc.fdusage"], &["descriptors"], 0);
 }

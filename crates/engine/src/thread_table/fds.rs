@@ -3,7 +3,7 @@
 use std::{ops::RangeInclusive, sync::Arc};
 
 use rustc_hash::FxHashMap;
-use saker_events::descriptor::Descriptor;
+use saker_events::{descriptor::Descriptor, process::Process};
 
 use super::{MAX_FDS, MAX_FDS_OF_PROCESS, ThreadTable};
 
@@ -101,6 +101,12 @@ impl ThreadTable {
     pub(super) fn fd_mut(&mut self, tid: i64, number: i64) -> Option<&mut KeptFd> {
         let holder = self.holder(tid)?;
         self.threads.get_mut(holder)?.fds.get_mut(number)
+    }
+
+    /// All descriptors of a process.
+    pub(super) fn fds_of(&self, process: &Process) -> Option<&Fds> {
+        let holder = if process.pid < 0 { process.tid } else { process.pid };
+        self.threads.get(holder).map(|thread| &thread.fds)
     }
 
     /// The thread whose table counts for this one: its process's first, or itself while its process is not known.

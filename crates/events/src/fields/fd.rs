@@ -91,7 +91,7 @@ fn types<'a>(r: &SyscallRecord, arg: Option<&FieldArg>) -> Option<Value<'a>> {
     let mut list = spare::list();
     match arg {
         Some(one) => list.push(Value::text(r.descriptor_type(one.index?.into())?.name())),
-        None => list.extend(r.descriptor_types()?.into_iter().map(|kind| Value::text(kind.name()))),
+        None => list.extend(r.descriptor_types()?.iter().map(|kind| Value::text(kind.name()))),
     }
     Some(Value::List(list))
 }

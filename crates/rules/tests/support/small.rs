@@ -15,7 +15,8 @@ pub(crate) fn schema() -> Schema {
     let types = [("open", vec!["name", "flags"]), ("openat", vec!["name", "addr"]), ("close", vec![])]
         .map(|(name, parameters)| EventTypeSpec { name, codes: 60, parameters });
     let parameters = [("name", FieldType::FsPath), ("flags", FieldType::Uint32), ("addr", FieldType::Opaque)];
-    Schema::new(fields(), sources, types.into()).with_parameter_types(parameters)
+    let fields = [fields(), with_dotted_arguments()].concat();
+    Schema::new(fields, sources, types.into()).with_parameter_types(parameters)
 }
 
 fn plain(name: &'static str, ty: FieldType) -> FieldSpec {
@@ -47,26 +48,6 @@ fn fields() -> Vec<FieldSpec> {
         plain("evt.buffer", FieldType::ByteBuf),
         plain("evt.is_io", FieldType::Bool),
         plain("evt.reltime", FieldType::RelTime),
-        FieldSpec {
-            arg: ArgRule::Required(ArgKind::Parameter),
-            flags: field_flags::DOTTED_ARG,
-            ..plain("evt.arg", FieldType::CharBuf)
-        },
-        FieldSpec {
-            arg: ArgRule::Required(ArgKind::Parameter),
-            flags: field_flags::DOTTED_ARG | field_flags::NO_TRANSFORMER,
-            ..plain("evt.rawarg", FieldType::Dynamic)
-        },
-        FieldSpec {
-            arg: ArgRule::Required(ArgKind::EventType),
-            flags: field_flags::DOTTED_ARG,
-            ..plain("evt.type.is", FieldType::Uint32)
-        },
-        FieldSpec {
-            arg: ArgRule::Optional(ArgKind::Word(&["src", "dst"])),
-            flags: field_flags::DOTTED_ARG,
-            ..plain("evt.abspath", FieldType::CharBuf)
-        },
         FieldSpec {
             arg: ArgRule::Optional(ArgKind::Index),
             flags: field_flags::UNAVAILABLE,
@@ -107,5 +88,30 @@ fn fields() -> Vec<FieldSpec> {
         FieldSpec { list: true, ..plain("fd.types", FieldType::CharBuf) },
         FieldSpec { list: true, ..plain("fd.nums", FieldType::Uint64) },
         FieldSpec { sources: K8S_AUDIT, ..plain("ka.verb", FieldType::CharBuf) },
+    ]
+}
+
+fn with_dotted_arguments() -> Vec<FieldSpec> {
+    vec![
+        FieldSpec {
+            arg: ArgRule::Required(ArgKind::Parameter),
+            flags: field_flags::DOTTED_ARG,
+            ..plain("evt.arg", FieldType::CharBuf)
+        },
+        FieldSpec {
+            arg: ArgRule::Required(ArgKind::Parameter),
+            flags: field_flags::DOTTED_ARG | field_flags::NO_TRANSFORMER,
+            ..plain("evt.rawarg", FieldType::Dynamic)
+        },
+        FieldSpec {
+            arg: ArgRule::Required(ArgKind::EventType),
+            flags: field_flags::DOTTED_ARG,
+            ..plain("evt.type.is", FieldType::Uint32)
+        },
+        FieldSpec {
+            arg: ArgRule::Optional(ArgKind::Word(&["src", "dst"])),
+            flags: field_flags::DOTTED_ARG,
+            ..plain("evt.abspath", FieldType::CharBuf)
+        },
     ]
 }

@@ -4,7 +4,7 @@ use saker_events::{descriptor::FdType, fd_facts::FdFacts, table::code};
 
 use crate::harness::{FAR, Seen, child, finish_loading, probe, watch};
 
-/// The result of a close, with the type and name of what was closed.
+/// What a close returned, and the type and name of what was closed.
 type Close = (i64, Option<(FdType, String)>);
 
 /// The closes of a child that closes what it made.
