@@ -2,7 +2,7 @@
 
 use saker_events::{descriptor::FdType, fd_facts::FdFacts, table::code};
 
-use crate::harness::{Seen, child, finish_loading, probe, watch};
+use crate::harness::{FAR, Seen, child, finish_loading, probe, watch};
 
 /// What a close returned, and the type and name of what was closed.
 type Close = (i64, Option<(FdType, String)>);
@@ -26,8 +26,8 @@ fn close_each() -> i32 {
     let file = call!(SYS_openat, libc::AT_FDCWD, c"/etc/hostname".as_ptr(), 0);
     let socket = call!(SYS_socket, libc::AF_INET, libc::SOCK_STREAM, 0);
     let directory = call!(SYS_openat, libc::AT_FDCWD, c"/etc".as_ptr(), 0);
-    call!(SYS_dup3, directory, 300, 0);
-    for fd in [file, socket, directory, 301] {
+    call!(SYS_dup3, directory, FAR, 0);
+    for fd in [file, socket, directory, FAR + 1] {
         call!(SYS_close, fd);
     }
     0

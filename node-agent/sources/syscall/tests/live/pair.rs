@@ -4,7 +4,7 @@ use saker_events::{fd_facts::FdFacts, table::EventRow};
 
 use crate::{
     calls::{Is, check},
-    harness::{child, probe, watch},
+    harness::{FAR, child, probe, watch},
 };
 
 #[test]
@@ -14,7 +14,7 @@ fn a_pair_of_sockets_tells_where_the_kernel_has_them() {
     let seen = watch(&mut probe, || {
         child(|| {
             call!(SYS_socketpair, libc::AF_UNIX, libc::SOCK_DGRAM, 0, fds.as_mut_ptr());
-            call!(SYS_dup3, fds[0], 77, 0)
+            call!(SYS_dup3, fds[0], FAR, 0)
         })
     });
     let [made, used] = ["socketpair", "dup3"].map(|name| {

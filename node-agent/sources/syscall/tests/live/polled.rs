@@ -4,9 +4,13 @@ use saker_events::{descriptor::FdType, fd_facts::FdFacts, table::EventRow};
 
 use crate::{
     calls::{Is, check},
-    harness::Seen,
+    harness::{FAR, Seen},
 };
 
+/// Descriptors that the tests make, and one that nobody has, however many tests run at a time.
+const FILE: i32 = FAR;
+const SOCKET: i32 = FAR + 1;
+const NOBODYS: i32 = FAR + 2;
 /// Flags as events number them.
 const IN: u16 = 1;
 const RDHUP: u16 = 8;
@@ -18,9 +22,11 @@ fn polled(fd: i32, wanted: i16) -> libc::pollfd {
 }
 
 /// As an event tells it.
-fn told(list: &[(i64, u16)]) -> Vec<u8> {
+fn told(list: &[(i32, u16)]) -> Vec<u8> {
     let count = u16::try_from(list.len()).expect("a few").to_le_bytes();
-    let each = list.iter().flat_map(|(fd, flags)| [&fd.to_le_bytes()[..], &flags.to_le_bytes()].concat());
+    let each = list
+        .iter()
+        .flat_map(|(fd, flags)| [&i64::from(*fd).to_le_bytes()[..], &flags.to_le_bytes()].concat());
     count.into_iter().chain(each).collect()
 }
 
@@ -33,10 +39,10 @@ fn facts(seen: &Seen) -> Vec<Option<FdType>> {
 #[test]
 fn each_descriptor_has_what_happened_to_it() {
     let mut list = [
-        polled(300, libc::POLLIN),
-        polled(301, libc::POLLIN | libc::POLLRDHUP),
+        polled(FILE, libc::POLLIN),
+        polled(SOCKET, libc::POLLIN | libc::POLLRDHUP),
         polled(-1, 0),
-        polled(77, 1),
+        polled(NOBODYS, 1),
     ];
     let (at, mut fds) = (list.as_mut_ptr() as usize, [0_i32; 2]);
     let pair = fds.as_mut_ptr() as usize;
@@ -44,13 +50,13 @@ fn each_descriptor_has_what_happened_to_it() {
         call!(SYS_socketpair, libc::AF_UNIX, libc::SOCK_STREAM, 0, pair);
         // SAFETY: the call above has written both.
         let [one, other] = unsafe { *(pair as *const [i32; 2]) };
-        call!(SYS_dup3, one, 301, 0);
-        call!(SYS_openat, libc::AT_FDCWD, c"/etc/hostname".as_ptr(), 0);
-        call!(SYS_dup3, other + 1, 300, 0);
+        call!(SYS_dup3, one, SOCKET, 0);
+        let file = call!(SYS_openat, libc::AT_FDCWD, c"/etc/hostname".as_ptr(), 0);
+        call!(SYS_dup3, file, FILE, 0);
         call!(SYS_shutdown, other, libc::SHUT_WR);
         call!(SYS_poll, at, 4, -1)
     };
-    let list = told(&[(300, IN), (301, IN | RDHUP), (-1, 0), (77, NVAL)]);
+    let list = told(&[(FILE, IN), (SOCKET, IN | RDHUP), (-1, 0), (NOBODYS, NVAL)]);
     let expected = [("res", Is::Number(3)), ("fds", Is::Bytes(&list)), ("timeout", Is::Number(-1))];
     let Some(seen) = check("poll", act, &expected) else { return };
     assert_eq!(facts(&seen), [Some(FdType::File), Some(FdType::Unix), None, None]);
@@ -58,10 +64,10 @@ fn each_descriptor_has_what_happened_to_it() {
 
 #[test]
 fn ppoll_tells_the_same_and_no_more_than_16() {
-    let list = [polled(77, libc::POLLOUT); 20];
+    let list = [polled(NOBODYS, libc::POLLOUT); 20];
     let at = list.as_ptr() as usize;
     let act = || call!(SYS_ppoll, at, 20, 0, 0, 8);
-    let expected = told(&[(77, 0x40); 16]);
+    let expected = told(&[(NOBODYS, NVAL); 16]);
     let expected = [("res", Is::Number(20)), ("fds", Is::Bytes(&expected)), ("timeout", Is::Number(-1))];
     let Some(seen) = check("ppoll", act, &expected) else { return };
     assert_eq!(facts(&seen), [None; 16]);
@@ -72,6 +78,6 @@ fn ppoll_tells_the_same_and_no_more_than_16() {
 #[test]
 fn a_32_bit_caller_tells_the_same() {
     use crate::harness::{i386, low_page};
-    let list = low_page(&[&77_i32.to_le_bytes()[..], &[1, 0, 0, 0]].concat());
-    check("poll", move || i386(168, list, 1), &[("fds", Is::Bytes(&told(&[(77, 0x40)])))]);
+    let list = low_page(&[&NOBODYS.to_le_bytes()[..], &[1, 0, 0, 0]].concat());
+    check("poll", move || i386(168, list, 1), &[("fds", Is::Bytes(&told(&[(NOBODYS, NVAL)])))]);
 }

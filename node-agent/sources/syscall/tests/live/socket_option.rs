@@ -1,6 +1,9 @@
 //! The options of sockets and their values, each in its own type.
 
-use crate::calls::{Is, check};
+use crate::{
+    calls::{Is, check},
+    harness::FAR,
+};
 
 const SOCKET: i64 = 1;
 const TCP: i64 = 2;
@@ -84,6 +87,9 @@ fn an_error_is_told_as_one() {
     let act = move || {
         let fd = call!(SYS_socket, libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_NONBLOCK, 0);
         call!(SYS_connect, fd, address.as_ptr(), 16);
+        // Until the refusal is there.
+        let mut answer = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
+        call!(SYS_ppoll, &raw mut answer, 1, 0, 0, 8);
         call!(SYS_getsockopt, fd, libc::SOL_SOCKET, libc::SO_ERROR, to, length)
     };
     let refused = [&[1][..], &(-i64::from(libc::ECONNREFUSED)).to_le_bytes()].concat();
@@ -97,14 +103,14 @@ fn a_32_bit_caller_tells_the_same() {
     use crate::harness::{i386, low_page};
     const SETSOCKOPT: u32 = 14;
     let time = low_page(&[3_u32, 250_000].map(u32::to_le_bytes).concat());
-    let arguments = low_page(&[300, 1, 20, time, 8].map(u32::to_le_bytes).concat());
+    let arguments = low_page(&[FAR.cast_unsigned(), 1, 20, time, 8].map(u32::to_le_bytes).concat());
     let value = [&[4][..], &3_250_000_000_u64.to_le_bytes()].concat();
     check(
         "setsockopt",
         || i386(102, SETSOCKOPT, arguments),
         &[
             ("res", Is::Number(-i64::from(libc::EBADF))),
-            ("fd", Is::Number(300)),
+            ("fd", Is::Number(FAR.into())),
             ("optname", Is::Number(20)),
             ("val", Is::Bytes(&value)),
             ("optlen", Is::Number(8)),
