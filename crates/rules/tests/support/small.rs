@@ -36,10 +36,15 @@ fn of_process(name: &'static str, ty: FieldType) -> FieldSpec {
     FieldSpec { flags: field_flags::OF_PROCESS, ..plain(name, ty) }
 }
 
+/// A text that nothing fills.
+fn unfilled(name: &'static str) -> FieldSpec {
+    let (arg, flags) = (ArgRule::Optional(ArgKind::Index), field_flags::UNAVAILABLE);
+    FieldSpec { arg, flags, ..plain(name, FieldType::CharBuf) }
+}
+
 fn fields() -> Vec<FieldSpec> {
-    let endpoints = field_flags::NO_RHS | field_flags::NO_TRANSFORMER | field_flags::FILTER_ONLY;
     let ancestors = field_flags::NO_RHS | field_flags::NO_TRANSFORMER;
-    vec![
+    let fields = vec![
         FieldSpec { sources: SYSCALL | K8S_AUDIT, ..plain("evt.num", FieldType::Uint64) },
         FieldSpec { flags: field_flags::HIDDEN, ..plain("evt.hidden", FieldType::CharBuf) },
         plain("evt.type", FieldType::CharBuf),
@@ -67,11 +72,7 @@ fn fields() -> Vec<FieldSpec> {
             flags: field_flags::DOTTED_ARG,
             ..plain("evt.abspath", FieldType::CharBuf)
         },
-        FieldSpec {
-            arg: ArgRule::Optional(ArgKind::Index),
-            flags: field_flags::UNAVAILABLE,
-            ..plain("proc.future", FieldType::CharBuf)
-        },
+        unfilled("proc.future"),
         of_process("proc.name", FieldType::CharBuf),
         of_process("proc.pname", FieldType::CharBuf),
         of_process("proc.args", FieldType::CharBuf),
@@ -84,6 +85,16 @@ fn fields() -> Vec<FieldSpec> {
             ..plain("proc.aname", FieldType::CharBuf)
         },
         FieldSpec { flags: field_flags::SUGGESTED, ..plain("container.id", FieldType::CharBuf) },
+        FieldSpec { sources: K8S_AUDIT, ..plain("ka.verb", FieldType::CharBuf) },
+    ];
+    [fields, fd_fields()].concat()
+}
+
+/// Those of descriptors.
+fn fd_fields() -> Vec<FieldSpec> {
+    let endpoints = field_flags::NO_RHS | field_flags::NO_TRANSFORMER | field_flags::FILTER_ONLY;
+    let ancestors = field_flags::NO_RHS | field_flags::NO_TRANSFORMER;
+    vec![
         plain("fd.name", FieldType::CharBuf),
         plain("fd.dev", FieldType::Int32),
         plain("fd.sip", FieldType::IpAddr),
@@ -106,6 +117,5 @@ fn fields() -> Vec<FieldSpec> {
         },
         FieldSpec { list: true, ..plain("fd.types", FieldType::CharBuf) },
         FieldSpec { list: true, ..plain("fd.nums", FieldType::Uint64) },
-        FieldSpec { sources: K8S_AUDIT, ..plain("ka.verb", FieldType::CharBuf) },
     ]
 }
