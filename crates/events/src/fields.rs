@@ -22,11 +22,17 @@ mod util;
 use std::sync::OnceLock;
 
 use saker_rules::{
-    schema::{ArgKind, ArgRule, FieldArg, FieldId, FieldSpec, Quantifier, SourceMask, field_flags},
+    schema::{
+        ArgKind, ArgRule, EventTypeId, FieldArg, FieldId, FieldSpec, ProcessState, Quantifier, Record,
+        SourceMask, field_flags,
+    },
     value::{FieldType, Value},
 };
 
-use crate::record::{AuditRecord, Header, SyscallRecord};
+use crate::{
+    record::{AuditRecord, Header, SyscallRecord},
+    table,
+};
 
 /// The tables of all classes, in the order in which fields are listed.
 const CLASSES: &[&[FieldRow]] = &[
@@ -201,5 +207,44 @@ impl FieldRow {
     pub const fn quantifier(mut self, quantifier: Quantifier) -> Self {
         self.spec.quantifier = quantifier;
         self
+    }
+}
+
+impl Record for SyscallRecord<'_> {
+    fn event_type(&self) -> EventTypeId {
+        table::event_type(&self.event)
+    }
+
+    fn field<'a>(&'a self, field: FieldId, arg: Option<&FieldArg>) -> Option<Value<'a>> {
+        match by_id(field)?.get {
+            Getter::Header(get) => get(self.header, arg),
+            Getter::Syscall(get) | Getter::Process(get) | Getter::Metadata(get) | Getter::HostName(get) => {
+                get(self, arg)
+            }
+            Getter::Audit(_) | Getter::Unavailable => None,
+        }
+    }
+
+    fn process_state(&self) -> Option<ProcessState> {
+        self.processes.state(self.process()?)
+    }
+}
+
+impl Record for AuditRecord {
+    /// Audit events are of one type.
+    fn event_type(&self) -> EventTypeId {
+        EventTypeId(0)
+    }
+
+    fn field<'a>(&'a self, field: FieldId, arg: Option<&FieldArg>) -> Option<Value<'a>> {
+        match by_id(field)?.get {
+            Getter::Header(get) => get(&self.header, arg),
+            Getter::Audit(get) => get(self, arg),
+            Getter::Syscall(_)
+            | Getter::Process(_)
+            | Getter::Metadata(_)
+            | Getter::HostName(_)
+            | Getter::Unavailable => None,
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use saker_rules::{
-    schema::{EventTypeId, FieldArg, FieldId, ProcessState, Record},
+    schema::{EventTypeId, FieldArg},
     value::Value,
 };
 
@@ -15,7 +15,6 @@ use crate::{
     container::Metadata,
     descriptor::{Descriptor, FdType, Socket},
     fd::{AT_FDCWD, Fd, O_RDONLY, O_WRONLY, UNKNOWN, number_of, resolved_path},
-    fields::{self, Getter},
     host_names::HostNames,
     param, path,
     process::{Asked, Process, Processes, Standard, Threads},
@@ -263,7 +262,7 @@ impl<'a> SyscallRecord<'a> {
 
     /// What `evt.type` shows.
     pub fn type_name(&self) -> Option<&'static str> {
-        let EventTypeId(id) = self.event_type();
+        let EventTypeId(id) = table::event_type(&self.event);
         table::event_types().get(usize::from(id)).map(|t| t.name)
     }
 
@@ -404,45 +403,6 @@ const NO_CWD: &[u8] = b"./";
 pub(crate) fn errno_name(result: i64) -> Option<&'static str> {
     let errno = result.checked_neg().and_then(|n| u64::try_from(n).ok())?;
     ERRNO.iter().find(|s| s.value == errno).map(|s| s.name)
-}
-
-impl Record for SyscallRecord<'_> {
-    fn event_type(&self) -> EventTypeId {
-        table::event_type(&self.event)
-    }
-
-    fn field<'a>(&'a self, field: FieldId, arg: Option<&FieldArg>) -> Option<Value<'a>> {
-        match fields::by_id(field)?.get {
-            Getter::Header(get) => get(self.header, arg),
-            Getter::Syscall(get) | Getter::Process(get) | Getter::Metadata(get) | Getter::HostName(get) => {
-                get(self, arg)
-            }
-            Getter::Audit(_) | Getter::Unavailable => None,
-        }
-    }
-
-    fn process_state(&self) -> Option<ProcessState> {
-        self.processes.state(self.process?)
-    }
-}
-
-impl Record for AuditRecord {
-    /// Audit events are of one type.
-    fn event_type(&self) -> EventTypeId {
-        EventTypeId(0)
-    }
-
-    fn field<'a>(&'a self, field: FieldId, arg: Option<&FieldArg>) -> Option<Value<'a>> {
-        match fields::by_id(field)?.get {
-            Getter::Header(get) => get(&self.header, arg),
-            Getter::Audit(get) => get(self, arg),
-            Getter::Syscall(_)
-            | Getter::Process(_)
-            | Getter::Metadata(_)
-            | Getter::HostName(_)
-            | Getter::Unavailable => None,
-        }
-    }
 }
 
 #[cfg(test)]
