@@ -12,6 +12,7 @@ use saker_rules::{
 
 use crate::{
     Event,
+    args::errno_name,
     container::Metadata,
     descriptor::{Descriptor, FdType, Socket},
     fd::{AT_FDCWD, Fd, O_RDONLY, O_WRONLY, Role, UNKNOWN, number_of, path_param, resolved_path, text_of},
@@ -19,7 +20,7 @@ use crate::{
     host_names::HostNames,
     param, path,
     process::{Asked, Process, Processes, Standard, Threads},
-    table::{self, Category, ERRNO, EventRow, ParamPlace, ParamType, Source, code, event_flags},
+    table::{self, Category, EventRow, ParamPlace, ParamType, Source, code, event_flags},
     users::Users,
 };
 
@@ -457,12 +458,6 @@ fn flags_position(event_code: u16) -> Option<usize> {
 
 /// The working directory of a thread whose process is not known.
 const NO_CWD: &[u8] = b"./";
-
-/// The name of a negative result.
-pub(crate) fn errno_name(result: i64) -> Option<&'static str> {
-    let errno = result.checked_neg().and_then(|n| u64::try_from(n).ok())?;
-    ERRNO.iter().find(|s| s.value == errno).map(|s| s.name)
-}
 
 impl Record for SyscallRecord<'_> {
     fn event_type(&self) -> EventTypeId {
