@@ -8,8 +8,8 @@ use crate::{
     descriptor::{FdType, Protocol},
     fd::{AT_FDCWD, Fd},
     param::{self, Number},
-    record::{SyscallRecord, errno_name},
-    table::{self, Link, Param, ParamType, SIGNAL, Symbol},
+    record::SyscallRecord,
+    table::{self, ERRNO, Link, Param, ParamType, SIGNAL, Symbol},
 };
 
 impl SyscallRecord<'_> {
@@ -169,6 +169,12 @@ impl SyscallRecord<'_> {
             polled.map(|(fd, flags)| format!("{}:{}{flags:x}", fd.num, fd.kind.map_or("?", FdType::char)));
         shown.collect::<Vec<_>>().join(" ").into_bytes()
     }
+}
+
+/// The name of a negative result.
+pub(crate) fn errno_name(result: i64) -> Option<&'static str> {
+    let errno = result.checked_neg().and_then(|n| u64::try_from(n).ok())?;
+    ERRNO.iter().find(|s| s.value == errno).map(|s| s.name)
 }
 
 /// A text that means what it says.

@@ -5,20 +5,18 @@ use std::{
     cell::{Cell, OnceCell},
 };
 
-use saker_rules::{
-    schema::{EventTypeId, FieldArg},
-    value::Value,
-};
+use saker_rules::schema::EventTypeId;
 
 use crate::{
     Event,
+    args::errno_name,
     container::Metadata,
     descriptor::{Descriptor, FdType, Socket},
     fd::{AT_FDCWD, Fd, O_RDONLY, O_WRONLY, UNKNOWN, number_of, resolved_path},
     host_names::HostNames,
     param, path,
     process::{Asked, Process, Processes, Standard, Threads},
-    table::{self, Category, ERRNO, EventRow, ParamPlace, ParamType, Source, code},
+    table::{self, Category, EventRow, ParamPlace, ParamType, Source, code},
     users::Users,
 };
 
@@ -398,12 +396,6 @@ fn flags_position(event_code: u16) -> Option<usize> {
 
 /// The working directory of a thread whose process is not known.
 const NO_CWD: &[u8] = b"./";
-
-/// The name of a negative result.
-pub(crate) fn errno_name(result: i64) -> Option<&'static str> {
-    let errno = result.checked_neg().and_then(|n| u64::try_from(n).ok())?;
-    ERRNO.iter().find(|s| s.value == errno).map(|s| s.name)
-}
 
 #[cfg(test)]
 mod tests {
