@@ -1,35 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 // Picks the wanted system calls at their exit. Attached only while some are wanted.
 #pragma once
-#include "calls.h"
-#include "connect.h"
-#include "exec.h"
-#include "open.h"
-
-static __always_inline void call_exit(struct scratch *s, struct text *t, struct task_struct *task, s64 result)
-{
-	switch (s->call.call) {
-	case CALL_OPEN:
-	case CALL_OPENAT:
-	case CALL_OPENAT2: return open_exit(s, t, task, result);
-	case CALL_CREAT: return creat_exit(s, t, task, result);
-	case CALL_CONNECT: return connect_exit(s, task, result);
-	case CALL_EXECVE:
-	case CALL_EXECVEAT: return exec_failed(s, t, task, result);
-	default: return described_exit(s, task, result);
-	}
-}
-
-// Reports the call. Not static: what comes before it is then checked by itself, and so cheaply that the filter of opens,
-// which every open of the machine goes through, needs no function of its own.
-__noinline int report_call(u32 program)
-{
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &program);
-	struct text *t = text_of(program);
-	if (s && t)
-		call_exit(s, t, current_task(), s->call.result);
-	return 0;
-}
+#include "report.h"
 
 SEC("tp_btf/sys_exit")
 int sys_exit(u64 *ctx)
@@ -61,5 +33,5 @@ int sys_exit(u64 *ctx)
 		return 0;
 	if (s->call.call == CALL_SOCKET && socket_rejected(s))
 		return 0;
-	return report_call(PROGRAM_SYS_EXIT);
+	return report(s);
 }

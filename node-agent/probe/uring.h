@@ -3,7 +3,7 @@
 // io_uring_enter or by the kernel's own thread, its paths are in kernel memory; when it ends, its result is known.
 // User space joins the two halves.
 #pragma once
-#include "calls.h"
+#include "report.h"
 
 // Numbers of the kernel's user interface (linux/io_uring.h).
 enum uring_operation {
@@ -183,31 +183,20 @@ static __always_inline void request_begin(struct scratch *s, struct io_kiocb *re
 		socket_request(s, req);
 }
 
-static __always_inline void send_half(struct scratch *s, struct text *t, struct task_struct *task, s64 result)
-{
-	switch (s->call.call) {
-	case CALL_OPENAT:
-	case CALL_OPENAT2: return open_exit(s, t, task, result);
-	case CALL_CONNECT: return connect_exit(s, task, result);
-	default: return described_exit(s, task, result);
-	}
-}
-
 SEC("tp_btf/io_uring_submit_req")
 int io_uring_submit_req(u64 *ctx)
 {
 	struct io_kiocb *req = (void *)ctx[0];
 	s32 call = uring_call(READ(req, opcode));
 	struct scratch *s = scratch_of(PROGRAM_URING_SUBMIT);
-	struct text *t = text_of(PROGRAM_URING_SUBMIT);
-	if (!s || !t || !is_wanted(call))
+	if (!s || !is_wanted(call))
 		return 0;
 	bool alone = READ(req, flags) & REQUEST_NO_COMPLETION;
 	s->half = RECORD_FIRST_HALF | (alone ? RECORD_MAY_BE_ALONE : 0);
 	s->call.file = 0;
 	request_begin(s, req, call);
-	send_half(s, t, current_task(), NOT_YET);
-	return 0;
+	s->call.result = NOT_YET;
+	return report(s);
 }
 
 SEC("tp_btf/io_uring_complete")
@@ -216,13 +205,12 @@ int io_uring_complete(u64 *ctx)
 	struct io_kiocb *req = (void *)ctx[1];
 	s32 call = uring_call(req ? READ(req, opcode) : 0);
 	struct scratch *s = scratch_of(PROGRAM_URING_COMPLETE);
-	struct text *t = text_of(PROGRAM_URING_COMPLETE);
-	if (!s || !t || !is_wanted(call))
+	if (!s || !is_wanted(call))
 		return 0;
 	s32 result = READ(req, cqe.res);
 	s->half = RECORD_LAST_HALF;
 	s->call.file = (u64)request_file(req, call, result);
 	request_begin(s, req, call);
-	send_half(s, t, current_task(), result);
-	return 0;
+	s->call.result = result;
+	return report(s);
 }

@@ -1,9 +1,6 @@
 //! The options of sockets and their values, each in its own type.
 
-use crate::{
-    calls::{Is, check},
-    harness::FAR,
-};
+use crate::calls::{Is, check};
 
 const SOCKET: i64 = 1;
 const TCP: i64 = 2;
@@ -100,7 +97,7 @@ fn an_error_is_told_as_one() {
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn a_32_bit_caller_tells_the_same() {
-    use crate::harness::{i386, low_page};
+    use crate::harness::{FAR, i386, low_page};
     const SETSOCKOPT: u32 = 14;
     let time = low_page(&[3_u32, 250_000].map(u32::to_le_bytes).concat());
     let arguments = low_page(&[FAR.cast_unsigned(), 1, 20, time, 8].map(u32::to_le_bytes).concat());
